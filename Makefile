@@ -1,0 +1,40 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := core tui tests benchmarks scripts
+
+.PHONY: demo test check format pictures wheel clean help
+
+help:            ## Show what can be made.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "distill-tui needs Python 3.11 or newer; set PYTHON=/path/to/it")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.ready  ## Open the app on the bundled demo database.
+	@$(BIN)/distill-tui demo
+
+test: $(VENV)/.ready  ## Run every test.
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.ready  ## Format, lint, types and the import boundary, as CI runs them.
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.ready  ## Apply the formatter and the linter's safe fixes.
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+pictures: $(VENV)/.ready  ## Draw every screen into docs/screens, from the real app on the demo.
+	$(BIN)/python scripts/draw_screens.py
+
+wheel: $(VENV)/.ready  ## Build the wheel into dist/.
+	$(BIN)/python -m build --wheel --outdir dist
+
+clean:           ## Remove what the other targets made.
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,194 @@
+"""The settings of a run: frozen, validated, each described once.
+
+Every field carries its title, its one-line description and its range in `msgspec.Meta`. The form, the
+help of the command line and the validation all read them from here (`describe`, `check_field`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from distill_core.errors import SettingsError
+
+
+StudentKind = Literal["encoder"]
+Recipe = Literal["book"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class FieldDescription(msgspec.Struct, frozen=True):
+    """How one setting presents itself in a form or in a help text."""
+
+    name: str
+    title: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings that check themselves when they are made, by code or from a file."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            check_field(type(self), name, getattr(self, name))
+
+    def with_values(self, **values: object) -> Self:
+        """Return a copy with some values replaced, validated again."""
+        return msgspec.structs.replace(self, **values)
+
+
+class DataConfig(_Settings, frozen=True, kw_only=True):
+    """Which teacher, and how its queries are split."""
+
+    database: Annotated[str, Meta(title="Database", description="The lda.db to open; it is never written to.")]
+    mh_id: Annotated[
+        int, Meta(ge=0, title="Projection", description="Number of the multi-head projection in the database.")
+    ] = 1
+    validation_fraction: Annotated[
+        float,
+        Meta(
+            gt=0,
+            lt=0.5,
+            title="Validation share",
+            description="Share of the queries watched while training.",
+        ),
+    ] = 0.1
+    test_fraction: Annotated[
+        float,
+        Meta(
+            gt=0, lt=0.5, title="Test share", description="Share of the queries kept for the final evaluation."
+        ),
+    ] = 0.2
+
+
+class StudentConfig(_Settings, frozen=True, kw_only=True):
+    """The shape of the student. H must divide the dimension of the embeddings."""
+
+    kind: Annotated[
+        StudentKind, Meta(title="Student", description="encoder: the published transformer, one token a query.")
+    ] = "encoder"
+    heads: Annotated[
+        int, Meta(ge=1, le=1024, title="Heads H", description="Attention heads a layer; must divide the dimension.")
+    ] = 4
+    layers: Annotated[
+        int, Meta(ge=1, le=64, title="Layers L", description="Transformer layers; the claim under test is H^L ≈ N.")
+    ] = 2
+    ff_dim: Annotated[
+        int,
+        Meta(ge=1, le=65536, title="Feed-forward", description="Width of the hidden layer of each feed-forward block."),
+    ] = 512
+    dropout: Annotated[
+        float, Meta(ge=0, lt=1, title="Dropout", description="Share of activations dropped while training; 0 turns it off.")
+    ] = 0.1
+
+
+class TrainingConfig(_Settings, frozen=True, kw_only=True):
+    """How the student learns. The defaults are the published recipe."""
+
+    recipe: Annotated[
+        Recipe, Meta(title="Recipe", description="book: the published recipe, on the stored queries alone.")
+    ] = "book"
+    epochs: Annotated[
+        int, Meta(ge=1, le=1_000_000, title="Epochs", description="Passes over the training queries.")
+    ] = 200
+    batch_size: Annotated[
+        int, Meta(ge=1, le=1_000_000, title="Batch", description="Queries a training step.")
+    ] = 32
+    learning_rate: Annotated[
+        float, Meta(gt=0, le=10, title="Learning rate", description="Step size of AdamW; the published value is 1e-4.")
+    ] = 1e-4
+    cosine_weight: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Lambda λ",
+            description="Loss = (1-λ)·MSE + λ·(1-cos); 0 is MSE alone, 1 is cosine alone.",
+        ),
+    ] = 0.7
+    seed: Annotated[
+        int, Meta(ge=0, lt=2**32, title="Seed", description="Fixes the split, the initial weights, batches and dropout.")
+    ] = 0
+    device: Annotated[
+        Device, Meta(title="Device", description="auto takes cuda, else mps, else cpu.")
+    ] = "auto"
+    threads: Annotated[
+        int, Meta(ge=0, le=1024, title="Threads", description="CPU threads of torch; 0 leaves torch's own choice.")
+    ] = 0
+
+
+class RunConfig(_Settings, frozen=True, kw_only=True):
+    """Everything a run is made of, complete with defaults, so that it can be repeated."""
+
+    data: DataConfig
+    student: StudentConfig = msgspec.field(default_factory=StudentConfig)
+    training: TrainingConfig = msgspec.field(default_factory=TrainingConfig)
+
+
+def describe(settings: type[msgspec.Struct], name: str) -> FieldDescription:
+    """Return title, description and choices of one setting, as its class declares them."""
+    hint = _hints(settings)[name]
+    kind, *notes = get_args(hint)
+    meta = next(note for note in notes if isinstance(note, Meta))
+    choices = tuple(str(choice) for choice in get_args(kind))
+    return FieldDescription(name, meta.title or name, meta.description or "", choices)
+
+
+def check_field(settings: type[msgspec.Struct], name: str, value: object) -> Any:
+    """Return `value` converted to the setting's type, text from a form or a file included.
+
+    Raises:
+        SettingsError: The value is not of the type or not in the range that the setting declares.
+    """
+    hint = _hints(settings)[name]
+    try:
+        return msgspec.convert(value, hint, strict=not isinstance(value, str))
+    except msgspec.ValidationError as error:
+        title = describe(settings, name).title if get_args(hint) else name
+        raise SettingsError(f"{title}: {_in_words(error)}.", field=name) from error
+
+
+def parse_config(builtins: Mapping[str, object]) -> RunConfig:
+    """Build a run's settings from plain dictionaries, as read from TOML or JSON.
+
+    Raises:
+        SettingsError: A value is unknown, of the wrong type or out of its range.
+    """
+    try:
+        return msgspec.convert(builtins, RunConfig)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"The settings cannot be used: {_in_words(error)}.") from error
+
+
+def require_divisible(dimension: int, heads: int) -> None:
+    """Check that H divides the dimension of the embeddings.
+
+    Raises:
+        SettingsError: It does not; the hint names the nearest head counts that do.
+    """
+    if dimension % heads == 0:
+        return
+    fitting = [count for count in range(1, min(dimension, 64) + 1) if dimension % count == 0]
+    nearest = sorted(sorted(fitting, key=lambda count: abs(count - heads))[:3])
+    raise SettingsError(
+        f"Heads H = {heads} does not divide the dimension {dimension}.",
+        f"Take one of {', '.join(map(str, nearest))}.",
+        field="heads",
+    )
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    reason, _, place = str(error).partition(" - at ")
+    for term, words in (("`int", "`a whole number"), ("`float", "`a number"), ("`str", "`text"), ("`null", "`nothing")):
+        reason = reason.replace(term, words)
+    reason = reason.replace("`", "")
+    where = f" (at {place.strip('`').removeprefix('$.')})" if place else ""
+    return f"{reason[0].lower()}{reason[1:]}{where}"
+
+
+def _hints(settings: type[msgspec.Struct]) -> dict[str, Any]:
+    return get_type_hints(settings, include_extras=True)

@@ -1,0 +1,1 @@
+"""Reading an `lda.db`."""

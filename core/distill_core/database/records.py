@@ -1,0 +1,99 @@
+"""What an `lda.db` holds, as plain records. No torch, no SQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class EmbeddingModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `embedding_models`."""
+
+    id: int
+    name: str
+    dimension: int
+
+
+class Projection(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `multi_head_projections`, with what belongs to it.
+
+    Attributes:
+        id: `mh_projection_id`.
+        name: The projection's own name; may be empty.
+        model_id: The projection's own embedding model; vectors of other models never mix in.
+        model: The model's name.
+        dimension: d, the length of every vector of the model.
+        num_heads: N, counted from `cluster_heads`, not copied from the stored figure.
+        temperature: tau as stored (the schema's default is 1.0).
+        num_questions: Question embeddings of the model, which are the queries of this projection.
+        created_at: As stored, for display.
+    """
+
+    id: int
+    name: str
+    model_id: int
+    model: str
+    dimension: int
+    num_heads: int
+    temperature: float
+    num_questions: int
+    created_at: str = ""
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `cluster_heads` with its cluster's name. Heads are ordered by `cluster_id`."""
+
+    cluster_id: int
+    cluster_name: str
+    num_questions: int
+    has_matrix: bool
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `questions` with the clusters it belongs to (usually one)."""
+
+    id: int
+    text: str
+    length_type: str
+    cluster_ids: tuple[int, ...]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `answers` with the clusters it belongs to."""
+
+    id: int
+    text: str
+    cluster_ids: tuple[int, ...]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something about the database that the user should know.
+
+    Attributes:
+        severity: "error": the projection (or the file) cannot be used; "note": it can, but look at this.
+        message: One sentence that names the file or the row.
+        hint: What to do about it; may be empty.
+        mh_id: The projection it is about, or None for the whole database.
+    """
+
+    severity: str
+    message: str
+    hint: str = ""
+    mh_id: int | None = None
+
+
+class Remapping(msgspec.Struct, frozen=True, kw_only=True):
+    """How the stored vector paths of one projection were found.
+
+    Attributes:
+        as_stored: Files found at the very path that is stored.
+        remapped: Files found elsewhere by the path rules.
+        missing: Stored paths for which no file was found.
+        places: The folders in which remapped files were found, most files first.
+    """
+
+    as_stored: int = 0
+    remapped: int = 0
+    missing: tuple[str, ...] = ()
+    places: tuple[Path, ...] = ()
