@@ -14,7 +14,6 @@ from msgspec import Meta
 
 from distill_core.errors import SettingsError
 
-
 StudentKind = Literal["encoder"]
 Recipe = Literal["book"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -44,9 +43,12 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class DataConfig(_Settings, frozen=True, kw_only=True):
     """Which teacher, and how its queries are split."""
 
-    database: Annotated[str, Meta(title="Database", description="The lda.db to open; it is never written to.")]
+    database: Annotated[
+        str, Meta(title="Database", description="The lda.db to open; it is never written to.")
+    ]
     mh_id: Annotated[
-        int, Meta(ge=0, title="Projection", description="Number of the multi-head projection in the database.")
+        int,
+        Meta(ge=0, title="Projection", description="Number of the multi-head projection in the database."),
     ] = 1
     validation_fraction: Annotated[
         float,
@@ -60,7 +62,10 @@ class DataConfig(_Settings, frozen=True, kw_only=True):
     test_fraction: Annotated[
         float,
         Meta(
-            gt=0, lt=0.5, title="Test share", description="Share of the queries kept for the final evaluation."
+            gt=0,
+            lt=0.5,
+            title="Test share",
+            description="Share of the queries kept for the final evaluation.",
         ),
     ] = 0.2
 
@@ -69,20 +74,38 @@ class StudentConfig(_Settings, frozen=True, kw_only=True):
     """The shape of the student. H must divide the dimension of the embeddings."""
 
     kind: Annotated[
-        StudentKind, Meta(title="Student", description="encoder: the published transformer, one token a query.")
+        StudentKind,
+        Meta(title="Student", description="encoder: the published transformer, one token a query."),
     ] = "encoder"
     heads: Annotated[
-        int, Meta(ge=1, le=1024, title="Heads H", description="Attention heads a layer; must divide the dimension.")
+        int,
+        Meta(
+            ge=1, le=1024, title="Heads H", description="Attention heads a layer; must divide the dimension."
+        ),
     ] = 4
     layers: Annotated[
-        int, Meta(ge=1, le=64, title="Layers L", description="Transformer layers; the claim under test is H^L ≈ N.")
+        int,
+        Meta(
+            ge=1, le=64, title="Layers L", description="Transformer layers; the claim under test is H^L ≈ N."
+        ),
     ] = 2
     ff_dim: Annotated[
         int,
-        Meta(ge=1, le=65536, title="Feed-forward", description="Width of the hidden layer of each feed-forward block."),
+        Meta(
+            ge=1,
+            le=65536,
+            title="Feed-forward",
+            description="Width of the hidden layer of each feed-forward block.",
+        ),
     ] = 512
     dropout: Annotated[
-        float, Meta(ge=0, lt=1, title="Dropout", description="Share of activations dropped while training; 0 turns it off.")
+        float,
+        Meta(
+            ge=0,
+            lt=1,
+            title="Dropout",
+            description="Share of activations dropped while training; 0 turns it off.",
+        ),
     ] = 0.1
 
 
@@ -99,7 +122,10 @@ class TrainingConfig(_Settings, frozen=True, kw_only=True):
         int, Meta(ge=1, le=1_000_000, title="Batch", description="Queries a training step.")
     ] = 32
     learning_rate: Annotated[
-        float, Meta(gt=0, le=10, title="Learning rate", description="Step size of AdamW; the published value is 1e-4.")
+        float,
+        Meta(
+            gt=0, le=10, title="Learning rate", description="Step size of AdamW; the published value is 1e-4."
+        ),
     ] = 1e-4
     cosine_weight: Annotated[
         float,
@@ -111,13 +137,22 @@ class TrainingConfig(_Settings, frozen=True, kw_only=True):
         ),
     ] = 0.7
     seed: Annotated[
-        int, Meta(ge=0, lt=2**32, title="Seed", description="Fixes the split, the initial weights, batches and dropout.")
+        int,
+        Meta(
+            ge=0,
+            lt=2**32,
+            title="Seed",
+            description="Fixes the split, the initial weights, batches and dropout.",
+        ),
     ] = 0
-    device: Annotated[
-        Device, Meta(title="Device", description="auto takes cuda, else mps, else cpu.")
-    ] = "auto"
+    device: Annotated[Device, Meta(title="Device", description="auto takes cuda, else mps, else cpu.")] = (
+        "auto"
+    )
     threads: Annotated[
-        int, Meta(ge=0, le=1024, title="Threads", description="CPU threads of torch; 0 leaves torch's own choice.")
+        int,
+        Meta(
+            ge=0, le=1024, title="Threads", description="CPU threads of torch; 0 leaves torch's own choice."
+        ),
     ] = 0
 
 
@@ -138,7 +173,7 @@ def describe(settings: type[msgspec.Struct], name: str) -> FieldDescription:
     return FieldDescription(name, meta.title or name, meta.description or "", choices)
 
 
-def check_field(settings: type[msgspec.Struct], name: str, value: object) -> Any:
+def check_field(settings: type[msgspec.Struct], name: str, value: object) -> object:
     """Return `value` converted to the setting's type, text from a form or a file included.
 
     Raises:
@@ -183,7 +218,12 @@ def require_divisible(dimension: int, heads: int) -> None:
 
 def _in_words(error: msgspec.ValidationError) -> str:
     reason, _, place = str(error).partition(" - at ")
-    for term, words in (("`int", "`a whole number"), ("`float", "`a number"), ("`str", "`text"), ("`null", "`nothing")):
+    for term, words in (
+        ("`int", "`a whole number"),
+        ("`float", "`a number"),
+        ("`str", "`text"),
+        ("`null", "`nothing"),
+    ):
         reason = reason.replace(term, words)
     reason = reason.replace("`", "")
     where = f" (at {place.strip('`').removeprefix('$.')})" if place else ""

@@ -1,0 +1,79 @@
+"""What a latency comparison tells: frozen events of plain numbers and strings."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
+    """Microseconds a query. `p90` is the headline of the single-stream case."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class ModelLatency(msgspec.Struct, frozen=True, kw_only=True):
+    """One model: one query at a time, and in batches.
+
+    Attributes:
+        single_us: Of a call with one query.
+        batch_us_per_query: Of a call with a batch, divided by its size.
+        single_qps: Queries a second, one at a time.
+        batch_qps: Queries a second in batches.
+        outliers: Calls beyond the outer quartile fence (p75 + 3 IQR); counted, never dropped.
+    """
+
+    single_us: Percentiles
+    batch_us_per_query: Percentiles
+    single_qps: float
+    batch_qps: float
+    outliers: int
+
+
+class LatencyEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of the events; as JSON each carries its name under `event`."""
+
+
+class LatencyStarted(LatencyEvent, frozen=True, kw_only=True, tag="started"):
+    """Contestants are built, warm-up is next."""
+
+    num_heads: int
+    dimension: int
+    batch_size: int
+    device: str
+    threads: int
+    blocks: int
+
+
+class BlockTimed(LatencyEvent, frozen=True, kw_only=True, tag="block"):
+    """One block of calls is timed; `done` of `total` blocks."""
+
+    done: int
+    total: int
+    model: str
+    batch_size: int
+    median_us_per_query: float
+
+
+class LatencyFinished(LatencyEvent, frozen=True, kw_only=True, tag="finished"):
+    """The result of the comparison.
+
+    Attributes:
+        single_ratio: Transformer's median over the LDA's, one query at a time; above 1 the LDA is faster.
+        single_ratio_interval: Its 95 % bootstrap interval over blocks.
+        batch_ratio, batch_ratio_interval: The same in batches.
+        steady: False when blocks of one model disagree so much that the figures deserve doubt.
+    """
+
+    lda: ModelLatency
+    transformer: ModelLatency
+    single_ratio: float
+    single_ratio_interval: tuple[float, float]
+    batch_ratio: float
+    batch_ratio_interval: tuple[float, float]
+    batch_size: int
+    device: str
+    threads: int
+    num_heads: int
+    steady: bool

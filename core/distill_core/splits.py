@@ -1,0 +1,55 @@
+"""Which queries train, which are watched while training, and which judge at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill_core.errors import TrainingError
+
+MIN_QUERIES = 10
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Row numbers of the queries of each part, ascending; the parts are disjoint and cover every query."""
+
+    train: Indices
+    validation: Indices
+    test: Indices
+
+
+def split_queries(
+    num_queries: int, *, validation_fraction: float = 0.1, test_fraction: float = 0.2, seed: int = 0
+) -> Split:
+    """Split queries at random, reproducibly; each part has at least one query.
+
+    The test part depends on the seed and the test share alone, so that changing the validation share
+    keeps the test queries. It is the one that scikit-learn's `ShuffleSplit` draws for the same seed.
+
+    Raises:
+        TrainingError: There are fewer than 10 queries, or the shares leave none to train on.
+    """
+    if num_queries < MIN_QUERIES:
+        raise TrainingError(
+            f"The projection has {num_queries} queries, too few to train and to judge.",
+            f"At least {MIN_QUERIES} question embeddings are needed.",
+        )
+    order = np.random.RandomState(seed).permutation(num_queries)
+    num_test = max(1, round(num_queries * test_fraction))
+    num_validation = max(1, round(num_queries * validation_fraction))
+    num_held_out = num_test + num_validation
+    if num_held_out >= num_queries:
+        raise TrainingError(
+            f"Shares of {test_fraction:g} and {validation_fraction:g} leave no query to train on.",
+            "Make the test or the validation share smaller.",
+        )
+    return Split(
+        train=np.sort(order[num_held_out:]),
+        validation=np.sort(order[num_test:num_held_out]),
+        test=np.sort(order[:num_test]),
+    )

@@ -1,0 +1,132 @@
+"""Students in files: the published `.pt` layout, and safetensors with the shape in the metadata."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from distill_core.errors import CheckpointError, SettingsError
+from distill_core.students.encoder import ProjectionTransformer
+
+_SHAPE = {"embed_dim": int, "num_heads": int, "num_layers": int, "ff_dim": int, "dropout": float}
+_PARTS = ("input_proj", "encoder", "output_proj")
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    AttributeError,
+    pickle.UnpicklingError,
+)
+
+
+def load_student(path: str | os.PathLike[str]) -> ProjectionTransformer:
+    """Load a student from `.safetensors`, or from the reference implementation's `.pt`.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or not a student.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise CheckpointError(f"There is no file of weights at {file}.", "Check the path.")
+    loader = _load_safetensors if file.suffix == ".safetensors" else _load_reference
+    try:
+        return loader(file).eval()
+    except (*_UNREADABLE, SafetensorError, SettingsError) as error:
+        raise CheckpointError(
+            f"{file} does not hold a student's weights ({type(error).__name__}).",
+            "Pass a file written by --save, or a checkpoint of the reference implementation.",
+        ) from error
+
+
+def save_student(student: ProjectionTransformer, path: str | os.PathLike[str]) -> Path:
+    """Write a student; `.pt` gives the reference implementation's layout, any other name safetensors.
+
+    The file appears whole or not at all.
+
+    Raises:
+        CheckpointError: The file cannot be written.
+    """
+    file = Path(path)
+    write = _save_reference if file.suffix == ".pt" else _save_safetensors
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _replace(file, lambda temporary: write(student, temporary))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise CheckpointError(
+            f"The weights cannot be written to {file}: {error}.", "Choose another place."
+        ) from error
+    return file
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Check before a long run that its weights can be written.
+
+    Raises:
+        CheckpointError: The folder cannot be made or written to, or the path is a folder.
+    """
+    file = Path(path)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise IsADirectoryError(f"{file} is a folder")
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise CheckpointError(
+            f"The weights could not be written to {file} ({error.strerror or error}).",
+            "Choose another place.",
+        ) from error
+
+
+def _shape_of(student: ProjectionTransformer) -> dict[str, Any]:
+    return {name: getattr(student, name) for name in _SHAPE}
+
+
+def _save_reference(student: ProjectionTransformer, path: Path) -> None:
+    parts = {part: getattr(student, part).state_dict() for part in _PARTS}
+    torch.save({**_shape_of(student), **parts}, path)
+
+
+def _load_reference(path: Path) -> ProjectionTransformer:
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    student = ProjectionTransformer(**{name: kind(saved[name]) for name, kind in _SHAPE.items()})
+    for part in _PARTS:
+        getattr(student, part).load_state_dict(saved[part])
+    return student
+
+
+def _save_safetensors(student: ProjectionTransformer, path: Path) -> None:
+    weights = {name: weight.detach().cpu().contiguous() for name, weight in student.state_dict().items()}
+    metadata = {name: str(value) for name, value in _shape_of(student).items()}
+    save_file(weights, path, metadata={"format": "pt", "student": "encoder", **metadata})
+
+
+def _load_safetensors(path: Path) -> ProjectionTransformer:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    student = ProjectionTransformer(**{name: kind(metadata[name]) for name, kind in _SHAPE.items()})
+    student.load_state_dict(weights)
+    return student
+
+
+def _replace(file: Path, write: Callable[[Path], None]) -> None:
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)

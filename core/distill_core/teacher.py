@@ -1,0 +1,123 @@
+"""The multi-head LDA projection that a student is distilled from. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from distill_core.errors import SettingsError, VectorError
+
+Array = NDArray[np.float32]
+
+_MAX_SCORES = 1 << 24
+"""Scores held at once: queries are taken in chunks so that (chunk, N) stays below this."""
+
+
+class MultiHeadLDA:
+    """`p(q) = sum_k softmax(cos(q, c_k) / tau)_k a_k` for N heads.
+
+    Query and centroids are normalised, answers are not. The centroids are normalised and divided by tau
+    once, here, so that a projection costs two matrix products and a softmax.
+
+    Args:
+        centroids: (N, d), none of them all zero.
+        answers: (N, d).
+        temperature: tau > 0; towards 0 the best head takes all, large values blend every head.
+
+    Raises:
+        VectorError: The arrays have no common shape (N, d), N >= 1, or hold NaN or a zero centroid.
+        SettingsError: The temperature is not a positive number.
+    """
+
+    def __init__(self, centroids: ArrayLike, answers: ArrayLike, temperature: float) -> None:
+        self.centroids = _matrix(centroids, "centroids")
+        self.answers = _matrix(answers, "answers")
+        if self.centroids.shape != self.answers.shape:
+            raise VectorError(
+                f"The centroids {self.centroids.shape} and the answers {self.answers.shape} do not match.",
+                "Every head needs one of each, of the same length.",
+            )
+        if not (np.isfinite(temperature) and temperature > 0):
+            raise SettingsError(
+                f"The temperature {temperature} is not a positive number.",
+                "Common values are 0.1 and 1.0.",
+                field="temperature",
+            )
+        self.temperature = float(temperature)
+        norms = np.linalg.norm(self.centroids, axis=1, keepdims=True)
+        if not norms.all():
+            raise VectorError(
+                f"Centroid {int(np.argmin(norms))} is all zero.",
+                "It has no direction; recompute the projection.",
+            )
+        self._scaled = np.ascontiguousarray((self.centroids / (norms * self.temperature)).T)
+
+    @property
+    def num_heads(self) -> int:
+        """N."""
+        return int(self.centroids.shape[0])
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+        return int(self.centroids.shape[1])
+
+    def with_temperature(self, temperature: float) -> MultiHeadLDA:
+        """Return the same heads at another tau."""
+        return MultiHeadLDA(self.centroids, self.answers, temperature)
+
+    def project(self, queries: ArrayLike) -> Array:
+        """Return the projection of one query (d,) or of many (n, d), in the same shape, float32."""
+        return self._by_chunks(queries, lambda weights: weights @ self.answers, self.dimension)
+
+    def route(self, queries: ArrayLike) -> Array:
+        """Return the routing weights (N,) of one query or (n, N) of many; each row sums to 1."""
+        return self._by_chunks(queries, lambda weights: weights, self.num_heads)
+
+    def _by_chunks(self, queries: ArrayLike, finish: Callable[[Array], Array], width: int) -> Array:
+        rows = np.asarray(queries, dtype=np.float32)
+        if rows.shape[-1:] != (self.dimension,) or rows.ndim not in (1, 2):
+            raise VectorError(
+                f"Queries of shape {rows.shape} do not fit a projection of dimension {self.dimension}.",
+                f"Pass one query ({self.dimension},) or many (n, {self.dimension}).",
+            )
+        if rows.ndim == 1:
+            return finish(self._weights(rows))
+        chunk = max(1, _MAX_SCORES // self.num_heads)
+        if len(rows) <= chunk:
+            return finish(self._weights(rows))
+        out = np.empty((len(rows), width), dtype=np.float32)
+        for start in range(0, len(rows), chunk):
+            out[start : start + chunk] = finish(self._weights(rows[start : start + chunk]))
+        return out
+
+    def _weights(self, rows: Array) -> Array:
+        norms = np.sqrt(np.einsum("...i,...i->...", rows, rows))[..., None]
+        scores: Array = rows @ self._scaled
+        scores /= np.maximum(norms, np.float32(1e-30))
+        scores -= scores.max(axis=-1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=-1, keepdims=True)
+        return scores
+
+
+def effective_heads(weights: ArrayLike) -> NDArray[np.float64]:
+    """Return exp(entropy) of routing weights (..., N): 1 for one head alone, N for all alike.
+
+    Shape (...,). Says how soft the routing of a query is.
+    """
+    shares = np.asarray(weights, dtype=np.float64)
+    logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+    heads: NDArray[np.float64] = np.exp(-(shares * logs).sum(axis=-1))
+    return heads
+
+
+def _matrix(values: ArrayLike, name: str) -> Array:
+    matrix = np.ascontiguousarray(values, dtype=np.float32)
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise VectorError(f"The {name} have the shape {matrix.shape}.", "Pass an array (N, d) with N >= 1.")
+    if not np.isfinite(matrix).all():
+        raise VectorError(f"The {name} hold NaN or infinite values.", "Recompute the projection.")
+    return matrix

@@ -1,0 +1,53 @@
+"""A random state of one's own, so that nothing else in the process can change a run."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+class OwnRandomState:
+    """Swap torch's random state for a private one inside `with`, and back outside.
+
+    Dropout and initialisation draw from torch's global generators. Entering sets them to where this
+    object left off; leaving restores what the rest of the process had.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._device = device
+        outside = self._read()
+        torch.manual_seed(seed)
+        self._own = self._read()
+        self._write(outside)
+        self._outside = outside
+
+    def __enter__(self) -> Self:
+        self._outside = self._read()
+        self._write(self._own)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._own = self._read()
+        self._write(self._outside)
+
+    def _read(self) -> tuple[Tensor, Tensor | None]:
+        if self._device.type == "cuda":
+            return torch.get_rng_state(), torch.cuda.get_rng_state(self._device)
+        if self._device.type == "mps":
+            return torch.get_rng_state(), torch.mps.get_rng_state()
+        return torch.get_rng_state(), None
+
+    def _write(self, state: tuple[Tensor, Tensor | None]) -> None:
+        cpu, accelerator = state
+        torch.set_rng_state(cpu)
+        if accelerator is None:
+            return
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(accelerator, self._device)
+        else:
+            torch.mps.set_rng_state(accelerator)

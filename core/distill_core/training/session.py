@@ -1,0 +1,102 @@
+"""One run from its settings to its evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from distill_core.architecture import lda_cost
+from distill_core.config import RunConfig, require_divisible
+from distill_core.devices import resolve_device
+from distill_core.evaluation import cosine_similarities, evaluate
+from distill_core.students import ProjectionTransformer
+from distill_core.training.data import TeacherData, load_teacher_data
+from distill_core.training.events import RunFinished, RunStarted, TestEvaluated, TrainEvent
+from distill_core.training.random_state import OwnRandomState
+from distill_core.training.trainer import Trainer
+
+
+class TrainingSession:
+    """A run that can be iterated once, and that keeps the student and its data for what comes after.
+
+    Attributes:
+        config: The settings of the run.
+        data: The teacher and its labelled queries, from the first event on.
+        student: The student, from the first event on; its weights are those of the last step.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.data: TeacherData | None = None
+        self.student: ProjectionTransformer | None = None
+        self._trainer: Trainer | None = None
+
+    def __iter__(self) -> Iterator[TrainEvent]:
+        """Train, then evaluate on the test queries.
+
+        Raises:
+            DistillError: The settings, the database or the device cannot be used, or the loss is lost.
+        """
+        settings = self.config.training
+        device = resolve_device(settings.device)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        data = self.data = load_teacher_data(self.config.data, settings.seed)
+        require_divisible(data.teacher.dimension, self.config.student.heads)
+        random_state = OwnRandomState(settings.seed, device)
+        with random_state:
+            student = ProjectionTransformer.from_config(self.config.student, data.teacher.dimension)
+        self.student = student.to(device)
+        trainer = self._trainer = Trainer(
+            student,
+            data.labelled(data.split.train, device),
+            data.labelled(data.split.validation, device),
+            settings,
+            random_state,
+        )
+        yield self._started(data, trainer, device)
+        yield from trainer
+        yield from self.conclude()
+
+    def _started(self, data: TeacherData, trainer: Trainer, device: torch.device) -> RunStarted:
+        teacher, split = data.teacher, data.split
+        return RunStarted(
+            config=self.config,
+            num_heads=teacher.num_heads,
+            dimension=teacher.dimension,
+            temperature=teacher.temperature,
+            num_train=len(split.train),
+            num_validation=len(split.validation),
+            num_test=len(split.test),
+            total_steps=trainer.total_steps,
+            student_parameters=sum(weight.numel() for weight in trainer.student.parameters()),
+            teacher_parameters=lda_cost(teacher.num_heads, teacher.dimension).parameters,
+            device=str(device),
+            threads=torch.get_num_threads(),
+        )
+
+    def conclude(self) -> Iterator[TrainEvent]:
+        """Evaluate the student as it is now on the test queries; also after a run that was stopped early."""
+        if self.data is None or self.student is None or self._trainer is None:
+            return
+        rows = self.data.split.test
+        predicted, target = self.student.project(self.data.queries[rows]), self.data.targets[rows]
+        yield TestEvaluated(
+            question_ids=tuple(self.data.question_ids[rows].tolist()),
+            cosines=tuple(cosine_similarities(predicted, target).tolist()),
+        )
+        yield RunFinished(
+            evaluation=evaluate(predicted, target),
+            epochs=self._trainer.epochs_done,
+            active_seconds=self._trainer.active_seconds,
+        )
+
+
+def train(config: RunConfig) -> Iterator[TrainEvent]:
+    """Train a student as `config` says; the last event holds the evaluation on the held-out test queries.
+
+    Raises:
+        DistillError: The settings, the database or the device cannot be used, or the loss is lost.
+    """
+    return iter(TrainingSession(config))
