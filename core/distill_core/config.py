@@ -7,6 +7,7 @@ help of the command line and the validation all read them from here (`describe`,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
 
 import msgspec
@@ -33,7 +34,7 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            check_field(type(self), name, getattr(self, name))
+            msgspec.structs.force_setattr(self, name, check_field(type(self), name, getattr(self, name)))
 
     def with_values(self, **values: object) -> Self:
         """Return a copy with some values replaced, validated again."""
@@ -205,7 +206,7 @@ def require_divisible(dimension: int, heads: int) -> None:
     Raises:
         SettingsError: It does not; the hint names the nearest head counts that do.
     """
-    if dimension % heads == 0:
+    if heads >= 1 and dimension % heads == 0:
         return
     fitting = [count for count in range(1, min(dimension, 64) + 1) if dimension % count == 0]
     nearest = sorted(sorted(fitting, key=lambda count: abs(count - heads))[:3])
@@ -230,5 +231,6 @@ def _in_words(error: msgspec.ValidationError) -> str:
     return f"{reason[0].lower()}{reason[1:]}{where}"
 
 
+@cache
 def _hints(settings: type[msgspec.Struct]) -> dict[str, Any]:
     return get_type_hints(settings, include_extras=True)

@@ -1,6 +1,9 @@
-"""Which device runs the work, and waiting for it."""
+"""Which device runs the work, with how many threads, and waiting for it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -21,6 +24,19 @@ def resolve_device(name: str = "auto") -> torch.device:
         have = ", ".join(kind for kind, is_there in there.items() if is_there)
         raise DeviceError(f"The device {name} is not on this machine.", f"Take auto or one of: {have}.")
     return torch.device(name)
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Run torch with `count` CPU threads inside `with`, 0 for as many as it has; then as before."""
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count:
+            torch.set_num_threads(before)
 
 
 def synchronize(device: torch.device) -> None:

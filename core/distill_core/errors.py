@@ -32,6 +32,10 @@ class VectorError(DatabaseError):
     """A vector file is missing, truncated, pickled, of the wrong dimension, NaN or all zero."""
 
 
+class TooFewQueriesError(DatabaseError):
+    """The projection has too few queries to train on some and judge by others."""
+
+
 class SettingsError(DistillError):
     """A setting is out of its range or contradicts another one.
 
@@ -53,4 +57,4 @@ class DeviceError(DistillError):
 
 
 class TrainingError(DistillError):
-    """Training cannot start or go on: too few queries, a loss that is not a number."""
+    """Training cannot go on: the loss is not a number any more."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.errors import TrainingError
+from distill_core.errors import SettingsError, TooFewQueriesError
 
 MIN_QUERIES = 10
 
@@ -32,10 +32,11 @@ def split_queries(
     keeps the test queries. It is the one that scikit-learn's `ShuffleSplit` draws for the same seed.
 
     Raises:
-        TrainingError: There are fewer than 10 queries, or the shares leave none to train on.
+        TooFewQueriesError: There are fewer than 10 queries.
+        SettingsError: The shares leave no query to train on.
     """
     if num_queries < MIN_QUERIES:
-        raise TrainingError(
+        raise TooFewQueriesError(
             f"The projection has {num_queries} queries, too few to train and to judge.",
             f"At least {MIN_QUERIES} question embeddings are needed.",
         )
@@ -44,9 +45,10 @@ def split_queries(
     num_validation = max(1, round(num_queries * validation_fraction))
     num_held_out = num_test + num_validation
     if num_held_out >= num_queries:
-        raise TrainingError(
+        raise SettingsError(
             f"Shares of {test_fraction:g} and {validation_fraction:g} leave no query to train on.",
             "Make the test or the validation share smaller.",
+            field="test_fraction",
         )
     return Split(
         train=np.sort(order[num_held_out:]),

@@ -14,6 +14,9 @@ Array = NDArray[np.float32]
 _MAX_SCORES = 1 << 24
 """Scores held at once: queries are taken in chunks so that (chunk, N) stays below this."""
 
+_LOWEST_TEMPERATURE = 1e-30
+"""Scores at a lower tau overflow float32; routing is hard long before, so nothing is lost."""
+
 
 class MultiHeadLDA:
     """`p(q) = sum_k softmax(cos(q, c_k) / tau)_k a_k` for N heads.
@@ -52,7 +55,8 @@ class MultiHeadLDA:
                 f"Centroid {int(np.argmin(norms))} is all zero.",
                 "It has no direction; recompute the projection.",
             )
-        self._scaled = np.ascontiguousarray((self.centroids / (norms * self.temperature)).T)
+        divisors = norms * max(self.temperature, _LOWEST_TEMPERATURE)
+        self._scaled = np.ascontiguousarray((self.centroids / divisors).T)
 
     @property
     def num_heads(self) -> int:

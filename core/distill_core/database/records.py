@@ -28,6 +28,9 @@ class Projection(msgspec.Struct, frozen=True, kw_only=True):
         temperature: tau as stored (the schema's default is 1.0).
         num_questions: Question embeddings of the model, which are the queries of this projection.
         created_at: As stored, for display.
+        stored_num_heads: `num_heads` as stored, to compare with what was counted; None if not stored.
+        recall_at_1: As the teacher's own tool measured it, for display; None if not stored.
+        mrr: Mean reciprocal rank, likewise.
     """
 
     id: int
@@ -39,6 +42,9 @@ class Projection(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float
     num_questions: int
     created_at: str = ""
+    stored_num_heads: int | None = None
+    recall_at_1: float | None = None
+    mrr: float | None = None
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):

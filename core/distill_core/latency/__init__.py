@@ -1,22 +1,5 @@
-"""Latency of teacher and student, measured side by side."""
+"""Latency of teacher and student, measured side by side. `__init__.pyi` lists what it exports."""
 
-from distill_core.latency.comparison import LatencySettings, compare_latency
-from distill_core.latency.events import (
-    BlockTimed,
-    LatencyEvent,
-    LatencyFinished,
-    LatencyStarted,
-    ModelLatency,
-    Percentiles,
-)
+import lazy_loader
 
-__all__ = [
-    "BlockTimed",
-    "LatencyEvent",
-    "LatencyFinished",
-    "LatencySettings",
-    "LatencyStarted",
-    "ModelLatency",
-    "Percentiles",
-    "compare_latency",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

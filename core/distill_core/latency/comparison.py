@@ -12,8 +12,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from distill_core.devices import resolve_device, synchronize
-from distill_core.errors import DistillError
+from distill_core.devices import cpu_threads, resolve_device, synchronize
+from distill_core.errors import DistillError, SettingsError
 from distill_core.latency.events import (
     BlockTimed,
     LatencyEvent,
@@ -48,6 +48,11 @@ class LatencySettings(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "blocks"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"The {name} of a latency comparison must be at least 1.", field=name)
+
 
 def compare_latency(
     teacher: MultiHeadLDA,
@@ -70,13 +75,12 @@ def compare_latency(
             "There are no queries to time with.", "Choose a projection with question embeddings."
         )
     device = resolve_device(settings.device)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     home = next(student.parameters()).device
     was_training = student.training
     try:
         student.to(device).eval()
-        yield from _compare(teacher, student, rows, settings, device)
+        with cpu_threads(settings.threads):
+            yield from _compare(teacher, student, rows, settings, device)
     finally:
         student.to(home).train(was_training)
 

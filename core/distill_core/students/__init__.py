@@ -1,6 +1,5 @@
-"""The networks that learn the teacher's function, and their files."""
+"""The networks that learn, and their files. `__init__.pyi` lists what it exports."""
 
-from distill_core.students.checkpoint import load_student, require_writable, save_student
-from distill_core.students.encoder import ProjectionTransformer
+import lazy_loader
 
-__all__ = ["ProjectionTransformer", "load_student", "require_writable", "save_student"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

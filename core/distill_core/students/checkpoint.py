@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import secrets
+import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,34 +21,50 @@ from distill_core.students.encoder import ProjectionTransformer
 _SHAPE = {"embed_dim": int, "num_heads": int, "num_layers": int, "ff_dim": int, "dropout": float}
 _PARTS = ("input_proj", "encoder", "output_proj")
 _UNREADABLE = (
-    OSError,
-    EOFError,
-    KeyError,
-    ValueError,
-    TypeError,
-    RuntimeError,
+    ArithmeticError,
+    AssertionError,
     AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    SettingsError,
+    TypeError,
+    ValueError,
     pickle.UnpicklingError,
+    struct.error,
 )
+"""What torch and safetensors were seen to raise when a file is damaged at random."""
 
 
-def load_student(path: str | os.PathLike[str]) -> ProjectionTransformer:
-    """Load a student from `.safetensors`, or from the reference implementation's `.pt`.
+def load_student(path: str | os.PathLike[str], *, dimension: int | None = None) -> ProjectionTransformer:
+    """Load a student from safetensors, or from the reference implementation's layout, whatever the name.
+
+    Args:
+        path: The file of weights.
+        dimension: The d that the student must have, where it is known.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or not a student.
+        CheckpointError: The file is missing, damaged, not a student, or one of another dimension.
     """
     file = Path(path)
-    if not file.is_file():
-        raise CheckpointError(f"There is no file of weights at {file}.", "Check the path.")
-    loader = _load_safetensors if file.suffix == ".safetensors" else _load_reference
     try:
-        return loader(file).eval()
-    except (*_UNREADABLE, SafetensorError, SettingsError) as error:
+        if not file.is_file():
+            raise CheckpointError(f"There is no file of weights at {file}.", "Check the path.")
+        student = (_load_safetensors if _is_safetensors(file) else _load_reference)(file).eval()
+    except _UNREADABLE as error:
         raise CheckpointError(
             f"{file} does not hold a student's weights ({type(error).__name__}).",
             "Pass a file written by --save, or a checkpoint of the reference implementation.",
         ) from error
+    if dimension is not None and student.embed_dim != dimension:
+        raise CheckpointError(
+            f"{file} is a student of dimension {student.embed_dim}, the projection has {dimension}.",
+            "Take a student that was distilled from this projection.",
+        )
+    return student
 
 
 def save_student(student: ProjectionTransformer, path: str | os.PathLike[str]) -> Path:
@@ -93,6 +111,12 @@ def _shape_of(student: ProjectionTransformer) -> dict[str, Any]:
     return {name: getattr(student, name) for name in _SHAPE}
 
 
+def _is_safetensors(file: Path) -> bool:
+    """Tell by the content: safetensors has the length of its header in 8 bytes, then JSON."""
+    with file.open("rb") as handle:
+        return handle.read(9)[8:] == b"{"
+
+
 def _save_reference(student: ProjectionTransformer, path: Path) -> None:
     parts = {part: getattr(student, part).state_dict() for part in _PARTS}
     torch.save({**_shape_of(student), **parts}, path)
@@ -122,9 +146,7 @@ def _load_safetensors(path: Path) -> ProjectionTransformer:
 
 
 def _replace(file: Path, write: Callable[[Path], None]) -> None:
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = file.with_name(f".{secrets.token_hex(8)}.tmp")  # made by `write`, with the usual permissions
     try:
         write(temporary)
         temporary.replace(file)

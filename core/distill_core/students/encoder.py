@@ -87,7 +87,7 @@ class ProjectionTransformer(nn.Module):
         self.eval()
         try:
             with torch.inference_mode():
-                batch = torch.from_numpy(np.atleast_2d(rows)).to(parameter.device, parameter.dtype)
+                batch = torch.tensor(np.atleast_2d(rows)).to(parameter.device, parameter.dtype)
                 projected = self(batch).float().cpu().numpy()
         finally:
             self.train(was_training)

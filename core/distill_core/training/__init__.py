@@ -1,29 +1,5 @@
-"""Teaching a student the teacher's function."""
+"""Teaching a student the teacher's function. `__init__.pyi` lists what it exports."""
 
-from distill_core.training.distillation import train_distillation
-from distill_core.training.events import (
-    EpochFinished,
-    RunFinished,
-    RunStarted,
-    StepsFinished,
-    Terms,
-    TestEvaluated,
-    TrainEvent,
-)
-from distill_core.training.loss import LossTerms, distillation_loss
-from distill_core.training.session import TrainingSession, train
+import lazy_loader
 
-__all__ = [
-    "EpochFinished",
-    "LossTerms",
-    "RunFinished",
-    "RunStarted",
-    "StepsFinished",
-    "Terms",
-    "TestEvaluated",
-    "TrainEvent",
-    "TrainingSession",
-    "distillation_loss",
-    "train",
-    "train_distillation",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
 from distill_core.config import TrainingConfig
+from distill_core.errors import VectorError
 from distill_core.students import ProjectionTransformer
 from distill_core.teacher import MultiHeadLDA
 from distill_core.training.events import EpochFinished
@@ -42,9 +44,16 @@ def train_distillation(  # noqa: PLR0913 - the published signature
         seed=seed,
     )
     device = student.input_proj.weight.device
-    labels = torch.from_numpy(teacher.project(queries)).to(device)
-    rows = torch.as_tensor(queries, dtype=torch.float32).to(device)
-    trainer = Trainer(student, LabelledQueries(rows, labels), None, settings, OwnRandomState(seed, device))
+    rows = np.array(queries, dtype=np.float32)
+    if rows.ndim != 2 or len(rows) == 0 or rows.shape[1] != student.embed_dim:
+        raise VectorError(
+            f"Queries of shape {rows.shape} cannot train a student of dimension {student.embed_dim}.",
+            f"Pass an array (n, {student.embed_dim}) with n >= 1.",
+        )
+    labelled = LabelledQueries(
+        torch.from_numpy(rows).to(device), torch.from_numpy(teacher.project(rows)).to(device)
+    )
+    trainer = Trainer(student, labelled, None, settings, OwnRandomState(seed, device))
     epochs = [event.train for event in trainer if isinstance(event, EpochFinished)]
     return {
         "loss": [terms.loss for terms in epochs],

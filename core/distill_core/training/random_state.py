@@ -18,11 +18,8 @@ class OwnRandomState:
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._device = device
-        outside = self._read()
-        torch.manual_seed(seed)
-        self._own = self._read()
-        self._write(outside)
-        self._outside = outside
+        self._own = self._seeded(seed)
+        self._outside = self._own
 
     def __enter__(self) -> Self:
         self._outside = self._read()
@@ -34,6 +31,13 @@ class OwnRandomState:
     ) -> None:
         self._own = self._read()
         self._write(self._outside)
+
+    def _seeded(self, seed: int) -> tuple[Tensor, Tensor | None]:
+        # torch.manual_seed would reseed every device of the process, also those of others.
+        cpu = torch.Generator().manual_seed(seed).get_state()
+        if self._device.type == "cpu":
+            return cpu, None
+        return cpu, torch.Generator(self._device).manual_seed(seed).get_state()
 
     def _read(self) -> tuple[Tensor, Tensor | None]:
         if self._device.type == "cuda":

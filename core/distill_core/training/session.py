@@ -8,7 +8,7 @@ import torch
 
 from distill_core.architecture import lda_cost
 from distill_core.config import RunConfig, require_divisible
-from distill_core.devices import resolve_device
+from distill_core.devices import cpu_threads, resolve_device
 from distill_core.evaluation import cosine_similarities, evaluate
 from distill_core.students import ProjectionTransformer
 from distill_core.training.data import TeacherData, load_teacher_data
@@ -38,10 +38,12 @@ class TrainingSession:
         Raises:
             DistillError: The settings, the database or the device cannot be used, or the loss is lost.
         """
+        device = resolve_device(self.config.training.device)
+        with cpu_threads(self.config.training.threads):
+            yield from self._run(device)
+
+    def _run(self, device: torch.device) -> Iterator[TrainEvent]:
         settings = self.config.training
-        device = resolve_device(settings.device)
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
         data = self.data = load_teacher_data(self.config.data, settings.seed)
         require_divisible(data.teacher.dimension, self.config.student.heads)
         random_state = OwnRandomState(settings.seed, device)

@@ -101,7 +101,10 @@ class Trainer:
                 yield self._steps_finished(epoch - 1 + done / len(batches), terms)
             self._require_finite(terms)
         self.epochs_done = epoch
-        yield self._epoch_finished(epoch, totals.means())
+        finished = self._epoch_finished(epoch, totals.means())
+        yield finished
+        if finished.validation is not None:  # the last step may have lost the weights, its loss tells nothing
+            self._require_finite(finished.validation)
 
     def _steps(self, batches: Sequence[Tensor], done: int, sums: _TermSums) -> int:
         """Train on batches from `done` on until 100 ms are over; return how many are done."""

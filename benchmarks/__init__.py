@@ -1,0 +1,1 @@
+"""Measurements that print ratios and spreads; nothing here is a test."""

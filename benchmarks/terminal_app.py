@@ -1,0 +1,80 @@
+"""The app on a real pseudo-terminal, for the benchmarks that watch it from outside."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import pexpect
+
+SIZE = (40, 120)
+_PROGRESS = re.compile(rb"epoch ([\d.]+) of \d+")
+
+
+class TerminalApp:
+    """`distill-tui DATABASE` at 120x40, driven by keys, read as bytes."""
+
+    def __init__(self, database: Path, state_dir: Path) -> None:
+        environment = {**os.environ, "DISTILL_TUI_STATE": str(state_dir), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+        self.started = time.perf_counter()
+        self._process = pexpect.spawn(
+            sys.executable,
+            ["-m", "distill_tui", str(database)],
+            dimensions=SIZE,
+            env=environment,
+            timeout=60,
+            echo=False,
+        )
+        self._process.delaybeforesend = None
+        self.bytes_read = 0
+
+    @property
+    def pid(self) -> int:
+        """Of the app's process."""
+        return int(self._process.pid)
+
+    def wait_for(self, text: str) -> float:
+        """Read until a text arrives; return the seconds that took."""
+        started = time.perf_counter()
+        self._process.expect_exact(text.encode())
+        self.bytes_read += len(self._process.before) + len(text)
+        return time.perf_counter() - started
+
+    def press(self, keys: str) -> None:
+        """Send keys as they are."""
+        self._process.send(keys)
+
+    def read_for(self, seconds: float) -> bytes:
+        """Return everything that arrives within a time."""
+        deadline = time.perf_counter() + seconds
+        chunks = []
+        while (left := deadline - time.perf_counter()) > 0:
+            try:
+                chunks.append(self._process.read_nonblocking(65536, timeout=left))
+            except pexpect.TIMEOUT:
+                break
+        data = b"".join(chunks)
+        self.bytes_read += len(data)
+        return data
+
+    def epoch(self) -> tuple[float, float]:
+        """Return the next progress that is printed: the epoch, and when it was read."""
+        self._process.expect(_PROGRESS)
+        self.bytes_read += len(self._process.before)
+        return float(self._process.match.group(1)), time.perf_counter()
+
+    def thread_seconds(self) -> dict[int, float]:
+        """Return the processor seconds of each thread of the app, by thread id."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        seconds = {}
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            fields = (task / "stat").read_text().rpartition(")")[2].split()
+            seconds[int(task.name)] = (int(fields[11]) + int(fields[12])) / ticks
+        return seconds
+
+    def close(self) -> None:
+        """End the app, whatever it is doing."""
+        self._process.close(force=True)

@@ -1,0 +1,13 @@
+from .architecture import capacity_architecture as capacity_architecture
+from .architecture import optimal_architecture as optimal_architecture
+from .config import RunConfig as RunConfig
+from .database import LdaDatabase as LdaDatabase
+from .database import demo_database_path as demo_database_path
+from .errors import DistillError as DistillError
+from .latency import compare_latency as compare_latency
+from .students import ProjectionTransformer as ProjectionTransformer
+from .students import load_student as load_student
+from .students import save_student as save_student
+from .teacher import MultiHeadLDA as MultiHeadLDA
+from .training import train as train
+from .training import train_distillation as train_distillation

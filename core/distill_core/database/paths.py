@@ -1,0 +1,103 @@
+"""Where vector files are: the paths are stored as they were given when the database was made.
+
+They are relative to a working directory that may no longer exist, or absolute on another machine.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+
+class FoundFile(NamedTuple):
+    """A vector file that exists.
+
+    Attributes:
+        path: Its absolute path.
+        as_stored: Whether that is the stored path, relative ones taken from the working directory.
+        signature: Size in bytes, modification and change time in ns, and inode: differs when the file does.
+    """
+
+    path: str
+    as_stored: bool
+    signature: tuple[int, int, int, int]
+
+    @property
+    def folder(self) -> str:
+        """The folder it is in."""
+        return self.path.rpartition("/")[0]
+
+
+class PathRules:
+    """Finds files by the path rules, with each folder listed once. Make a new one for each look.
+
+    The rules, in order: as stored; relative to the database; relative to its `embeddings/`; by file name in
+    `embeddings/` and beside the database. A path with backslashes is tried as it is and as a Windows path.
+    A database that is a link counts as lying in its own folder first, then in its target's.
+    """
+
+    def __init__(self, database: Path) -> None:
+        parents = dict.fromkeys((database.parent, database.resolve().parent))
+        self.folders = tuple(folder.as_posix().rstrip("/") for folder in parents)
+        self._working_directory = _working_directory()
+        self._listings: dict[str, Mapping[str, os.DirEntry[str]] | None] = {}
+
+    def find(self, stored: str) -> FoundFile | None:
+        """Return the first file that the rules give for a stored path, or None."""
+        for position, candidate in enumerate(self._candidates(stored)):
+            status = self._status(candidate)
+            if status is not None and stat.S_ISREG(status.st_mode):
+                signature = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+                return FoundFile(candidate, position == 0, signature)
+        return None
+
+    def _candidates(self, stored: str) -> Iterator[str]:
+        """Yield absolute paths, the stored one first. Text, not Path: there may be 10,000 of them."""
+        yield _joined(self._working_directory, stored)
+        forms = [stored, stored.replace("\\", "/")] if "\\" in stored else [stored]
+        if len(forms) > 1:
+            yield _joined(self._working_directory, forms[1])
+        for place in ("", "/embeddings"):
+            yield from (
+                f"{folder}{place}/{form}" for folder in self.folders for form in forms if not form.startswith("/")
+            )
+        name = forms[-1].rpartition("/")[2]
+        for place in ("/embeddings", ""):
+            yield from (f"{folder}{place}/{name}" for folder in self.folders)
+
+    def _status(self, path: str) -> os.stat_result | None:
+        folder, _, name = path.rpartition("/")
+        if folder not in self._listings:
+            self._listings[folder] = _listing(folder)
+        listing = self._listings[folder]
+        try:
+            if listing is None:
+                return Path(path).stat()
+            return listing[name].stat() if name in listing else None
+        except (OSError, ValueError):
+            return None
+
+
+def _joined(folder: str, path: str) -> str:
+    return path if path.startswith("/") else f"{folder}/{path}"
+
+
+def _working_directory() -> str:
+    try:
+        return Path.cwd().as_posix().rstrip("/")
+    except OSError:
+        return "/nonexistent"
+
+
+def _listing(folder: str) -> Mapping[str, os.DirEntry[str]] | None:
+    """Return the folder's entries by name; None if it may be entered but not listed."""
+    try:
+        with os.scandir(folder or "/") as entries:
+            return {entry.name: entry for entry in entries}
+    except PermissionError:
+        return None
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,164 @@
+"""SQL to records: what is asked of which table, and how a row is read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from distill_core.database.records import Answer, EmbeddingModel, Head, Projection, Question
+from distill_core.database.schema import Tables
+from distill_core.database.values import integer, optional_integer, optional_real, real, text
+from distill_core.errors import DatabaseError
+
+DEFAULT_TEMPERATURE = 1.0
+"""What the schema gives a projection that names no temperature."""
+
+_PROJECTION_COLUMNS = (
+    "mh_projection_id",
+    "model_id",
+    "name",
+    "temperature",
+    "created_at",
+    "num_heads",
+    "recall_at_1",
+    "mrr",
+)
+
+
+class ProjectionRows(NamedTuple):
+    """The projections that can be read, and for the others the number (None if unreadable) and the reason."""
+
+    readable: tuple[Projection, ...]
+    unreadable: tuple[tuple[int | None, DatabaseError], ...]
+
+
+class HeadRow(NamedTuple):
+    """A head with the paths of its two vectors, as stored."""
+
+    head: Head
+    centroid_path: str
+    answer_path: str
+
+
+def read_models(tables: Tables) -> tuple[EmbeddingModel, ...]:
+    """Return the embedding models, ordered by id."""
+    rows = tables.select("embedding_models", ("model_id", "name", "dimension"), order_by=("model_id",))
+    return tuple(_model(*row) for row in rows)
+
+
+def _model(model_id: object, name: object, dimension: object) -> EmbeddingModel:
+    number = integer(model_id, "A model_id in embedding_models")
+    length = integer(dimension, f"The dimension of embedding_models row {number}")
+    if length < 1:
+        raise DatabaseError(f"The dimension of embedding_models row {number} is {length}, not 1 or more.")
+    return EmbeddingModel(id=number, name=text(name), dimension=length)
+
+
+def read_projections(tables: Tables) -> ProjectionRows:
+    """Return the projections, ordered by id. One bad row does not hide the others."""
+    models = {model.id: model for model in read_models(tables)}
+    num_heads = tables.count("cluster_heads", "*", group_by="mh_projection_id")
+    num_questions = tables.count(
+        "embeddings", "entity_id", group_by="model_id", equal=("entity_type", "question")
+    )
+    readable: list[Projection] = []
+    unreadable: list[tuple[int | None, DatabaseError]] = []
+    for row in tables.select("multi_head_projections", _PROJECTION_COLUMNS, order_by=("mh_projection_id",)):
+        try:
+            readable.append(_projection(row, models, num_heads.get(row[0], 0), num_questions.get(row[1], 0)))
+        except DatabaseError as error:
+            unreadable.append((optional_integer(row[0]), error))
+    return ProjectionRows(tuple(readable), tuple(unreadable))
+
+
+def _projection(
+    row: tuple[object, ...], models: dict[int, EmbeddingModel], num_heads: int, num_questions: int
+) -> Projection:
+    mh_id, model_id, name, temperature, created_at, stored_num_heads, recall_at_1, mrr = row
+    number = integer(mh_id, "An mh_projection_id in multi_head_projections")
+    where = f"of multi_head_projections row {number}"
+    model = models.get(integer(model_id, f"The model_id {where}"))
+    if model is None:
+        raise DatabaseError(f"The model_id {where} is {model_id}, which embedding_models does not have.")
+    return Projection(
+        id=number,
+        name=text(name),
+        model_id=model.id,
+        model=model.name,
+        dimension=model.dimension,
+        num_heads=num_heads,
+        temperature=DEFAULT_TEMPERATURE if temperature is None else real(temperature, f"The temperature {where}"),
+        num_questions=num_questions,
+        created_at=text(created_at),
+        stored_num_heads=optional_integer(stored_num_heads),
+        recall_at_1=optional_real(recall_at_1),
+        mrr=optional_real(mrr),
+    )
+
+
+def read_heads(tables: Tables, mh_id: int) -> tuple[HeadRow, ...]:
+    """Return the heads of a projection, ordered by cluster."""
+    names = dict(tables.select("qa_clusters", ("cluster_id", "name"), order_by=("cluster_id",)))
+    rows = tables.select(
+        "cluster_heads",
+        ("cluster_id", "num_questions", "W_path", "centroid_path", "answer_emb_path"),
+        order_by=("cluster_id", "head_id"),
+        equal=("mh_projection_id", mh_id),
+    )
+    return tuple(_head(mh_id, row, names) for row in rows)
+
+
+def _head(mh_id: int, row: tuple[object, ...], names: dict[object, object]) -> HeadRow:
+    cluster_id, num_questions, matrix_path, centroid_path, answer_path = row
+    head = Head(
+        cluster_id=integer(cluster_id, f"A cluster_id of projection {mh_id} in cluster_heads"),
+        cluster_name=text(names.get(cluster_id)),
+        num_questions=optional_integer(num_questions) or 0,
+        has_matrix=bool(text(matrix_path)),
+    )
+    return HeadRow(head, text(centroid_path), text(answer_path))
+
+
+def read_vector_paths(tables: Tables, model_id: int, entity_type: str) -> dict[int, str]:
+    """Return the stored vector path of each "question" or "answer" of a model, ordered by id.
+
+    An older schema may hold several rows for one of them; the newest counts.
+    """
+    rows = tables.select(
+        "embeddings",
+        ("entity_type", "entity_id", "vector_path"),
+        order_by=("entity_id", "embedding_id"),
+        equal=("model_id", model_id),
+    )
+    where = f"An entity_id of model {model_id} in embeddings"
+    return {integer(entity_id, where): text(path) for kind, entity_id, path in rows if kind == entity_type}
+
+
+def read_questions(tables: Tables) -> dict[int, Question]:
+    """Return the questions by id, in order."""
+    clusters = _clusters_of(tables, "cluster_questions", "question_id")
+    rows = tables.select("questions", ("question_id", "text", "length_type"), order_by=("question_id",))
+    questions = {}
+    for question_id, words, length_type in rows:
+        number = integer(question_id, "A question_id in questions")
+        questions[number] = Question(
+            id=number, text=text(words), length_type=text(length_type), cluster_ids=clusters.get(question_id, ())
+        )
+    return questions
+
+
+def read_answers(tables: Tables) -> dict[int, Answer]:
+    """Return the answers by id, in order."""
+    clusters = _clusters_of(tables, "cluster_answers", "answer_id")
+    answers = {}
+    for answer_id, words in tables.select("answers", ("answer_id", "text"), order_by=("answer_id",)):
+        number = integer(answer_id, "An answer_id in answers")
+        answers[number] = Answer(id=number, text=text(words), cluster_ids=clusters.get(answer_id, ()))
+    return answers
+
+
+def _clusters_of(tables: Tables, table: str, member: str) -> dict[object, tuple[int, ...]]:
+    members: defaultdict[object, list[int]] = defaultdict(list)
+    for member_id, cluster_id in tables.select(table, (member, "cluster_id"), order_by=(member, "cluster_id")):
+        members[member_id].append(integer(cluster_id, f"A cluster_id in {table}"))
+    return {member_id: tuple(dict.fromkeys(cluster_ids)) for member_id, cluster_ids in members.items()}

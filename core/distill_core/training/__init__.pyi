@@ -1,0 +1,12 @@
+from .distillation import train_distillation as train_distillation
+from .events import EpochFinished as EpochFinished
+from .events import RunFinished as RunFinished
+from .events import RunStarted as RunStarted
+from .events import StepsFinished as StepsFinished
+from .events import Terms as Terms
+from .events import TestEvaluated as TestEvaluated
+from .events import TrainEvent as TrainEvent
+from .loss import LossTerms as LossTerms
+from .loss import distillation_loss as distillation_loss
+from .session import TrainingSession as TrainingSession
+from .session import train as train

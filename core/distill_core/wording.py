@@ -1,0 +1,17 @@
+"""Measured numbers in words, the same on every screen and in every command."""
+
+from __future__ import annotations
+
+
+def faster_sentence(ratio: float, interval: tuple[float, float]) -> str:
+    """Say who is faster, from transformer time over LDA time and its 95 % interval."""
+    low, high = interval
+    if low <= 1.0 <= high:
+        return f"no difference shown (transformer / LDA {ratio:.2f}, 95 % {low:.2f} to {high:.2f})"
+    if ratio > 1.0:
+        return f"LDA {_times(ratio)} faster (95 % {_times(low)} to {_times(high)})"
+    return f"transformer {_times(1 / ratio)} faster (95 % {_times(1 / high)} to {_times(1 / low)})"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x" if ratio >= 2 else f"{ratio:.2f}x"

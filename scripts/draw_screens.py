@@ -1,0 +1,89 @@
+"""Draw every screen of the real app on the demo into docs/screens: SVG, and PNG where a converter is there.
+
+The app runs without a terminal, opens the demo, trains, validates and measures, and is photographed on the
+way, at 120x36 and at 80x24. For PNG it takes `rsvg-convert` (Debian: librsvg2-bin) and a monospace font with
+braille and box glyphs (fonts-dejavu).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from distill_core.database import demo_database_path
+from distill_tui.app import DistillApp
+from distill_tui.state import JobState
+
+FOLDER = Path(__file__).parents[1] / "docs" / "screens"
+SIZES = ((120, 36), (80, 24))
+FONT = "DejaVu Sans Mono"
+
+
+async def photograph(size: tuple[int, int]) -> None:
+    """Walk the whole way through the app at one size."""
+    app = DistillApp(demo_database_path())
+    async with app.run_test(size=size) as pilot:
+        await wait(pilot, lambda: app.teacher is not None)
+        await pilot.press("tab", "tab", *["down"] * 4)
+        await shoot(pilot, "1-teacher", size)
+        await pilot.press("2")
+        await shoot(pilot, "2-student", size)
+        await pilot.press("ctrl+t")
+        await wait(pilot, lambda: app.training.epoch is not None and app.training.epoch.epoch >= 120)
+        await shoot(pilot, "3-train", size)
+        await wait(pilot, lambda: app.training.state is JobState.FINISHED)
+        await pilot.press("4")
+        await shoot(pilot, "4-validate", size)
+        await pilot.press("5", "enter")
+        await wait(pilot, lambda: app.latency.state is JobState.FINISHED)
+        await shoot(pilot, "5-latency", size)
+        await pilot.press("1", "o")
+        await shoot(pilot, "open", size)
+
+
+async def wait(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
+    """Wait until the app has come that far."""
+    while not condition():
+        await pilot.pause(0.05)
+
+
+async def shoot(pilot: Pilot[int], name: str, size: tuple[int, int]) -> None:
+    """Write what is on the screen now."""
+    await pilot.pause(0.5)
+    width, height = size
+    svg = FOLDER / f"{name}-{width}x{height}.svg"
+    text = pilot.app.export_screenshot(title="distill-tui")
+    svg.write_text(re.sub(r"Fira Code", FONT, text), encoding="utf-8")
+    print(svg.relative_to(FOLDER.parents[1]))
+
+
+def convert() -> None:
+    """Turn every SVG into a PNG beside it."""
+    converter = shutil.which("rsvg-convert")
+    if converter is None:
+        print("No PNG: install rsvg-convert (Debian: librsvg2-bin) and fonts-dejavu for them.")
+        return
+    for svg in sorted(FOLDER.glob("*.svg")):
+        subprocess.run([converter, "--width", "1400", "--output", svg.with_suffix(".png"), svg], check=True)
+
+
+def main() -> None:
+    """Draw at every size."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as state:
+        os.environ["DISTILL_TUI_STATE"] = state
+        for size in SIZES:
+            asyncio.run(photograph(size))
+    convert()
+
+
+if __name__ == "__main__":
+    main()

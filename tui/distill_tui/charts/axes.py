@@ -1,0 +1,117 @@
+"""Axes that move in steps: a range is rounded outward and stays until the data leave it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from distill_tui.charts.history import Extent, FloatArray
+
+LINEAR_MANTISSAS = (1.0, 2.0, 2.5, 5.0, 10.0)
+LOG_MANTISSAS = (1.0, 2.0, 5.0, 10.0)
+INTERVALS = 5
+"""About how many steps a linear range is rounded to."""
+SHRINK_FACTOR = 3.0
+"""A range that is this many times wider than its data is taken in."""
+FLAT = 1e-9
+"""A relative span below this is a constant: it is shown inside of a range of its own size."""
+FIRST_REACH = 10.0
+"""Where an x axis without a known end starts doubling."""
+TINY, HUGE = 1e-300, 1e300
+"""What an axis can span; farther out, tick steps would overflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A range of values on a linear or a true log10 scale."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def fractions(self, values: FloatArray) -> FloatArray:
+        """Return where `values` lie, 0 at `low` and 1 at `high`; NaN where the axis cannot show one."""
+        if self.log:
+            positive = np.where(values > 0, values, np.nan)
+            low, high = math.log10(self.low), math.log10(self.high)
+            found = (np.log10(positive) - low) / (high - low)
+        else:
+            found = (values - self.low) / (self.high - self.low)
+        return np.where(np.isfinite(found), np.clip(found, 0.0, 1.0), np.nan)
+
+    def holds(self, low: float, high: float) -> bool:
+        """Tell whether `low` to `high` lies inside and is not lost in it."""
+        if low < self.low or high > self.high:
+            return False
+        if self.log:
+            return math.log(self.high) - math.log(self.low) <= SHRINK_FACTOR * (
+                math.log(high) - math.log(low)
+            )
+        return self.high - self.low <= SHRINK_FACTOR * (high - low)
+
+
+def nice_step(span: float, intervals: float = INTERVALS) -> float:
+    """Return the smallest of 1, 2, 2.5, 5 times a power of ten that cuts `span` into at most `intervals`."""
+    raw = span / intervals
+    power = 10.0 ** math.floor(math.log10(raw))
+    return next((m * power for m in LINEAR_MANTISSAS if m * power >= raw), 10.0 * power)
+
+
+def linear_axis(low: float, high: float) -> Axis:
+    """Return an axis around `low` to `high` with both ends rounded outward to a step."""
+    low, high = max(low, -HUGE), min(high, HUGE)
+    size = max(abs(low), abs(high))
+    if high - low <= max(FLAT * size, TINY):
+        margin = size / 10 if size > TINY else 1.0
+        low, high = low - margin, high + margin
+    step = nice_step(high - low)
+    bottom, top = math.floor(low / step) * step, math.ceil(high / step) * step
+    return Axis(min(bottom, low), max(top, high))
+
+
+def log_axis(low: float, high: float) -> Axis:
+    """Return a log10 axis around `low` to `high` with both ends rounded outward to 1, 2 or 5 in a decade."""
+    low, high = max(low, TINY), min(high, HUGE)
+    bottom, top = _log_step_down(low), _log_step_up(high)
+    if top / bottom < 1 + FLAT:
+        bottom, top = _log_step_down(bottom * 0.99), _log_step_up(top * 1.01)
+    return Axis(min(bottom, low), max(top, high), log=True)
+
+
+def _log_step_down(value: float) -> float:
+    power = 10.0 ** math.floor(math.log10(value))
+    return max((m * power for m in LOG_MANTISSAS if m * power <= value), default=power)
+
+
+def _log_step_up(value: float) -> float:
+    power = 10.0 ** math.floor(math.log10(value))
+    return min((m * power for m in LOG_MANTISSAS if m * power >= value), default=10.0 * power)
+
+
+def value_axis(previous: Axis | None, extent: Extent, *, log: bool) -> Axis:
+    """Return `previous` while it still fits the data, else a new rounded range; no data gives 0 to 1."""
+    low, high = (extent.low_positive if log else extent.low), extent.high
+    if low > high:
+        return Axis(0.1, 1.0, log=True) if log else Axis(0.0, 1.0)
+    if previous is not None and previous.log == log and previous.holds(low, high):
+        return previous
+    return log_axis(low, high) if log else linear_axis(low, high)
+
+
+def step_axis(extent: Extent, total: float | None, *, log: bool) -> Axis:
+    """Return the axis of steps: 0 (log: the first step) to `total`, doubled until the data fit.
+
+    Without a known total it doubles from 10, so that a column never splits: old columns merge in pairs.
+    """
+    reach = total if total is not None and 0 < total < HUGE else FIRST_REACH
+    while reach < min(extent.high, HUGE):
+        reach *= 2
+    if not log:
+        start = 0.0 if extent.is_empty or extent.low >= 0 else linear_axis(extent.low, reach).low
+        return Axis(start, reach)
+    if extent.low_positive > reach:
+        return Axis(reach / 10, reach, log=True)
+    start = _log_step_down(max(extent.low_positive, TINY))
+    return Axis(start if start < reach else reach / 10, reach, log=True)

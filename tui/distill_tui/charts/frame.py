@@ -1,0 +1,120 @@
+"""The room that a chart's plot takes, and the axes and names around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from distill_tui.charts.picture import Picture, Role
+from distill_tui.charts.ticks import Tick
+
+GUTTER = 7
+"""Cells left of the plot where there is room: charts above each other start in one column."""
+ROOMY_WIDTH, NAMES_WIDTH, GUTTER_WIDTH = 40, 30, 16
+"""From which widths on a chart has this gutter, the names of its axis and baselines, and a y axis at all."""
+ROOMY_HEIGHT = 10
+"""From here on the x axis has a line of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """The characters of the axes."""
+
+    vertical: str
+    horizontal: str
+    corner: str
+    y_tick: str
+    x_tick: str
+    ellipsis: str
+
+
+UNICODE = Glyphs("│", "─", "└", "┤", "┬", "…")
+ASCII = Glyphs("|", "-", "+", "+", "+", ".")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where the plot lies in a picture, in cells."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    right_margin: int
+    bottom_margin: int
+
+
+def plot_rows(height: int) -> tuple[int, int, int]:
+    """Split a height into rows for the title, the plot and the x axis."""
+    title = 1 if height > 1 else 0
+    bottom = 2 if height >= ROOMY_HEIGHT else 1 if height > 3 else 0
+    return title, max(height - title - bottom, 0), bottom
+
+
+def fit_frame(width: int, height: int, y_labels: Sequence[str], x_name: str, names: Sequence[str]) -> Frame:
+    """Return the frame for a picture of this size, with labels left, a name below them and names right."""
+    top, rows, bottom = plot_rows(height)
+    left = right = 0
+    if width >= GUTTER_WIDTH:
+        left = max((len(label) for label in y_labels), default=0) + 1
+    if width >= NAMES_WIDTH:
+        left = max(left, len(x_name) + 1, GUTTER if width >= ROOMY_WIDTH else 0)
+        right = min(max((len(name) + 1 for name in names), default=0), width // 4)
+    return Frame(left, top, max(width - left - right, 0), rows, right, bottom)
+
+
+def draw_y_axis(picture: Picture, frame: Frame, ticks: Sequence[Tick], glyphs: Glyphs) -> None:
+    """Write the labels of the y axis and its line, left of the plot."""
+    if not frame.left:
+        return
+    line = frame.left - 1
+    picture.write_down(line, frame.top, frame.top + frame.height, glyphs.vertical, Role.AXIS)
+    for tick in ticks:
+        row = frame.top + round_to_cell(1 - tick.fraction, frame.height)
+        picture.write(line - len(tick.label), row, tick.label + glyphs.y_tick, Role.AXIS)
+
+
+def draw_x_axis(picture: Picture, frame: Frame, ticks: Sequence[Tick], name: str, glyphs: Glyphs) -> None:
+    """Write the labels of the x axis below the plot, its line where there is room, and its name."""
+    if not frame.bottom_margin or not frame.width:
+        return
+    columns = [frame.left + round_to_cell(tick.fraction, frame.width) for tick in ticks]
+    if frame.bottom_margin > 1:
+        row = frame.top + frame.height
+        picture.write(frame.left - 1, row, glyphs.corner + glyphs.horizontal * frame.width, Role.AXIS)
+        for column in columns:
+            picture.write(column, row, glyphs.x_tick, Role.AXIS)
+    row, free_from = picture.height - 1, 0
+    if len(name) < frame.left:
+        picture.write(0, row, name, Role.AXIS)
+        free_from = len(name) + 1
+    for column, tick in zip(columns, ticks, strict=True):
+        start = min(column - len(tick.label) // 2, picture.width - len(tick.label))
+        if start >= free_from:
+            picture.write(start, row, tick.label, Role.AXIS)
+            free_from = start + len(tick.label) + 1
+
+
+def draw_names(picture: Picture, frame: Frame, names: Sequence[tuple[int, str]], glyphs: Glyphs) -> None:
+    """Write the names of the baselines right of the plot, at or near their rows (from the plot's top)."""
+    room = frame.right_margin - 1
+    for row, name in _spread(sorted(names), frame.height):
+        fitted = name if len(name) <= room else name[: max(room - 1, 0)] + glyphs.ellipsis
+        if room > 0:
+            picture.write(picture.width - room, frame.top + row, fitted, Role.BASELINE)
+
+
+def _spread(names: Sequence[tuple[int, str]], height: int) -> Iterator[tuple[int, str]]:
+    """Move names that share a row to rows of their own, as near as can be."""
+    lowest_free = 0
+    for index, (row, name) in enumerate(names):
+        after = len(names) - index - 1
+        placed = max(lowest_free, min(row, height - 1 - after))
+        lowest_free = placed + 1
+        if placed < height:
+            yield placed, name
+
+
+def round_to_cell(fraction: float, cells: int) -> int:
+    """Return the cell, counted from 0, in which a fraction of a row or column of `cells` lies."""
+    return min(int(fraction * cells), cells - 1)

@@ -1,0 +1,48 @@
+"""The commands that open the app."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from distill_core.database import LdaDatabase, demo_database_path
+from distill_core.errors import DistillError
+
+
+@click.command("open", hidden=True)
+@click.argument("database", required=False, type=click.Path(path_type=Path))
+def open_database(database: Path | None) -> int:
+    """Open the app, on a database if one is given."""
+    if database is not None:
+        _require_database(database)
+    return _run_app(database)
+
+
+@click.command()
+def demo() -> int:
+    """Open the app on the bundled demo database: 36 topics, real questions, real embeddings."""
+    return _run_app(demo_database_path())
+
+
+def _require_database(database: Path) -> None:
+    """Refuse a wrong path on stderr, before the app takes the screen."""
+    if not database.exists() and not database.suffix and len(database.parts) == 1:
+        raise DistillError(
+            f"'{database}' is neither a command nor a file.", "'distill-tui --help' lists the commands."
+        )
+    LdaDatabase(database).close()
+
+
+def _run_app(database: Path | None) -> int:
+    if not (sys.stdin.isatty() and sys.__stderr__ is not None and sys.__stderr__.isatty()):
+        raise DistillError(
+            "The app needs a terminal on stdin and stderr.",
+            "Without one, use 'distill-tui train', 'inspect' or 'latency'; each takes --help.",
+        )
+    from distill_tui.app import DistillApp
+
+    app = DistillApp(database)
+    app.run()
+    return app.return_code or 0

@@ -1,0 +1,68 @@
+"""Where the app keeps its own few files, and what is in them."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import platformdirs
+
+APP_NAME = "distill-tui"
+MAX_RECENT = 10
+
+
+def state_dir() -> Path:
+    """Return the folder of the app's own state; `DISTILL_TUI_STATE` overrides the platform's."""
+    override = os.environ.get("DISTILL_TUI_STATE")
+    return Path(override) if override else platformdirs.user_state_path(APP_NAME)
+
+
+def keymap_path() -> Path:
+    """Return where the user's keymap is looked for."""
+    override = os.environ.get("DISTILL_TUI_CONFIG")
+    return (Path(override) if override else platformdirs.user_config_path(APP_NAME)) / "keymap.toml"
+
+
+def read_keymap() -> dict[str, str]:
+    """Return the user's keys by binding id, `{}` without a keymap file.
+
+    Raises:
+        ValueError: The file is no TOML of `"binding.id" = "keys"` lines.
+    """
+    path = keymap_path()
+    try:
+        keymap = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from error
+    if not all(isinstance(keys, str) for keys in keymap.values()):
+        raise ValueError(f'{path}: every line must be "binding.id" = "keys".')
+    return keymap
+
+
+def read_recent() -> tuple[Path, ...]:
+    """Return the databases opened last, newest first; those that are gone are left out."""
+    try:
+        lines = _recent_file().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ()
+    return tuple(path for line in lines if line and (path := Path(line)).is_file())
+
+
+def remember(path: Path) -> None:
+    """Put a database at the head of the recent ones; a folder that cannot be written to is no error."""
+    paths = [path, *(known for known in read_recent() if known != path)][:MAX_RECENT]
+    file = _recent_file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
+        temporary.replace(file)
+    except OSError:
+        return
+
+
+def _recent_file() -> Path:
+    return state_dir() / "recent.txt"

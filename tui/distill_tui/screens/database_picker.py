@@ -1,0 +1,104 @@
+"""The dialog that asks for a database: recent ones, a path, a tree of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import DirectoryTree, Footer, Input, Label, OptionList
+from textual.widgets.option_list import Option
+from textual_autocomplete import PathAutoComplete
+
+from distill_core.database import demo_database_path
+from distill_tui.places import read_recent
+
+_SQLITE_SUFFIXES = {".db", ".sqlite", ".sqlite3", ".db3"}
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+
+
+class SqliteTree(DirectoryTree):
+    """A tree of folders and SQLite files; hidden ones and everything else stay out."""
+
+    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
+        """Keep folders and SQLite files."""
+        return [
+            path for path in paths if not path.name.startswith(".") and (_is_folder(path) or _is_sqlite(path))
+        ]
+
+
+class DatabasePicker(ModalScreen[Path | None]):
+    """Ends with the path chosen, or None."""
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "Back", id="picker.back")]
+    AUTO_FOCUS = "#recent"
+
+    def compose(self) -> ComposeResult:
+        """Lay out the three ways to name a database."""
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = "Open a database"
+            yield Label("Recent, enter opens", classes="caption")
+            yield OptionList(*self._recent_options(), id="recent", compact=True)
+            yield Label("Or type a path, enter opens", classes="caption")
+            path = Input(placeholder="path/to/lda.db", id="path", compact=True)
+            yield path
+            yield Label("", id="path-error", classes="error")
+            yield Label(f"Or choose a file below {Path.cwd()}", classes="caption")
+            yield SqliteTree(Path.cwd(), id="files")
+        yield PathAutoComplete(path, show_dotfiles=False, prevent_default_enter=False)
+        yield Footer(show_command_palette=False)
+
+    @on(OptionList.OptionSelected, "#recent")
+    def _choose_recent(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(Path(event.option.id or ""))
+
+    @on(Input.Submitted, "#path")
+    def _choose_typed(self, event: Input.Submitted) -> None:
+        path = Path(event.value.strip()).expanduser()
+        error = "" if event.value.strip() else "Type a path."
+        if not error and _is_folder(path):
+            error = f"{path} is a folder; name the lda.db in it."
+        elif not error and not path.exists():
+            error = f"There is no file {path}."
+        if error:
+            self.query_one("#path-error", Label).update(error)
+        else:
+            self.dismiss(path)
+
+    @on(Input.Changed, "#path")
+    def _forget_error(self) -> None:
+        self.query_one("#path-error", Label).update("")
+
+    @on(DirectoryTree.FileSelected)
+    def _choose_file(self, event: DirectoryTree.FileSelected) -> None:
+        self.dismiss(event.path)
+
+    def _recent_options(self) -> list[Option]:
+        demo = demo_database_path()
+        paths = [path for path in read_recent() if path != demo]
+        return [
+            *(Option(str(path), id=str(path)) for path in paths),
+            Option("the bundled demo: 36 topics, 432 questions", id=str(demo)),
+        ]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _is_sqlite(path: Path) -> bool:
+    """Tell by the name and by the first bytes, so that no other file is offered."""
+    if path.suffix.lower() not in _SQLITE_SUFFIXES:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
+    except OSError:
+        return False

@@ -1,0 +1,134 @@
+"""Screen 2: the student. Settings on one side, what they cost and what to choose from on the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container, Vertical
+from textual.widgets import DataTable, Static
+
+from distill_core.architecture import Candidate, candidate_architectures
+from distill_tui.screens.workbench import WorkbenchScreen
+from distill_tui.state import RunSettings, TeacherView
+from distill_tui.widgets.cost_table import CostTable
+from distill_tui.widgets.settings_form import SettingsForm
+
+
+class StudentScreen(WorkbenchScreen):
+    """The form; live beside it the costs and the candidate architectures."""
+
+    MODE = "student"
+    HELP = """
+    # The student
+    The claim under test: H heads and L layers route like H^L flat heads. In the published encoder the query
+    is one token, so attention has a single key and H changes nothing in evaluation: L and the feed-forward
+    width are what count.
+
+    `book` is H = 4 with H^L nearest to N; `capacity` the fewest layers with H^L ≥ N.
+    """
+    BINDINGS = [
+        Binding("escape", "leave_field", "Leave field", id="student.leave"),
+        Binding("e", "edit", "Edit", id="student.edit", tooltip="Go to the first setting"),
+        Binding("c", "candidates", "Candidates", id="student.candidates", tooltip="Choose an architecture"),
+    ]
+    AUTO_FOCUS = "#candidates"
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out form, costs and candidates; beside each other where there is room."""
+        with Container(id="student-body"):
+            yield SettingsForm(id="form", can_focus=False)
+            with Vertical(id="student-side"):
+                yield CostTable(id="costs")
+                yield DataTable(id="candidates", cursor_type="row", zebra_stripes=True)
+                yield Static("", id="student-note", markup=False)
+
+    def on_mount(self) -> None:
+        """Name the panes and follow the app."""
+        self.query_one("#form").border_title = "Settings of the run"
+        self.query_one("#costs").border_title = "What it costs"
+        table = self.query_one("#candidates", DataTable)
+        table.border_title = "Candidates, enter takes one"
+        for name in ("H", "L", "H^L", "H^L / N", "parameters", "rule"):
+            table.add_column(name, key=name)
+        self.watch(self.app, "teacher", self._show_teacher)
+        self.watch(self.app, "settings", self._show_settings)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to leave a field only while in one."""
+        in_form = self.focused is not None and self.query_one(SettingsForm) in self.focused.ancestors
+        if action == "leave_field":
+            return in_form
+        return True
+
+    def action_leave_field(self) -> None:
+        """Put the keys back to work: digits switch screens again."""
+        self.query_one("#candidates").focus()
+
+    def action_edit(self) -> None:
+        """Go to the first setting."""
+        self.query_one("#heads").focus()
+
+    def action_candidates(self) -> None:
+        """Go to the candidate architectures."""
+        self.query_one("#candidates").focus()
+
+    def _show_teacher(self, view: TeacherView | None) -> None:
+        self.query_one(CostTable).view = view
+        self.query_one(SettingsForm).dimension = view.teacher.dimension if view else None
+        self._fill_candidates()
+
+    def _show_settings(self, settings: RunSettings) -> None:
+        self.query_one(SettingsForm).values = settings
+        self.query_one(CostTable).student = settings.student
+        self._mark_chosen()
+
+    def _candidates(self) -> tuple[Candidate, ...]:
+        view = self.workbench.teacher
+        if view is None:
+            return ()
+        ff_dim = self.workbench.settings.student.ff_dim
+        return candidate_architectures(view.teacher.num_heads, view.teacher.dimension, ff_dim)
+
+    def _fill_candidates(self) -> None:
+        table = self.query_one("#candidates", DataTable)
+        table.clear()
+        view = self.workbench.teacher
+        for candidate in self._candidates():
+            table.add_row(
+                str(candidate.heads),
+                str(candidate.layers),
+                f"{candidate.flat_heads:,}",
+                f"{candidate.flat_heads / (view.teacher.num_heads if view else 1):.2f}",
+                f"{candidate.cost.parameters:,}",
+                ", ".join(candidate.rules),
+                key=f"{candidate.heads},{candidate.layers}",
+            )
+        self._mark_chosen()
+
+    def _mark_chosen(self) -> None:
+        student = self.workbench.settings.student
+        table = self.query_one("#candidates", DataTable)
+        key = f"{student.heads},{student.layers}"
+        if key in {row.value for row in table.rows}:
+            table.move_cursor(row=table.get_row_index(key), animate=False)
+
+    @on(DataTable.RowSelected, "#candidates")
+    def _take_candidate(self, event: DataTable.RowSelected) -> None:
+        heads, layers = (int(part) for part in (event.row_key.value or "4,2").split(","))
+        settings = self.workbench.settings
+        self.workbench.settings = replace(
+            settings, student=settings.student.with_values(heads=heads, layers=layers)
+        )
+        self.query_one("#student-note", Static).update(f"H = {heads}, L = {layers}. ctrl+t trains.")
+
+    @on(SettingsForm.Changed)
+    def _take_settings(self, event: SettingsForm.Changed) -> None:
+        note = self.query_one("#student-note", Static)
+        if event.settings is None:
+            note.update("Mend the marked fields; until then the last right values stay.")
+            return
+        note.update("ctrl+t trains; esc leaves the fields, then 1 to 5 switch screens.")
+        self.workbench.settings = event.settings

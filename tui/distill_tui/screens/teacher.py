@@ -1,0 +1,113 @@
+"""Screen 1: the teacher. Which projection, what it is made of, how it routes a question."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import DataTable, Input, Static
+
+from distill_tui.screens.workbench import WorkbenchScreen
+from distill_tui.state import DatabaseView, TeacherView
+from distill_tui.widgets.question_list import QuestionList
+from distill_tui.widgets.teacher_facts import TeacherFacts
+from distill_tui.widgets.weight_bars import WeightBars
+
+
+class TeacherScreen(WorkbenchScreen):
+    """Projections on top, the facts of the chosen one beside them; questions and their routing below."""
+
+    MODE = "teacher"
+    HELP = """
+    # The teacher
+    A query is routed by `softmax(cos(q, centroids) / τ)`; the projection is the weighted mean of the answers.
+
+    *Effective heads* is exp(entropy) of the weights: 1 is one head alone, N is all of them alike. Near N the
+    teacher is almost a constant, and a high cosine then says nothing.
+    """
+    BINDINGS = [
+        Binding(
+            "slash", "filter", "Filter", key_display="/", id="teacher.filter", tooltip="Filter the questions"
+        ),
+    ]
+    AUTO_FOCUS = "#projections"
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out projections and facts over questions and routing."""
+        with Horizontal(id="teacher-top"):
+            yield DataTable(id="projections", cursor_type="row", zebra_stripes=True)
+            with VerticalScroll(id="facts-scroll", can_focus=False):
+                yield TeacherFacts(id="facts")
+        with Horizontal(id="teacher-bottom"):
+            with Vertical(id="questions-pane"):
+                yield Input(placeholder="filter questions", id="filter", compact=True)
+                yield QuestionList(id="questions")
+            with Vertical(id="routing-pane"):
+                yield Static("", id="routing-caption", markup=False)
+                yield WeightBars(id="routing")
+
+    def on_mount(self) -> None:
+        """Name the columns and follow the app."""
+        table = self.query_one("#projections", DataTable)
+        table.border_title = "Projections"
+        for name in ("id", "name", "N", "d", "τ", "questions", "model"):
+            table.add_column(name, key=name)
+        self.query_one("#facts-scroll").border_title = "This projection"
+        self.query_one("#questions-pane").border_title = "Questions"
+        self.query_one("#routing-pane").border_title = "Routing weights"
+        self.watch(self.app, "database", self._show_database)
+        self.watch(self.app, "teacher", self._show_teacher)
+
+    def action_filter(self) -> None:
+        """Type to filter the questions."""
+        self.query_one("#filter").focus()
+
+    def _show_database(self, view: DatabaseView | None) -> None:
+        table = self.query_one("#projections", DataTable)
+        table.clear()
+        for projection in view.projections if view else ():
+            table.add_row(
+                str(projection.id),
+                projection.name or "-",
+                str(projection.num_heads),
+                str(projection.dimension),
+                f"{projection.temperature:g}",
+                str(projection.num_questions),
+                projection.model,
+                key=str(projection.id),
+            )
+        if not self.app.screen.is_modal:
+            table.focus()
+
+    def _show_teacher(self, view: TeacherView | None) -> None:
+        self.query_one(TeacherFacts).view = view
+        self.query_one(QuestionList).view = view
+
+    @on(DataTable.RowSelected, "#projections")
+    def _choose_projection(self, event: DataTable.RowSelected) -> None:
+        if event.row_key.value is not None:
+            self.workbench.choose_projection(int(event.row_key.value))
+
+    @on(Input.Changed, "#filter")
+    def _filter_questions(self, event: Input.Changed) -> None:
+        self.query_one(QuestionList).pattern = event.value
+
+    @on(Input.Submitted, "#filter")
+    def _leave_filter(self) -> None:
+        self.query_one(QuestionList).focus()
+
+    @on(QuestionList.Highlighted)
+    def _show_routing(self, event: QuestionList.Highlighted) -> None:
+        view = self.workbench.teacher
+        bars = self.query_one(WeightBars)
+        caption = self.query_one("#routing-caption", Static)
+        if view is None or event.row is None:
+            bars.rows = ()
+            caption.update("")
+            return
+        question_id = view.question_ids[event.row]
+        weights = view.teacher.route(view.queries[event.row])
+        names = [head.cluster_name or f"cluster {head.cluster_id}" for head in view.heads]
+        bars.rows = tuple(sorted(zip(names, weights.tolist(), strict=True), key=lambda row: -row[1]))
+        caption.update(f"true cluster: {view.cluster_names(question_id) or 'unknown'}")

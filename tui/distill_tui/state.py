@@ -1,0 +1,114 @@
+"""What the app knows, as immutable snapshots. The UI thread owns and replaces them; no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill_core.config import StudentConfig, TrainingConfig
+from distill_core.database import Head, Problem, Projection, Question, Remapping
+from distill_core.latency.events import BlockTimed, LatencyFinished, LatencyStarted
+from distill_core.teacher import MultiHeadLDA
+from distill_core.training.events import EpochFinished, RunFinished, RunStarted, StepsFinished, TestEvaluated
+
+
+class JobState(StrEnum):
+    """Where a job of the engine stands. A new one may start only when the last is not active."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a thread is still at work on it."""
+        return self in (JobState.RUNNING, JobState.PAUSED, JobState.STOPPING)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseView:
+    """An opened database, for the table of projections."""
+
+    path: Path
+    projections: tuple[Projection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherView:
+    """A loaded projection with everything the screens show of it.
+
+    Attributes:
+        queries: (n, d) float32, in the order of `question_ids`.
+        answer_texts: Text of every answer by id.
+        effective_heads: Median over the queries of exp(entropy of the routing weights).
+        problems: Errors and notes of this projection.
+    """
+
+    path: Path
+    projection: Projection
+    teacher: MultiHeadLDA
+    heads: tuple[Head, ...]
+    question_ids: tuple[int, ...]
+    questions: dict[int, Question]
+    queries: NDArray[np.float32]
+    effective_heads: float
+    remapping: Remapping
+    problems: tuple[Problem, ...]
+
+    def question_text(self, question_id: int) -> str:
+        """Return a question's text; a vector without a text says so."""
+        question = self.questions.get(question_id)
+        return question.text if question else f"(question {question_id} has no text)"
+
+    def cluster_names(self, question_id: int) -> str:
+        """Return the names of the clusters a question belongs to."""
+        names = {head.cluster_id: head.cluster_name for head in self.heads}
+        question = self.questions.get(question_id)
+        return (
+            ", ".join(names.get(cluster, f"cluster {cluster}") for cluster in question.cluster_ids)
+            if question
+            else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What the student screen sets."""
+
+    student: StudentConfig = field(default_factory=StudentConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingView:
+    """The present or the last run, as far as its events have told."""
+
+    state: JobState = JobState.IDLE
+    started: RunStarted | None = None
+    progress: EpochFinished | StepsFinished | None = None
+    epoch: EpochFinished | None = None
+    tested: TestEvaluated | None = None
+    finished: RunFinished | None = None
+    error: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyView:
+    """The present or the last latency comparison."""
+
+    state: JobState = JobState.IDLE
+    started: LatencyStarted | None = None
+    block: BlockTimed | None = None
+    finished: LatencyFinished | None = None
+    trained: bool = False
+    error: str = ""
+    trace: str = ""

@@ -1,0 +1,1 @@
+"""Widgets: each shows one thing, takes reactives in and sends messages out."""

@@ -1,0 +1,76 @@
+"""Teacher and student side by side in parameters and operations."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from distill_core.architecture import encoder_cost, lda_cost
+from distill_core.config import StudentConfig
+from distill_tui.state import TeacherView
+
+
+class CostTable(Static):
+    """H^L against N, parameters and FLOPs of both models and their ratio, live with the form."""
+
+    view: reactive[TeacherView | None] = reactive(None)
+    student: reactive[StudentConfig | None] = reactive(None)
+
+    def watch_view(self) -> None:
+        """Compare with another teacher."""
+        self._show()
+
+    def watch_student(self) -> None:
+        """Compare another student."""
+        self._show()
+
+    def _show(self) -> None:
+        if self.view is None or self.student is None:
+            self.update(Text("Choose a projection on screen 1.", "dim"))
+            return
+        self.update(_table(self.view, self.student))
+
+
+def _table(view: TeacherView, student: StudentConfig) -> Table:
+    teacher = view.teacher
+    lda = lda_cost(teacher.num_heads, teacher.dimension)
+    encoder = encoder_cost(teacher.dimension, student.layers, student.ff_dim)
+    table = Table.grid(padding=(0, 2))
+    for justify in ("left", "right", "right", "right"):
+        table.add_column(justify=justify)
+    table.add_row("", "LDA", "student", "student / LDA", style="bold")
+    table.add_row(
+        "flat heads",
+        f"N {teacher.num_heads:,}",
+        _flat_heads(student),
+        _flat_ratio(student, teacher.num_heads),
+    )
+    table.add_row(
+        "parameters",
+        f"{lda.parameters:,}",
+        f"{encoder.parameters:,}",
+        _ratio(encoder.parameters, lda.parameters),
+    )
+    table.add_row("FLOPs a query", f"{lda.flops:,}", f"{encoder.flops:,}", _ratio(encoder.flops, lda.flops))
+    return table
+
+
+def _flat_heads(student: StudentConfig) -> str:
+    digits = student.layers * len(str(student.heads))
+    value = f" = {student.heads**student.layers:,}" if digits <= 12 else ""
+    return f"{student.heads}^{student.layers}{value}"
+
+
+def _flat_ratio(student: StudentConfig, num_heads: int) -> str:
+    return (
+        _ratio(student.heads**student.layers, num_heads)
+        if student.layers * len(str(student.heads)) <= 300
+        else "huge"
+    )
+
+
+def _ratio(upper: int, lower: int) -> str:
+    ratio = upper / lower
+    return f"{ratio:,.0f}x" if ratio >= 10 else f"{ratio:.2g}x"

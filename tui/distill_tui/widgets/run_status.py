@@ -1,0 +1,101 @@
+"""How a run stands, in three lines."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.reactive import reactive
+from textual.widgets import ProgressBar, Static
+
+from distill_tui.state import JobState, TrainingView
+
+_HEADLINES = {
+    JobState.IDLE: "No run yet: ctrl+t starts one with the settings of screen 2.",
+    JobState.RUNNING: "Running",
+    JobState.PAUSED: "Paused: space goes on, s stops.",
+    JobState.STOPPING: "Stopping after the present step",
+    JobState.FINISHED: "Finished: 4 shows what it is worth, 5 what it costs, ctrl+s saves it.",
+    JobState.STOPPED: "Stopped early and evaluated as it is: see 4; ctrl+s saves it.",
+    JobState.FAILED: "Failed",
+}
+
+
+class RunStatus(Vertical):
+    """State, settings, progress with the expected end, and the present numbers."""
+
+    DEFAULT_CSS = """
+    RunStatus { height: auto; }
+    RunStatus ProgressBar { width: 1fr; }
+    RunStatus Bar { width: 1fr; }
+    """
+
+    view: reactive[TrainingView] = reactive(TrainingView())
+
+    def compose(self) -> ComposeResult:
+        """Lay out the lines."""
+        yield Static("", id="run-headline", markup=False)
+        yield Static("", id="run-settings", markup=False)
+        yield ProgressBar(show_eta=False, show_percentage=False, id="run-progress")
+        yield Static("", id="run-numbers", markup=False)
+
+    def watch_view(self, view: TrainingView) -> None:
+        """Show how the run stands now."""
+        if not self.is_mounted:
+            return
+        self.set_class(view.state is JobState.FAILED, "-failed")
+        self._update("#run-headline", _headline(view))
+        self._update("#run-settings", _settings(view))
+        self._update("#run-numbers", _numbers(view))
+        bar = self.query_one(ProgressBar)
+        bar.display = view.started is not None
+        if view.started is not None:
+            bar.update(total=view.started.total_steps, progress=view.progress.step if view.progress else 0)
+
+    def _update(self, selector: str, text: Text) -> None:
+        line = self.query_one(selector, Static)
+        if line.content != text:
+            line.update(text)
+
+
+def _headline(view: TrainingView) -> Text:
+    if view.state is JobState.FAILED:
+        return Text(f"Failed: {view.error}", "bold")
+    if view.state is JobState.RUNNING and view.started is None:
+        return Text("Starting: loading torch, reading the queries", "bold")
+    return Text(_HEADLINES[view.state], "bold")
+
+
+def _settings(view: TrainingView) -> Text:
+    if view.started is None:
+        return Text("")
+    run, student, training = view.started, view.started.config.student, view.started.config.training
+    return Text(
+        f"H {student.heads} L {student.layers} λ {training.cosine_weight:g} lr {training.learning_rate:g} "
+        f"batch {training.batch_size} seed {training.seed} · "
+        f"{run.num_train} train, {run.num_validation} validation, {run.num_test} test queries · "
+        f"{run.device}, {run.threads} threads",
+        "dim",
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+
+
+def _numbers(view: TrainingView) -> Text:
+    if view.started is None or view.progress is None:
+        return Text("")
+    done, total = view.progress.epoch, view.started.config.training.epochs
+    parts = [
+        f"epoch {done:.0f} of {total}" if done == int(done) else f"epoch {done:.2f} of {total}",
+        f"{view.progress.samples_per_second:,.0f} samples/s",
+        f"{_clock(view.progress.active_seconds)} gone",
+    ]
+    if view.state.is_active:
+        parts.append(f"{_clock(view.progress.eta_seconds)} to go")
+    return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds))).removeprefix("0:")
