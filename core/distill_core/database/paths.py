@@ -28,7 +28,7 @@ class FoundFile(NamedTuple):
     @property
     def folder(self) -> str:
         """The folder it is in."""
-        return self.path.rpartition("/")[0]
+        return self.path.rpartition("/")[0] or "/"
 
 
 class PathRules:
@@ -62,7 +62,10 @@ class PathRules:
             yield _joined(self._working_directory, forms[1])
         for place in ("", "/embeddings"):
             yield from (
-                f"{folder}{place}/{form}" for folder in self.folders for form in forms if not form.startswith("/")
+                f"{folder}{place}/{form}"
+                for folder in self.folders
+                for form in forms
+                if not form.startswith("/")
             )
         name = forms[-1].rpartition("/")[2]
         for place in ("/embeddings", ""):

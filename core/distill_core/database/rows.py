@@ -13,6 +13,9 @@ from distill_core.errors import DatabaseError
 DEFAULT_TEMPERATURE = 1.0
 """What the schema gives a projection that names no temperature."""
 
+MAX_DIMENSION = 1_000_000
+"""Far beyond any model; keeps an absurd row from asking for all memory."""
+
 _PROJECTION_COLUMNS = (
     "mh_projection_id",
     "model_id",
@@ -49,8 +52,11 @@ def read_models(tables: Tables) -> tuple[EmbeddingModel, ...]:
 def _model(model_id: object, name: object, dimension: object) -> EmbeddingModel:
     number = integer(model_id, "A model_id in embedding_models")
     length = integer(dimension, f"The dimension of embedding_models row {number}")
-    if length < 1:
-        raise DatabaseError(f"The dimension of embedding_models row {number} is {length}, not 1 or more.")
+    if not 1 <= length <= MAX_DIMENSION:
+        message = (
+            f"The dimension of embedding_models row {number} is {length}, not between 1 and {MAX_DIMENSION}."
+        )
+        raise DatabaseError(message, "Correct that row, or make the database again.")
     return EmbeddingModel(id=number, name=text(name), dimension=length)
 
 
@@ -87,7 +93,9 @@ def _projection(
         model=model.name,
         dimension=model.dimension,
         num_heads=num_heads,
-        temperature=DEFAULT_TEMPERATURE if temperature is None else real(temperature, f"The temperature {where}"),
+        temperature=DEFAULT_TEMPERATURE
+        if temperature is None
+        else real(temperature, f"The temperature {where}"),
         num_questions=num_questions,
         created_at=text(created_at),
         stored_num_heads=optional_integer(stored_num_heads),
@@ -98,21 +106,22 @@ def _projection(
 
 def read_heads(tables: Tables, mh_id: int) -> tuple[HeadRow, ...]:
     """Return the heads of a projection, ordered by cluster."""
-    names = dict(tables.select("qa_clusters", ("cluster_id", "name"), order_by=("cluster_id",)))
+    clusters = tables.select("qa_clusters", ("cluster_id", "name"), order_by=("cluster_id",))
+    names = {cluster_id: text(name) for cluster_id, name in clusters}
     rows = tables.select(
         "cluster_heads",
         ("cluster_id", "num_questions", "W_path", "centroid_path", "answer_emb_path"),
-        order_by=("cluster_id", "head_id"),
+        order_by=("cluster_id", "head_id", "centroid_path"),
         equal=("mh_projection_id", mh_id),
     )
     return tuple(_head(mh_id, row, names) for row in rows)
 
 
-def _head(mh_id: int, row: tuple[object, ...], names: dict[object, object]) -> HeadRow:
+def _head(mh_id: int, row: tuple[object, ...], names: dict[object, str]) -> HeadRow:
     cluster_id, num_questions, matrix_path, centroid_path, answer_path = row
     head = Head(
         cluster_id=integer(cluster_id, f"A cluster_id of projection {mh_id} in cluster_heads"),
-        cluster_name=text(names.get(cluster_id)),
+        cluster_name=names.get(cluster_id, ""),
         num_questions=optional_integer(num_questions) or 0,
         has_matrix=bool(text(matrix_path)),
     )
@@ -127,11 +136,12 @@ def read_vector_paths(tables: Tables, model_id: int, entity_type: str) -> dict[i
     rows = tables.select(
         "embeddings",
         ("entity_type", "entity_id", "vector_path"),
-        order_by=("entity_id", "embedding_id"),
+        order_by=("entity_id", "embedding_id", "vector_path"),
         equal=("model_id", model_id),
     )
     where = f"An entity_id of model {model_id} in embeddings"
-    return {integer(entity_id, where): text(path) for kind, entity_id, path in rows if kind == entity_type}
+    paths = {integer(entity_id, where): text(path) for kind, entity_id, path in rows if kind == entity_type}
+    return dict(sorted(paths.items()))
 
 
 def read_questions(tables: Tables) -> dict[int, Question]:
@@ -142,7 +152,10 @@ def read_questions(tables: Tables) -> dict[int, Question]:
     for question_id, words, length_type in rows:
         number = integer(question_id, "A question_id in questions")
         questions[number] = Question(
-            id=number, text=text(words), length_type=text(length_type), cluster_ids=clusters.get(question_id, ())
+            id=number,
+            text=text(words),
+            length_type=text(length_type),
+            cluster_ids=clusters.get(question_id, ()),
         )
     return questions
 
@@ -159,6 +172,8 @@ def read_answers(tables: Tables) -> dict[int, Answer]:
 
 def _clusters_of(tables: Tables, table: str, member: str) -> dict[object, tuple[int, ...]]:
     members: defaultdict[object, list[int]] = defaultdict(list)
-    for member_id, cluster_id in tables.select(table, (member, "cluster_id"), order_by=(member, "cluster_id")):
+    for member_id, cluster_id in tables.select(
+        table, (member, "cluster_id"), order_by=(member, "cluster_id")
+    ):
         members[member_id].append(integer(cluster_id, f"A cluster_id in {table}"))
     return {member_id: tuple(dict.fromkeys(cluster_ids)) for member_id, cluster_ids in members.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from distill_core.database.connection import ReadOnlyConnection
 from distill_core.errors import DatabaseError
@@ -40,12 +41,24 @@ class Tables:
         self._check_required()
 
     @property
+    def path(self) -> Path:
+        """The database, for messages."""
+        return self._connection.path
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """The optional tables that are not there, or lack what they are for."""
-        return tuple(table for table, needed in OPTIONAL.items() if not self._columns[table].issuperset(needed))
+        return tuple(
+            table for table, needed in OPTIONAL.items() if not self._columns[table].issuperset(needed)
+        )
 
     def select(
-        self, table: str, columns: Sequence[str], *, order_by: Sequence[str], equal: tuple[str, object] | None = None
+        self,
+        table: str,
+        columns: Sequence[str],
+        *,
+        order_by: Sequence[str],
+        equal: tuple[str, object] | None = None,
     ) -> list[tuple[object, ...]]:
         """Return the rows of a table in a fixed order.
 
@@ -61,8 +74,8 @@ class Tables:
         if table in self.missing:
             return []
         there = self._columns[table]
-        wanted = ", ".join(column if column in there else "NULL" for column in columns)
-        order = ", ".join(column for column in order_by if column in there)
+        wanted = ", ".join(column if column.lower() in there else "NULL" for column in columns)
+        order = ", ".join(column for column in order_by if column.lower() in there)
         condition = f" WHERE {equal[0]} = ?" if equal else ""
         return self._connection.rows(
             f"SELECT {wanted} FROM {table}{condition} ORDER BY {order}", (equal[1],) if equal else ()

@@ -30,15 +30,21 @@ def check_is_sqlite(path: Path) -> None:
         with path.open("rb") as handle:
             start = handle.read(len(_MAGIC))
     except FileNotFoundError as error:
-        raise DatabaseError(f"There is no file {path}.", "Check the path, or try `distill-tui demo`.") from error
+        raise DatabaseError(
+            f"There is no file {path}.", "Check the path, or try `distill-tui demo`."
+        ) from error
     except PermissionError as error:
-        raise DatabaseError(f"{path} may not be read: permission denied.", "Ask its owner to let you.") from error
+        raise DatabaseError(
+            f"{path} may not be read: permission denied.", "Ask its owner to let you."
+        ) from error
     except (OSError, ValueError) as error:
         raise DatabaseError(f"{path} cannot be opened: {error}.", "Check the path.") from error
     if not start:
         raise DatabaseError(f"{path} is an empty file.", "Its making was probably cut short; make it again.")
     if start != _MAGIC:
-        raise DatabaseError(f"{path} is not an SQLite database.", "Open the lda.db that holds your projections.")
+        raise DatabaseError(
+            f"{path} is not an SQLite database.", "Open the lda.db that holds your projections."
+        )
 
 
 def _check_is_file(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from distill_core.errors import DatabaseError
 
 _INT64 = range(-(2**63), 2**63)
@@ -36,7 +38,7 @@ def real(value: object, where: str) -> float:
         number = float(value) if isinstance(value, int | float | str) else None
     except (ValueError, OverflowError):
         number = None
-    if number is None or number != number:
+    if number is None or math.isnan(number):
         raise _unreadable(value, where, "a number")
     return number
 
@@ -71,4 +73,6 @@ def _whole(value: object) -> int | None:
 def _unreadable(value: object, where: str, wanted: str) -> DatabaseError:
     shown = "NULL" if value is None else repr(value)
     shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
-    return DatabaseError(f"{where} is {shown}, not {wanted}.", "Correct that row, or make the database again.")
+    return DatabaseError(
+        f"{where} is {shown}, not {wanted}.", "Correct that row, or make the database again."
+    )

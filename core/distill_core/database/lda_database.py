@@ -1,0 +1,178 @@
+"""The one way into an `lda.db`: what it holds, its teacher and its queries. Nothing is ever written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill_core.database import rows
+from distill_core.database.cache import VectorCache
+from distill_core.database.connection import ReadOnlyConnection
+from distill_core.database.problems import find_problems
+from distill_core.database.projection_vectors import ProjectionVectors
+from distill_core.database.projections import choose_temperature, find_projection, list_projections
+from distill_core.database.records import (
+    Answer,
+    EmbeddingModel,
+    Head,
+    Problem,
+    Projection,
+    Question,
+    Remapping,
+)
+from distill_core.database.schema import Tables
+from distill_core.database.sqlite_file import absolute_path
+from distill_core.database.vector_store import VectorStore
+from distill_core.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from distill_core.teacher import MultiHeadLDA
+
+
+class LdaDatabase:
+    """An open `lda.db`. Any thread may use it. Close it, or use it as a context manager.
+
+    Whatever is in the files, what is raised is a DatabaseError (or its subclasses VectorError and
+    ProjectionNotFoundError): one sentence that names the file or the row, and a hint.
+
+    Attributes:
+        path: The absolute path of the database.
+
+    Args:
+        path: The database; `~` is expanded.
+        cache_dir: Where packed vectors are kept; see `VectorCache`.
+
+    Raises:
+        DatabaseError: It cannot be opened, is no SQLite file, or has another schema.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, cache_dir: Path | None = None) -> None:
+        self.path = absolute_path(path)
+        connection = ReadOnlyConnection(self.path)
+        try:
+            self._tables = Tables(connection)
+        except DatabaseError:
+            connection.close()
+            raise
+        self._vectors = ProjectionVectors(self._tables, VectorStore(self.path, VectorCache(cache_dir)))
+
+    def models(self) -> tuple[EmbeddingModel, ...]:
+        """Return the embedding models, ordered by id."""
+        return rows.read_models(self._tables)
+
+    def projections(self) -> tuple[Projection, ...]:
+        """Return the projections that can be read, ordered by id; `problems` names the others.
+
+        Raises:
+            DatabaseError: There are projections, but none of them can be read.
+        """
+        return list_projections(self._tables)
+
+    def projection(self, mh_id: int) -> Projection:
+        """Return one projection.
+
+        Raises:
+            ProjectionNotFoundError: There is none of this number; the message names those there are.
+            DatabaseError: Its row cannot be read.
+        """
+        return find_projection(self._tables, mh_id)
+
+    def heads(self, mh_id: int) -> tuple[Head, ...]:
+        """Return the heads of a projection, ordered by cluster; none if it has none."""
+        return tuple(row.head for row in rows.read_heads(self._tables, self.projection(mh_id).id))
+
+    def teacher(self, mh_id: int, *, temperature: float | None = None) -> MultiHeadLDA:
+        """Return the teacher, float32, its heads in the order of `heads`.
+
+        Args:
+            mh_id: The projection.
+            temperature: tau to use in place of the stored one.
+
+        Raises:
+            DatabaseError: The projection has no heads, or a stored tau that is no positive number.
+            VectorError: A centroid or an answer is missing or unusable.
+            SettingsError: The temperature given is no positive number.
+        """
+        from distill_core.teacher import MultiHeadLDA
+
+        projection = self.projection(mh_id)
+        tau = choose_temperature(projection, temperature)
+        return MultiHeadLDA(self._vectors.centroids(projection), self._vectors.head_answers(projection), tau)
+
+    def queries(self, mh_id: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the question vectors of the projection's own model.
+
+        Returns:
+            The question ids, ascending, of shape (n,), and the vectors (n, d), as stored: not normalised.
+
+        Raises:
+            DatabaseError: The model has no question vectors.
+            VectorError: One is missing or unusable.
+        """
+        return self._vectors.embeddings(self.projection(mh_id), "question")
+
+    def answers(self, mh_id: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the answer vectors of the projection's own model, to retrieve from.
+
+        Returns:
+            The answer ids, ascending, of shape (m,), and the vectors (m, d), as stored: not normalised.
+
+        Raises:
+            DatabaseError: The model has no answer vectors.
+            VectorError: One is missing or unusable.
+        """
+        return self._vectors.embeddings(self.projection(mh_id), "answer")
+
+    def questions(self) -> Mapping[int, Question]:
+        """Return the questions by id. A query may have none: vectors and texts are separate tables."""
+        return rows.read_questions(self._tables)
+
+    def answer_records(self) -> Mapping[int, Answer]:
+        """Return the answers by id. An answer vector may have none, likewise."""
+        return rows.read_answers(self._tables)
+
+    def remapping(self, mh_id: int) -> Remapping:
+        """Return how all vector files that belong to a projection were found."""
+        return self._vectors.locate(self.projection(mh_id)).remapping()
+
+    def problems(self, mh_id: int | None = None) -> tuple[Problem, ...]:
+        """Return all that is wrong or worth a look, of one projection or of all. Reads every vector.
+
+        What is wrong with the content is returned, never raised.
+        """
+        return find_problems(self._tables, self._vectors, mh_id)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the database file, in hexadecimal digits.
+
+        Raises:
+            DatabaseError: The file is gone or cannot be read any more.
+        """
+        try:
+            with self.path.open("rb") as handle:
+                return hashlib.file_digest(handle, "sha256").hexdigest()
+        except OSError as error:
+            raise DatabaseError(
+                f"{self.path} cannot be read any more: {error.strerror}.", "Open it again."
+            ) from error
+
+    def close(self) -> None:
+        """Close the file; closing twice is allowed."""
+        self._tables.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,158 @@
+"""What is wrong with a database, or worth a look, collected for `inspect` instead of raised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from distill_core.database.projection_vectors import EntityType, ProjectionVectors
+from distill_core.database.projections import check_temperature, find_projection
+from distill_core.database.records import Problem, Projection
+from distill_core.database.rows import read_heads, read_projections, read_questions, read_vector_paths
+from distill_core.database.schema import Tables
+from distill_core.errors import DatabaseError, DistillError
+
+FEW_QUERIES = 10
+"""Below this many queries, no split leaves enough to train on and enough to judge by."""
+
+
+def find_problems(tables: Tables, vectors: ProjectionVectors, mh_id: int | None) -> tuple[Problem, ...]:
+    """Return the problems of the whole database, then those of one projection or of each."""
+    try:
+        readable, unreadable = read_projections(tables)
+        chosen = readable if mh_id is None else (find_projection(tables, mh_id),)
+    except DatabaseError as error:
+        return (_raised(error, mh_id),)
+    found = [*_missing_tables(tables)]
+    if mh_id is None:
+        found.extend(_raised(error, number) for number, error in unreadable)
+    if not readable and not unreadable:
+        message = f"{tables.path} holds no multi-head projection."
+        found.append(Problem(severity="error", message=message, hint="Train a multi-head projection first."))
+    inspection = _ProjectionInspection(tables, vectors)
+    for projection in chosen:
+        found.extend(inspection.problems(projection))
+    return tuple(found)
+
+
+def _raised(error: DistillError, mh_id: int | None) -> Problem:
+    return Problem(severity="error", message=error.message, hint=error.hint, mh_id=mh_id)
+
+
+def _note(mh_id: int | None, message: str, hint: str = "") -> Problem:
+    return Problem(severity="note", message=message, hint=hint, mh_id=mh_id)
+
+
+def _missing_tables(tables: Tables) -> Iterator[Problem]:
+    if tables.missing:
+        yield _note(
+            None, f"The database lacks {', '.join(tables.missing)}.", "Texts or clusters are not shown."
+        )
+
+
+class _ProjectionInspection:
+    """Looks at one projection after another; vectors that they share are read once."""
+
+    def __init__(self, tables: Tables, vectors: ProjectionVectors) -> None:
+        self._tables = tables
+        self._vectors = vectors
+        self._embedding_errors: dict[tuple[int, EntityType], DatabaseError | None] = {}
+
+    def problems(self, projection: Projection) -> Iterator[Problem]:
+        """Yield what is wrong; a check that fails itself is one more problem."""
+        checks: tuple[Callable[[Projection], Iterator[Problem]], ...] = (
+            self._temperature,
+            self._head_rows,
+            self._head_vectors,
+            self._queries,
+            self._answers,
+            self._question_rows,
+            self._places,
+        )
+        for check in checks:
+            try:
+                yield from check(projection)
+            except DatabaseError as error:
+                yield _raised(error, projection.id)
+
+    def _temperature(self, projection: Projection) -> Iterator[Problem]:
+        check_temperature(projection)
+        yield from ()
+
+    def _head_rows(self, projection: Projection) -> Iterator[Problem]:
+        number, counted, stored = projection.id, projection.num_heads, projection.stored_num_heads
+        if stored is not None and stored != counted:
+            yield _note(number, f"Projection {number} says that it has {stored} heads; {counted} are there.")
+        if counted == 1:
+            yield _note(number, f"Projection {number} has one head, so every query gets the same answer.")
+        num_matrices = sum(row.head.has_matrix for row in read_heads(self._tables, number))
+        if num_matrices:
+            owners = f"{num_matrices} of {counted} heads of projection {number}"
+            message = (
+                f"Per-cluster matrices are stored for {owners}, but the distilled teacher does not use them."
+            )
+            yield _note(number, message, "It uses the centroids and the answer embeddings only.")
+
+    def _head_vectors(self, projection: Projection) -> Iterator[Problem]:
+        try:
+            self._vectors.centroids(projection)
+        except DatabaseError as error:
+            yield _raised(error, projection.id)
+        if projection.num_heads:
+            self._vectors.head_answers(projection)
+
+    def _queries(self, projection: Projection) -> Iterator[Problem]:
+        if error := self._embedding_error(projection, "question"):
+            yield _raised(error, projection.id)
+        elif projection.num_questions < FEW_QUERIES:
+            message = f"Projection {projection.id} has only {projection.num_questions} queries."
+            yield _note(projection.id, message, "That is too few to train a student and to judge it.")
+
+    def _answers(self, projection: Projection) -> Iterator[Problem]:
+        if error := self._embedding_error(projection, "answer"):
+            hint = f"{error.hint} Until then retrieval cannot be measured.".strip()
+            yield _note(projection.id, error.message, hint)
+
+    def _question_rows(self, projection: Projection) -> Iterator[Problem]:
+        questions = read_questions(self._tables)
+        ids = read_vector_paths(self._tables, projection.model_id, "question")
+        unknown = [number for number in ids if number not in questions]
+        if unknown and "questions" not in self._tables.missing:
+            message = f"{len(unknown)} queries have no row in questions, the first is {unknown[0]}."
+            yield _note(projection.id, message, "They are used, but have no text and no cluster.")
+        loose = [number for number in ids if number in questions and not questions[number].cluster_ids]
+        if loose and "cluster_questions" not in self._tables.missing:
+            message = f"{len(loose)} queries belong to no cluster, the first is {loose[0]}."
+            yield _note(projection.id, message, "A split by cluster cannot keep their paraphrases together.")
+
+    def _places(self, projection: Projection) -> Iterator[Problem]:
+        """Yield where the files were found, if that is not simply where the database says."""
+        located = self._vectors.locate(projection)
+        how = located.remapping()
+        if how.remapped:
+            places = " and ".join(str(place) for place in how.places)
+            total = how.remapped + how.as_stored + len(how.missing)
+            message = (
+                f"{how.remapped} of {total} vector files are not at their stored paths; found in {places}."
+            )
+            yield _note(projection.id, message)
+        absolute = set(self._vectors.stored_paths(projection))
+        beside = f"{self._tables.path.parent}/"
+        elsewhere = [
+            file
+            for file in located.found
+            if file.as_stored and file.path not in absolute and not file.path.startswith(beside)
+        ]
+        if elsewhere:
+            folder = elsewhere[0].folder
+            message = f"{len(elsewhere)} vector files were found from the working directory in {folder}."
+            yield _note(projection.id, message, "If they are another database's, start from another folder.")
+
+    def _embedding_error(self, projection: Projection, entity_type: EntityType) -> DatabaseError | None:
+        key = (projection.model_id, entity_type)
+        if key not in self._embedding_errors:
+            self._embedding_errors[key] = None
+            try:
+                self._vectors.embeddings(projection, entity_type)
+            except DatabaseError as error:
+                self._embedding_errors[key] = error
+        return self._embedding_errors[key]
