@@ -117,12 +117,24 @@ def print_key_times(app: TerminalApp, keys: int) -> None:
         app.read_for(0.15)
         app.press("L")
     p50, p99 = np.percentile(times, [50, 99])
-    print(f"key to screen while training, {keys} keys: p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {max(times):.0f} ms")
+    print(
+        f"key to screen while training, {keys} keys: p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {max(times):.0f} ms"
+    )
 
 
 def epochs_per_second_headless(database: Path, seconds: float) -> float:
     """Train the same run without the app for as long, and read its lines."""
-    command = [sys.executable, "-m", "distill_tui", "train", str(database), "--threads", "1", "--epochs", "100000"]
+    command = [
+        sys.executable,
+        "-m",
+        "distill_tui",
+        "train",
+        str(database),
+        "--threads",
+        "1",
+        "--epochs",
+        "100000",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         warm_until: float | None = None

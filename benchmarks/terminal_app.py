@@ -18,7 +18,12 @@ class TerminalApp:
     """`distill-tui DATABASE` at 120x40, driven by keys, read as bytes."""
 
     def __init__(self, database: Path, state_dir: Path) -> None:
-        environment = {**os.environ, "DISTILL_TUI_STATE": str(state_dir), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+        environment = {
+            **os.environ,
+            "DISTILL_TUI_STATE": str(state_dir),
+            "TERM": "xterm-256color",
+            "LANG": "C.UTF-8",
+        }
         self.started = time.perf_counter()
         self._process = pexpect.spawn(
             sys.executable,

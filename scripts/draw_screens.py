@@ -1,13 +1,14 @@
 """Draw every screen of the real app on the demo into docs/screens: SVG, and PNG where a converter is there.
 
 The app runs without a terminal, opens the demo, trains, validates and measures, and is photographed on the
-way, at 120x36 and at 80x24. For PNG it takes `rsvg-convert` (Debian: librsvg2-bin) and a monospace font with
-braille and box glyphs (fonts-dejavu).
+way, at 120x36 and at 80x24. For PNG it takes Chromium and a monospace font with braille and box glyphs
+(Debian: chromium, fonts-dejavu).
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import shutil
@@ -67,12 +68,29 @@ async def shoot(pilot: Pilot[int], name: str, size: tuple[int, int]) -> None:
 
 def convert() -> None:
     """Turn every SVG into a PNG beside it."""
-    converter = shutil.which("rsvg-convert")
-    if converter is None:
-        print("No PNG: install rsvg-convert (Debian: librsvg2-bin) and fonts-dejavu for them.")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        print("No PNG: install chromium and fonts-dejavu for them.")
         return
     for svg in sorted(FOLDER.glob("*.svg")):
-        subprocess.run([converter, "--width", "1400", "--output", svg.with_suffix(".png"), svg], check=True)
+        width, height = picture_size(svg)
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--default-background-color=00000000",
+        ]
+        target = [f"--window-size={width},{height}", f"--screenshot={svg.with_suffix('.png')}", svg.as_uri()]
+        subprocess.run([browser, *options, *target], check=True, capture_output=True)
+
+
+def picture_size(svg: Path) -> tuple[int, int]:
+    """Return width and height that an SVG asks for in its view box."""
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg.read_text(encoding="utf-8"))
+    if box is None:
+        raise ValueError(f"{svg} has no view box")
+    return math.ceil(float(box.group(1))), math.ceil(float(box.group(2)))
 
 
 def main() -> None:

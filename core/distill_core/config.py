@@ -80,15 +80,11 @@ class StudentConfig(_Settings, frozen=True, kw_only=True):
     ] = "encoder"
     heads: Annotated[
         int,
-        Meta(
-            ge=1, le=1024, title="Heads H", description="Attention heads a layer; must divide the dimension."
-        ),
+        Meta(ge=1, le=1024, title="Heads H", description="Attention heads; must divide the dimension d."),
     ] = 4
     layers: Annotated[
         int,
-        Meta(
-            ge=1, le=64, title="Layers L", description="Transformer layers; the claim under test is H^L ≈ N."
-        ),
+        Meta(ge=1, le=64, title="Layers L", description="Transformer layers; the claim is H^L ≈ N."),
     ] = 2
     ff_dim: Annotated[
         int,
@@ -96,7 +92,7 @@ class StudentConfig(_Settings, frozen=True, kw_only=True):
             ge=1,
             le=65536,
             title="Feed-forward",
-            description="Width of the hidden layer of each feed-forward block.",
+            description="Hidden width of each feed-forward block.",
         ),
     ] = 512
     dropout: Annotated[
@@ -105,7 +101,7 @@ class StudentConfig(_Settings, frozen=True, kw_only=True):
             ge=0,
             lt=1,
             title="Dropout",
-            description="Share of activations dropped while training; 0 turns it off.",
+            description="Share dropped while training; 0 is off.",
         ),
     ] = 0.1
 
@@ -124,9 +120,7 @@ class TrainingConfig(_Settings, frozen=True, kw_only=True):
     ] = 32
     learning_rate: Annotated[
         float,
-        Meta(
-            gt=0, le=10, title="Learning rate", description="Step size of AdamW; the published value is 1e-4."
-        ),
+        Meta(gt=0, le=10, title="Learning rate", description="Step size of AdamW; published: 1e-4."),
     ] = 1e-4
     cosine_weight: Annotated[
         float,
@@ -134,7 +128,7 @@ class TrainingConfig(_Settings, frozen=True, kw_only=True):
             ge=0,
             le=1,
             title="Lambda λ",
-            description="Loss = (1-λ)·MSE + λ·(1-cos); 0 is MSE alone, 1 is cosine alone.",
+            description="Loss is (1-λ)·MSE + λ·(1-cos).",
         ),
     ] = 0.7
     seed: Annotated[
@@ -143,18 +137,14 @@ class TrainingConfig(_Settings, frozen=True, kw_only=True):
             ge=0,
             lt=2**32,
             title="Seed",
-            description="Fixes the split, the initial weights, batches and dropout.",
+            description="Fixes split, weights, batches and dropout.",
         ),
     ] = 0
-    device: Annotated[Device, Meta(title="Device", description="auto takes cuda, else mps, else cpu.")] = (
-        "auto"
-    )
+    device: Annotated[Device, Meta(title="Device", description="auto is cuda, else mps, else cpu.")] = "auto"
     threads: Annotated[
         int,
-        Meta(
-            ge=0, le=1024, title="Threads", description="CPU threads of torch; 0 leaves torch's own choice."
-        ),
-    ] = 0
+        Meta(ge=0, le=1024, title="Threads", description="CPU threads; 0 leaves it to torch."),
+    ] = 1
 
 
 class RunConfig(_Settings, frozen=True, kw_only=True):

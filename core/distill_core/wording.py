@@ -13,5 +13,10 @@ def faster_sentence(ratio: float, interval: tuple[float, float]) -> str:
     return f"transformer {_times(1 / ratio)} faster (95 % {_times(1 / high)} to {_times(1 / low)})"
 
 
+def plural(count: int, noun: str) -> str:
+    """Return `1 thread` or `2 threads`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def _times(ratio: float) -> str:
     return f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x" if ratio >= 2 else f"{ratio:.2f}x"

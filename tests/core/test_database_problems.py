@@ -163,8 +163,8 @@ def test_missing_tables_are_told_once(database: Path) -> None:
     assert problem.message == "The database lacks questions, cluster_questions."
 
 
-def test_remapped_files(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_remapped_files(tmp_path: Path) -> None:
+    database = write_lda_db(tmp_path / "stale", path_style="stale")
     problem = only(database, 1)
     assert problem.severity == "note"
     assert "28 of 28 vector files are not at their stored paths" in problem.message

@@ -89,9 +89,14 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingView:
-    """The present or the last run, as far as its events have told."""
+    """The present or the last run, as far as its events have told.
+
+    Attributes:
+        teacher: What the run was started on; the user may look at another projection meanwhile.
+    """
 
     state: JobState = JobState.IDLE
+    teacher: TeacherView | None = None
     started: RunStarted | None = None
     progress: EpochFinished | StepsFinished | None = None
     epoch: EpochFinished | None = None

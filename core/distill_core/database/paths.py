@@ -17,7 +17,8 @@ class FoundFile(NamedTuple):
 
     Attributes:
         path: Its absolute path.
-        as_stored: Whether that is the stored path, relative ones taken from the working directory.
+        as_stored: Whether that is the stored path, relative ones taken from the working directory or from
+            the database's folder.
         signature: Size in bytes, modification and change time in ns, and inode: differs when the file does.
     """
 
@@ -47,11 +48,12 @@ class PathRules:
 
     def find(self, stored: str) -> FoundFile | None:
         """Return the first file that the rules give for a stored path, or None."""
-        for position, candidate in enumerate(self._candidates(stored)):
+        plain = {_joined(folder, stored) for folder in (self._working_directory, *self.folders)}
+        for candidate in self._candidates(stored):
             status = self._status(candidate)
             if status is not None and stat.S_ISREG(status.st_mode):
                 signature = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-                return FoundFile(candidate, position == 0, signature)
+                return FoundFile(candidate, candidate in plain, signature)
         return None
 
     def _candidates(self, stored: str) -> Iterator[str]:

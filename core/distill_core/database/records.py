@@ -93,7 +93,7 @@ class Remapping(msgspec.Struct, frozen=True, kw_only=True):
     """How the stored vector paths of one projection were found.
 
     Attributes:
-        as_stored: Files found at the very path that is stored.
+        as_stored: Files found at the stored path, from the working directory or the database's folder.
         remapped: Files found elsewhere by the path rules.
         missing: Stored paths for which no file was found.
         places: The folders in which remapped files were found, most files first.

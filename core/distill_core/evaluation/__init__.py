@@ -1,5 +1,5 @@
-"""Judging a student: metrics on held-out queries."""
+"""Judging a student: metrics, baselines, retrieval, verdict. `__init__.pyi` lists what it exports."""
 
-from distill_core.evaluation.metrics import CosineSummary, Evaluation, cosine_similarities, evaluate
+import lazy_loader
 
-__all__ = ["CosineSummary", "Evaluation", "cosine_similarities", "evaluate"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

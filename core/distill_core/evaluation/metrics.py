@@ -6,6 +6,12 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Values = NDArray[np.float64]
+
+PERFECT_LOSS = 1e-12
+"""A mean of 1 - cosine below this is rounding: float32 rounding moves a direction by some 1e-7, which makes
+1 - cosine some 1e-14. A constant that is as good leaves nothing to learn, and a skill is not defined."""
+
 
 class CosineSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The cosines of n queries in five numbers; `sd` is the population's, as in the published figures."""
@@ -24,36 +30,84 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         n: Queries evaluated.
         cosine: Of student's and teacher's projection, per query.
         mse: Mean over queries and dimensions.
+        relative_norm: Mean length of the student's projections over that of the teacher's, which the cosine
+            does not see. None if the teacher's are all zero.
+        r2: 1 - SSE / SST, over all dimensions at once, SST about the constant; None without a constant, or if
+            the constant is perfect.
+        skill: See `skill_of`; None likewise.
     """
 
     n: int
     cosine: CosineSummary
     mse: float
+    relative_norm: float | None = None
+    r2: float | None = None
+    skill: float | None = None
 
 
-def evaluate(predicted: ArrayLike, target: ArrayLike) -> Evaluation:
-    """Compare projections (n, d) with the teacher's (n, d)."""
+def evaluate(predicted: ArrayLike, target: ArrayLike, constant: ArrayLike | None = None) -> Evaluation:
+    """Compare projections (n, d) with the teacher's (n, d).
+
+    Args:
+        predicted: (n, d).
+        target: (n, d).
+        constant: The mean (d,) of the training targets, which R2 and skill compare with.
+    """
     guess, truth = np.asarray(predicted, np.float64), np.asarray(target, np.float64)
     cosines = cosine_similarities(guess, truth)
+    length = float(np.linalg.norm(truth, axis=-1).mean())
+    r2 = skill = None
+    if constant is not None:
+        flat = np.broadcast_to(np.asarray(constant, np.float64), truth.shape)
+        spread = float(squared_errors(flat, truth).mean())
+        r2 = 1.0 - float(squared_errors(guess, truth).mean()) / spread if spread > 0 else None
+        skill = skill_of(cosine_losses(cosines), cosine_losses(cosine_similarities(flat, truth)))
     return Evaluation(
-        n=len(cosines),
-        cosine=CosineSummary(
-            mean=float(cosines.mean()),
-            sd=float(cosines.std()),
-            min=float(cosines.min()),
-            p5=float(np.percentile(cosines, 5)),
-            max=float(cosines.max()),
-        ),
-        mse=float(np.square(guess - truth).mean()),
+        n=len(truth),
+        cosine=summarise(cosines),
+        mse=float(squared_errors(guess, truth).mean()),
+        relative_norm=float(np.linalg.norm(guess, axis=-1).mean()) / length if length > 0 else None,
+        r2=r2,
+        skill=skill,
     )
 
 
-def cosine_similarities(predicted: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
-    """Return the cosine of each pair of rows (n,); a row that is all zero has cosine 0."""
+def summarise(cosines: Values) -> CosineSummary:
+    """Return mean, standard deviation, extremes and 5th percentile of cosines (n,)."""
+    return CosineSummary(
+        mean=float(cosines.mean()),
+        sd=float(cosines.std()),
+        min=float(cosines.min()),
+        p5=float(np.percentile(cosines, 5)),
+        max=float(cosines.max()),
+    )
+
+
+def cosine_similarities(predicted: ArrayLike, target: ArrayLike) -> Values:
+    """Return the cosine of each pair of rows (n,): 0 if one is all zero, NaN if one holds NaN."""
     guess, truth = np.asarray(predicted, np.float64), np.asarray(target, np.float64)
     lengths = np.linalg.norm(guess, axis=-1) * np.linalg.norm(truth, axis=-1)
     products = np.einsum("...i,...i->...", guess, truth)
-    cosines: NDArray[np.float64] = np.divide(
-        products, lengths, out=np.zeros_like(products), where=lengths != 0
-    )
+    cosines: Values = np.divide(products, lengths, out=np.zeros_like(products), where=lengths != 0)
     return cosines
+
+
+def cosine_losses(cosines: Values) -> Values:
+    """Return 1 - cosine (n,), never below 0 by rounding; NaN stays NaN."""
+    return np.maximum(1.0 - cosines, 0.0)
+
+
+def squared_errors(predicted: Values, target: Values) -> Values:
+    """Return the mean over d of the squared difference of each pair of rows (n,)."""
+    errors: Values = np.square(predicted - target).mean(axis=-1)
+    return errors
+
+
+def skill_of(losses: Values, constant_losses: Values) -> float | None:
+    """Return `1 - (1 - cos) / (1 - cos_mean_output)` from losses 1 - cos (n,) of student and constant.
+
+    1 is perfect, 0 is as good as a constant, below 0 is worse. If the constant is perfect there is nothing
+    to learn and nothing to divide by: None.
+    """
+    scale = float(constant_losses.mean())
+    return 1.0 - float(losses.mean()) / scale if scale > PERFECT_LOSS else None

@@ -38,14 +38,14 @@ class LatencySettings(msgspec.Struct, frozen=True, kw_only=True):
         batch_size: Queries a call in the batched case.
         blocks: Blocks of about 20 ms for each model and batch size; even, so that ABBA is balanced.
         device: As in training; both models run there.
-        threads: CPU threads of torch; 0 leaves torch's own choice.
+        threads: CPU threads of torch and of NumPy's BLAS alike; 0 leaves their own choice.
         seed: Of the bootstrap.
     """
 
     batch_size: int = 32
     blocks: int = 20
     device: str = "auto"
-    threads: int = 0
+    threads: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
+from torch import Tensor, nn
 
 from distill_core.errors import CheckpointError, SettingsError
 from distill_core.students.encoder import ProjectionTransformer
@@ -111,6 +112,10 @@ def _shape_of(student: ProjectionTransformer) -> dict[str, Any]:
     return {name: getattr(student, name) for name in _SHAPE}
 
 
+def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
+    return {name: weight.detach().cpu().contiguous() for name, weight in module.state_dict().items()}
+
+
 def _is_safetensors(file: Path) -> bool:
     """Tell by the content: safetensors has the length of its header in 8 bytes, then JSON."""
     with file.open("rb") as handle:
@@ -118,12 +123,15 @@ def _is_safetensors(file: Path) -> bool:
 
 
 def _save_reference(student: ProjectionTransformer, path: Path) -> None:
-    parts = {part: getattr(student, part).state_dict() for part in _PARTS}
+    parts = {part: _on_cpu(getattr(student, part)) for part in _PARTS}
     torch.save({**_shape_of(student), **parts}, path)
 
 
 def _load_reference(path: Path) -> ProjectionTransformer:
-    saved = torch.load(path, map_location="cpu", weights_only=True)
+    with path.open("rb") as file:  # given a name, torch goes by its ending
+        saved = torch.load(file, map_location="cpu", weights_only=True)
+    if not isinstance(saved, dict):
+        raise TypeError(f"{type(saved).__name__} in place of a dictionary")
     student = ProjectionTransformer(**{name: kind(saved[name]) for name, kind in _SHAPE.items()})
     for part in _PARTS:
         getattr(student, part).load_state_dict(saved[part])
@@ -131,9 +139,9 @@ def _load_reference(path: Path) -> ProjectionTransformer:
 
 
 def _save_safetensors(student: ProjectionTransformer, path: Path) -> None:
-    weights = {name: weight.detach().cpu().contiguous() for name, weight in student.state_dict().items()}
     metadata = {name: str(value) for name, value in _shape_of(student).items()}
-    save_file(weights, path, metadata={"format": "pt", "student": "encoder", **metadata})
+    # `save_file` would make a file that only its owner can read.
+    path.write_bytes(save(_on_cpu(student), {"format": "pt", "student": "encoder", **metadata}))
 
 
 def _load_safetensors(path: Path) -> ProjectionTransformer:

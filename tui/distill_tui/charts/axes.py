@@ -15,6 +15,8 @@ INTERVALS = 5
 """About how many steps a linear range is rounded to."""
 SHRINK_FACTOR = 3.0
 """A range that is this many times wider than its data is taken in."""
+ROUNDING = 1e-9
+"""What a value may lie beyond a step through floating point alone."""
 FLAT = 1e-9
 """A relative span below this is a constant: it is shown inside of a range of its own size."""
 FIRST_REACH = 10.0
@@ -61,23 +63,27 @@ def nice_step(span: float, intervals: float = INTERVALS) -> float:
 
 def linear_axis(low: float, high: float) -> Axis:
     """Return an axis around `low` to `high` with both ends rounded outward to a step."""
-    low, high = max(low, -HUGE), min(high, HUGE)
+    low, high = _clamped(low, -HUGE), _clamped(high, -HUGE)
     size = max(abs(low), abs(high))
     if high - low <= max(FLAT * size, TINY):
         margin = size / 10 if size > TINY else 1.0
         low, high = low - margin, high + margin
     step = nice_step(high - low)
-    bottom, top = math.floor(low / step) * step, math.ceil(high / step) * step
+    bottom, top = math.floor(low / step + ROUNDING) * step, math.ceil(high / step - ROUNDING) * step
     return Axis(min(bottom, low), max(top, high))
 
 
 def log_axis(low: float, high: float) -> Axis:
     """Return a log10 axis around `low` to `high` with both ends rounded outward to 1, 2 or 5 in a decade."""
-    low, high = max(low, TINY), min(high, HUGE)
+    low, high = _clamped(low, TINY), _clamped(high, TINY)
     bottom, top = _log_step_down(low), _log_step_up(high)
     if top / bottom < 1 + FLAT:
         bottom, top = _log_step_down(bottom * 0.99), _log_step_up(top * 1.01)
     return Axis(min(bottom, low), max(top, high), log=True)
+
+
+def _clamped(value: float, least: float) -> float:
+    return min(max(value, least), HUGE)
 
 
 def _log_step_down(value: float) -> float:

@@ -92,10 +92,12 @@ def _x_tick_count(width: int) -> int:
 
 
 def _name_rows(axis: Axis, frame: Frame, options: Options) -> list[tuple[int, str]]:
-    fractions = axis.fractions(np.array([b.value for b in options.shown_baselines], dtype=np.float64))
+    """Return the row and name of each baseline, the highest first."""
+    baselines = sorted(options.shown_baselines, key=lambda baseline: -baseline.value)
+    fractions = axis.fractions(np.array([baseline.value for baseline in baselines], dtype=np.float64))
     return [
         (round_to_cell(1 - fraction, frame.height), single_cells(baseline.name))
-        for fraction, baseline in zip(fractions.tolist(), options.shown_baselines, strict=True)
+        for fraction, baseline in zip(fractions.tolist(), baselines, strict=True)
     ]
 
 

@@ -96,9 +96,9 @@ def draw_x_axis(picture: Picture, frame: Frame, ticks: Sequence[Tick], name: str
 
 
 def draw_names(picture: Picture, frame: Frame, names: Sequence[tuple[int, str]], glyphs: Glyphs) -> None:
-    """Write the names of the baselines right of the plot, at or near their rows (from the plot's top)."""
+    """Write names right of the plot, from the top down, at or near their rows (from the plot's top)."""
     room = frame.right_margin - 1
-    for row, name in _spread(sorted(names), frame.height):
+    for row, name in _spread(names, frame.height):
         fitted = name if len(name) <= room else name[: max(room - 1, 0)] + glyphs.ellipsis
         if room > 0:
             picture.write(picture.width - room, frame.top + row, fitted, Role.BASELINE)

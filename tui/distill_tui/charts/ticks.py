@@ -8,11 +8,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from distill_tui.charts.axes import Axis, nice_step
+from distill_tui.charts.axes import ROUNDING, Axis, nice_step
 
 THOUSANDS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 LOG_TICK_MANTISSAS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+MOST_HALVINGS = 4
+"""How often a step is halved to get two ticks onto an axis."""
 DIGITS, MOST_DIGITS = 4, 12
+INTEGER_DIGITS = 3
+"""Below a thousand of its unit a number has up to three digits before the point, and they all count."""
 SMALLEST_PLAIN = 1e-3
 """Below this a label is written with an exponent."""
 
@@ -44,15 +48,16 @@ def _digits_to_tell_apart(values: list[float]) -> int:
 
 def _linear_values(axis: Axis, count: int) -> list[float]:
     step = nice_step(axis.high - axis.low, max(count - 1, 1))
-    first, last = _multiples_inside(axis, step)
-    if first == last:
-        step /= 2
+    for _halving in range(MOST_HALVINGS):
         first, last = _multiples_inside(axis, step)
-    return [number * step if number else 0.0 for number in range(first, last + 1)]
+        if first < last:
+            return [number * step if number else 0.0 for number in range(first, last + 1)]
+        step /= 2
+    return [axis.low, axis.high]
 
 
 def _multiples_inside(axis: Axis, step: float) -> tuple[int, int]:
-    return math.ceil(axis.low / step - 1e-9), math.floor(axis.high / step + 1e-9)
+    return math.ceil(axis.low / step - ROUNDING), math.floor(axis.high / step + ROUNDING)
 
 
 def _log_values(axis: Axis, count: int) -> list[float]:
@@ -69,7 +74,7 @@ def _log_values(axis: Axis, count: int) -> list[float]:
 
 
 def _inside(axis: Axis, values: list[float]) -> list[float]:
-    return [v for v in values if axis.low * (1 - 1e-9) <= v <= axis.high * (1 + 1e-9)]
+    return [v for v in values if axis.low * (1 - ROUNDING) <= v <= axis.high * (1 + ROUNDING)]
 
 
 def short_number(value: float, digits: int = DIGITS) -> str:
@@ -81,4 +86,4 @@ def short_number(value: float, digits: int = DIGITS) -> str:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
     scale, unit = next(((s, u) for s, u in THOUSANDS if size >= s), (1.0, ""))
-    return f"{value / scale:.{digits}g}{unit}"
+    return f"{value / scale:.{max(digits, INTEGER_DIGITS)}g}{unit}"

@@ -11,7 +11,7 @@ import msgspec
 from distill_core.architecture import default_architecture
 from distill_core.config import DataConfig, StudentConfig, TrainingConfig
 from distill_core.database import LdaDatabase
-from distill_core.wording import faster_sentence
+from distill_core.wording import faster_sentence, plural
 from distill_tui.cli.options import chosen_database, database_argument, json_option, setting
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ def latency(**options: Unpack[LatencyOptions]) -> None:
         if options["as_json"]:
             click.echo(msgspec.json.encode(event))
         elif isinstance(event, LatencyStarted):
-            click.echo(f"timing on {event.device} with {event.threads} threads, {event.num_heads} heads")
+            click.echo(
+                f"timing on {event.device} with {plural(event.threads, 'thread')}, {event.num_heads} heads"
+            )
         elif isinstance(event, LatencyFinished):
             _write_table(event)
 

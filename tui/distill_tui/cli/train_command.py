@@ -12,6 +12,7 @@ import msgspec
 from distill_core.architecture import default_architecture
 from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig, require_divisible
 from distill_core.database import LdaDatabase
+from distill_core.wording import plural
 from distill_tui.cli.options import chosen_database, database_argument, json_option, setting
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _started_lines(event: RunStarted) -> Iterator[str]:
     )
     yield (
         f"student: H {student.heads}, L {student.layers}, {event.student_parameters:,} parameters, "
-        f"on {event.device} with {event.threads} threads"
+        f"on {event.device} with {plural(event.threads, 'thread')}"
     )
     yield f"queries: {event.num_train} train, {event.num_validation} validation, {event.num_test} test"
 

@@ -9,6 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import DirectoryTree, Footer, Input, Label, OptionList
 from textual.widgets.option_list import Option
@@ -23,6 +24,10 @@ _SQLITE_MAGIC = b"SQLite format 3\x00"
 
 class SqliteTree(DirectoryTree):
     """A tree of folders and SQLite files; hidden ones and everything else stay out."""
+
+    ICON_NODE = "▸ "
+    ICON_NODE_EXPANDED = "▾ "
+    ICON_FILE = "  "
 
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
         """Keep folders and SQLite files."""
@@ -49,7 +54,9 @@ class DatabasePicker(ModalScreen[Path | None]):
             yield Label("", id="path-error", classes="error")
             yield Label(f"Or choose a file below {Path.cwd()}", classes="caption")
             yield SqliteTree(Path.cwd(), id="files")
-        yield PathAutoComplete(path, show_dotfiles=False, prevent_default_enter=False)
+        yield PathAutoComplete(
+            path, show_dotfiles=False, folder_prefix=Content("▸ "), file_prefix=Content("  ")
+        )
         yield Footer(show_command_palette=False)
 
     @on(OptionList.OptionSelected, "#recent")
@@ -65,17 +72,22 @@ class DatabasePicker(ModalScreen[Path | None]):
         elif not error and not path.exists():
             error = f"There is no file {path}."
         if error:
-            self.query_one("#path-error", Label).update(error)
+            self._show_error(error)
         else:
             self.dismiss(path)
 
     @on(Input.Changed, "#path")
     def _forget_error(self) -> None:
-        self.query_one("#path-error", Label).update("")
+        self._show_error("")
 
     @on(DirectoryTree.FileSelected)
     def _choose_file(self, event: DirectoryTree.FileSelected) -> None:
         self.dismiss(event.path)
+
+    def _show_error(self, error: str) -> None:
+        label = self.query_one("#path-error", Label)
+        label.update(error)
+        label.set_class(bool(error), "-shown")
 
     def _recent_options(self) -> list[Option]:
         demo = demo_database_path()

@@ -10,7 +10,7 @@ from textual.containers import Container
 from textual.widgets import ProgressBar, Static
 
 from distill_core.latency.events import LatencyFinished, ModelLatency
-from distill_core.wording import faster_sentence
+from distill_core.wording import faster_sentence, plural
 from distill_tui.screens.workbench import WorkbenchScreen
 from distill_tui.state import JobState, LatencyView
 from distill_tui.widgets.bar_chart import BarChart
@@ -37,7 +37,7 @@ class LatencyScreen(WorkbenchScreen):
         yield ProgressBar(show_eta=False, show_percentage=False, id="latency-progress")
         with Container(id="latency-body"):
             yield Static("", id="latency-table")
-            yield BarChart(id="latency-bars")
+            yield BarChart(id="latency-bars", unit="µs", log=True)
 
     def on_mount(self) -> None:
         """Name the panes and follow the measurement."""
@@ -75,10 +75,10 @@ class LatencyScreen(WorkbenchScreen):
         table, chart = self.query_one("#latency-table", Static), self.query_one(BarChart)
         if view.finished is None:
             table.update("")
-            chart.bars = ()
+            chart.rows = ()
             return
         table.update(_table(view.finished))
-        chart.bars = _bars(view.finished)
+        chart.rows = _bars(view.finished)
 
 
 def _headline(view: LatencyView, *, ready: bool) -> Text:
@@ -107,7 +107,9 @@ def _result(result: LatencyFinished, *, trained: bool) -> Text:
     student = (
         "the trained student" if trained else "an untrained student of this shape (as fast as a trained one)"
     )
-    text.append(f"N {result.num_heads}, {student}, {result.device}, {result.threads} threads", "dim")
+    text.append(
+        f"N {result.num_heads}, {student}, {result.device}, {plural(result.threads, 'thread')}", "dim"
+    )
     if not result.steady:
         text.append(
             "\nThe machine was unsteady: blocks of one model disagree. Repeat when it is quiet.", "bold"
@@ -118,7 +120,7 @@ def _result(result: LatencyFinished, *, trained: bool) -> Text:
 def _table(result: LatencyFinished) -> Table:
     table = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "right", "right", "right"):
-        table.add_column(justify=justify)
+        table.add_column(justify=justify, no_wrap=True)
     table.add_row("", "p50", "p90", "p99", "queries/s", style="bold")
     for name, model in (("LDA", result.lda), ("transformer", result.transformer)):
         _add_rows(table, name, model, result.batch_size)

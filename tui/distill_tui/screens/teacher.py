@@ -45,13 +45,14 @@ class TeacherScreen(WorkbenchScreen):
                 yield QuestionList(id="questions")
             with Vertical(id="routing-pane"):
                 yield Static("", id="routing-caption", markup=False)
-                yield WeightBars(id="routing")
+                with VerticalScroll(id="routing-scroll"):
+                    yield WeightBars(id="routing")
 
     def on_mount(self) -> None:
         """Name the columns and follow the app."""
         table = self.query_one("#projections", DataTable)
         table.border_title = "Projections"
-        for name in ("id", "name", "N", "d", "τ", "questions", "model"):
+        for name in ("id", "τ", "N", "questions", "name", "d", "model"):
             table.add_column(name, key=name)
         self.query_one("#facts-scroll").border_title = "This projection"
         self.query_one("#questions-pane").border_title = "Questions"
@@ -69,11 +70,11 @@ class TeacherScreen(WorkbenchScreen):
         for projection in view.projections if view else ():
             table.add_row(
                 str(projection.id),
-                projection.name or "-",
-                str(projection.num_heads),
-                str(projection.dimension),
                 f"{projection.temperature:g}",
-                str(projection.num_questions),
+                f"{projection.num_heads:,}",
+                f"{projection.num_questions:,}",
+                projection.name or "-",
+                str(projection.dimension),
                 projection.model,
                 key=str(projection.id),
             )

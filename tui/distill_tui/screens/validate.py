@@ -45,12 +45,8 @@ class ValidateScreen(WorkbenchScreen):
             table.add_column(name, key=name)
         self.watch(self.app, "training", self._show_run)
 
-    def _show_run(self, view: TrainingView, old: TrainingView | None = None) -> None:
-        if old is not None and (old.finished, old.tested, old.state) == (
-            view.finished,
-            view.tested,
-            view.state,
-        ):
+    def _show_run(self, old: TrainingView, view: TrainingView) -> None:
+        if old is not view and old.finished is view.finished and old.state is view.state:
             return
         note = self.query_one("#validate-note", Static)
         note.update(_note(view))
@@ -61,7 +57,7 @@ class ValidateScreen(WorkbenchScreen):
     def _fill_worst(self, view: TrainingView) -> None:
         table = self.query_one("#worst", DataTable)
         table.clear()
-        teacher = self.workbench.teacher
+        teacher = view.teacher
         if view.tested is None or teacher is None:
             return
         worst = sorted(zip(view.tested.cosines, view.tested.question_ids, strict=True))

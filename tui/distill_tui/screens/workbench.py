@@ -11,7 +11,7 @@ from textual.widgets import Footer
 from distill_tui.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
-    from distill_tui.app import DistillApp
+    from distill_tui.workbench import Workbench
 
 
 class WorkbenchScreen(Screen[None]):
@@ -20,9 +20,9 @@ class WorkbenchScreen(Screen[None]):
     MODE: ClassVar[str] = ""
 
     @property
-    def workbench(self) -> DistillApp:
+    def workbench(self) -> Workbench:
         """The app, with its state."""
-        return cast("DistillApp", self.app)
+        return cast("Workbench", self.app)
 
     def compose(self) -> ComposeResult:
         """Lay out bar, body and footer."""

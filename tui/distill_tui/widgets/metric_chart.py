@@ -81,6 +81,11 @@ class MetricChart(Widget):
         self._legend_is_late = False
         self._timer: Timer | None = None
 
+    def watch_history(self) -> None:
+        """Start over with another history."""
+        self._figure = None
+        self._legend_drawn_at = float("-inf")
+
     def on_mount(self) -> None:
         """Listen for screens that come and go on top of this one."""
         self.app.screen_change_signal.subscribe(self, lambda _screen: self.refresh_data())
@@ -174,12 +179,12 @@ class MetricChart(Widget):
 
     def _draw_if_outdated(self) -> None:
         is_current = self._picture is not None and self._picture.size == self.size
-        if not is_current or self._drawn is None or self._drawn[0] != self.options:
+        if self._figure is None or not is_current or self._drawn is None or self._drawn[0] != self.options:
             self._draw()
             self._legend_drawn_at = monotonic()
 
     def _draw(self) -> Picture:
-        if self._figure is None or self._figure.history is not self.history:
+        if self._figure is None:
             self._figure = Figure(self.history)
         self._drawn = (self.options, self.history.revision)
         self._drawn_beat = monotonic() // self.REDRAW_SECONDS

@@ -22,9 +22,9 @@ class PublishedTable(Static):
 
 def _table(evaluation: Evaluation) -> Table:
     cosine = evaluation.cosine
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 1))
     for justify in ("left", "right", "right", "right", "left"):
-        table.add_column(justify=justify)
+        table.add_column(justify=justify, no_wrap=True)
     table.add_row("cosine", "here", "published", "expected", "", style="bold")
     table.add_row("mean", f"{cosine.mean:.4f}", "0.9928", "> 0.99", _met(met=cosine.mean > 0.99))
     table.add_row("min", f"{cosine.min:.4f}", "0.9827", "> 0.98", _met(met=cosine.min > 0.98))

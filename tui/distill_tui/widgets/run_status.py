@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.reactive import reactive
 from textual.widgets import ProgressBar, Static
 
+from distill_core.wording import plural
 from distill_tui.state import JobState, TrainingView
 
 _HEADLINES = {
@@ -76,7 +77,7 @@ def _settings(view: TrainingView) -> Text:
         f"H {student.heads} L {student.layers} λ {training.cosine_weight:g} lr {training.learning_rate:g} "
         f"batch {training.batch_size} seed {training.seed} · "
         f"{run.num_train} train, {run.num_validation} validation, {run.num_test} test queries · "
-        f"{run.device}, {run.threads} threads",
+        f"{run.device}, {plural(run.threads, 'thread')}",
         "dim",
         no_wrap=True,
         overflow="ellipsis",

@@ -77,8 +77,7 @@ class SettingRow(Horizontal):
 
     @property
     def _hint(self) -> str:
-        choices = self._description.choices
-        return self._description.description + (f" ({', '.join(choices)})" if choices else "")
+        return self._description.description
 
     def _show(self, text: str, *, failed: bool) -> None:
         self.query_one(".hint", Static).update(text)

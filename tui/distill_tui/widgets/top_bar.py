@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 if TYPE_CHECKING:
-    from distill_tui.app import DistillApp
+    from distill_tui.workbench import Workbench
 
 SCREENS = ("teacher", "student", "train", "validate", "latency")
 
@@ -58,7 +58,7 @@ class TopBar(Widget):
         return bar
 
     def _update_status(self) -> None:
-        app = cast("DistillApp", self.app)
+        app = cast("Workbench", self.app)
         parts = []
         if app.busy_with:
             parts.append(f"{app.busy_with}…")

@@ -1,0 +1,166 @@
+"""The ladder: simple things that any student must beat, fitted on the training queries alone.
+
+Every rung is exact or closed form and takes seconds. What has a strength to choose chooses it by the mean
+cosine on the validation queries; no rung sees a test query before it is asked to predict one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from distill_core.evaluation.cost import RunningCost
+from distill_core.evaluation.directions import Matrix, chunks, nearest_rows, unit_rows
+from distill_core.evaluation.merged_teacher import merge_heads, merged_sizes
+from distill_core.evaluation.ridge import fit_ridge
+from distill_core.teacher import MultiHeadLDA
+
+TOP_K = (2, 8, 32)
+
+Projector = Callable[[Matrix], Matrix]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A fitted rung of the ladder.
+
+    Attributes:
+        name: Short and stable, for files and tests: "ridge", "top_2", "merged_9".
+        label: In words, for people.
+        cost: What it stores and computes for a query.
+    """
+
+    name: str
+    label: str
+    cost: RunningCost
+    _project: Projector = field(repr=False)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers stored."""
+        return self.cost.parameters
+
+    def predict(self, queries: ArrayLike) -> Matrix:
+        """Return the projections (n, d) of queries (n, d), float32."""
+        return np.asarray(self._project(np.atleast_2d(np.asarray(queries, np.float32))), np.float32)
+
+
+def ladder_names(num_heads: int) -> tuple[str, ...]:
+    """Return the names of the rungs that `ladder` yields for N heads, in its order."""
+    return (
+        *("constant", "query", "nearest_query", "nearest_centroid"),
+        *(f"top_{k}" for k in TOP_K if k < num_heads),
+        "ridge",
+        *(f"merged_{size}" for size in merged_sizes(num_heads)),
+    )
+
+
+def ladder(
+    teacher: MultiHeadLDA,
+    train_queries: Matrix,
+    train_targets: Matrix,
+    validation_queries: Matrix,
+    validation_targets: Matrix,
+    seed: int = 0,
+) -> Iterator[Baseline]:
+    """Fit the rungs one after the other, the fast ones first; to stop is to stop pulling.
+
+    Args:
+        teacher: Whose heads the routing rungs use.
+        train_queries: (n, d).
+        train_targets: (n, d), the teacher's projections of them.
+        validation_queries: (m, d), m >= 1, which choose the ridge's strength.
+        validation_targets: (m, d).
+        seed: Of the k-means that merges heads.
+    """
+    yield constant_output(train_targets)
+    yield query_itself(teacher.dimension)
+    yield nearest_query(train_queries, train_targets)
+    yield nearest_centroid(teacher)
+    for k in TOP_K:
+        if k < teacher.num_heads:
+            yield top_k_routing(teacher, k)
+    yield ridge_regression(train_queries, train_targets, validation_queries, validation_targets)
+    for size in merged_sizes(teacher.num_heads):
+        yield merged_heads(teacher, size, seed)
+
+
+def constant_output(train_targets: Matrix) -> Baseline:
+    """Return the mean of the training targets, whatever is asked."""
+    mean = np.asarray(train_targets, np.float64).mean(axis=0).astype(np.float32)
+    return Baseline(
+        "constant",
+        "constant mean output",
+        RunningCost(parameters=len(mean), flops=0),
+        lambda queries: np.tile(mean, (len(queries), 1)),
+    )
+
+
+def query_itself(dimension: int) -> Baseline:
+    """Return the query as it is: what retrieval does without any projection."""
+    return Baseline("query", "query itself", RunningCost(parameters=0, flops=0), lambda queries: queries)
+
+
+def nearest_query(train_queries: Matrix, train_targets: Matrix) -> Baseline:
+    """Return the target of the training query with the largest cosine; the first of equals."""
+    known, targets = unit_rows(train_queries), np.asarray(train_targets, np.float32)
+    count, dimension = known.shape
+    return Baseline(
+        "nearest_query",
+        "nearest training query's output",
+        RunningCost(parameters=2 * count * dimension, flops=2 * count * dimension + 3 * dimension),
+        lambda queries: targets[nearest_rows(unit_rows(queries), known)[0]],
+    )
+
+
+def nearest_centroid(teacher: MultiHeadLDA) -> Baseline:
+    """Return the answer of the best head alone: the teacher at a temperature towards 0."""
+    centroids = unit_rows(teacher.centroids)
+    return Baseline(
+        "nearest_centroid",
+        "nearest centroid's answer",
+        RunningCost(parameters=2 * centroids.size, flops=2 * centroids.size + 3 * teacher.dimension),
+        lambda queries: teacher.answers[nearest_rows(unit_rows(queries), centroids)[0]],
+    )
+
+
+def top_k_routing(teacher: MultiHeadLDA, k: int) -> Baseline:
+    """Return the exact teacher restricted to each query's k best heads, their weights adding to 1 again."""
+    size = teacher.centroids.size
+
+    def project(queries: Matrix) -> Matrix:
+        out = np.empty((len(queries), teacher.dimension), np.float32)
+        for part in chunks(len(queries), teacher.num_heads):
+            weights = teacher.route(queries[part])
+            dropped = np.argpartition(-weights, k - 1, axis=1)[:, k:]
+            np.put_along_axis(weights, dropped, 0.0, axis=1)
+            out[part] = (weights / weights.sum(axis=1, keepdims=True)) @ teacher.answers
+        return out
+
+    flops = 2 * size + 2 * k * teacher.dimension + 3 * teacher.dimension + 4 * k
+    return Baseline(f"top_{k}", f"top-{k} routing", RunningCost(parameters=2 * size, flops=flops), project)
+
+
+def ridge_regression(
+    train_queries: Matrix, train_targets: Matrix, validation_queries: Matrix, validation_targets: Matrix
+) -> Baseline:
+    """Return a linear map with intercept from the query's direction to the output."""
+    ridge = fit_ridge(
+        unit_rows(train_queries), train_targets, unit_rows(validation_queries), validation_targets
+    )
+    d_in, d_out = ridge.matrix.shape
+    return Baseline(
+        "ridge",
+        "ridge regression",
+        RunningCost(parameters=d_in * d_out + d_out, flops=2 * d_in * d_out + d_out + 3 * d_in),
+        lambda queries: ridge.predict(unit_rows(queries)),
+    )
+
+
+def merged_heads(teacher: MultiHeadLDA, num_groups: int, seed: int) -> Baseline:
+    """Return the teacher with its heads merged into N' < N: the right rival of any compression."""
+    merged = merge_heads(teacher, num_groups, seed)
+    return Baseline(f"merged_{num_groups}", f"LDA merged to {num_groups} heads", merged.cost, merged.project)

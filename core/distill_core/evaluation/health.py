@@ -1,0 +1,182 @@
+"""Is the teacher worth distilling? Seen before any training, at any temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from distill_core.evaluation.directions import Matrix, unit_rows
+from distill_core.evaluation.duplicates import near_duplicate_pairs
+from distill_core.evaluation.intervals import TRUSTED_CLUSTERS
+from distill_core.evaluation.metrics import cosine_similarities
+from distill_core.evaluation.retrieval import AnswerIndex, rank_scores
+from distill_core.teacher import MultiHeadLDA, effective_heads
+
+PASSING_COSINE = 0.99
+"""The published validation passes a student whose mean cosine is above 0.99 (FACTS 4). Where a constant
+passes it too, that test says nothing. It judges the teacher here, never a student."""
+
+FEWEST_TEST_QUERIES = 20
+"""Below 20 values the 5th percentile is the minimum, and one query moves Recall@1 by more than 0.05."""
+
+WRONG_MORE_OFTEN = 0.5
+"""A teacher with Recall@1 below this is wrong more often than right, and a perfect student copies that."""
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """Median, 5th and 95th percentile over queries."""
+
+    median: float
+    p5: float
+    p95: float
+
+
+class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """What a teacher does with its own queries at one temperature.
+
+    Attributes:
+        temperature: tau.
+        num_heads: N.
+        num_queries: n.
+        effective_heads: exp(entropy) of the routing weights: 1 is hard, N blends all heads alike.
+        output_variance: Mean over dimensions of the outputs' variance; it is the MSE of a constant.
+        constant_cosine: Mean cosine of the mean output to the outputs: what a constant would score.
+        unused_heads: Rows of the heads that no query prefers, ascending. They do not depend on tau.
+        near_duplicates: Pairs of queries with a cosine above 0.98; `HealthProbe.near_duplicates` names them.
+        recall_at_1: Share of queries whose best answer is a true one; None without true answers.
+        mrr: Mean of 1 / rank of the best true answer, likewise.
+        warnings: Plain sentences; empty if all is well.
+    """
+
+    temperature: float
+    num_heads: int
+    num_queries: int
+    effective_heads: Spread
+    output_variance: float
+    constant_cosine: float
+    unused_heads: tuple[int, ...]
+    near_duplicates: int
+    recall_at_1: float | None
+    mrr: float | None
+    warnings: tuple[str, ...]
+
+
+class HealthProbe:
+    """A teacher's queries, prepared so that another temperature costs milliseconds.
+
+    Args:
+        teacher: Its heads are used; its own temperature is only the default of `at`.
+        queries: (n, d), n >= 1.
+        answers: All answers of the database, for Recall@1 and MRR.
+        true_answers: For each query the ids of its clusters' answers.
+
+    Attributes:
+        near_duplicates: (p, 2) rows i < j of queries whose cosine is above 0.98.
+        unused_heads: Rows of the heads that are no query's nearest.
+    """
+
+    def __init__(
+        self,
+        teacher: MultiHeadLDA,
+        queries: ArrayLike,
+        answers: AnswerIndex | None = None,
+        true_answers: Sequence[Collection[int]] = (),
+    ) -> None:
+        rows = unit_rows(queries)
+        self._teacher = teacher
+        self._cosines: Matrix = rows @ unit_rows(teacher.centroids).T
+        self.near_duplicates: NDArray[np.int64] = near_duplicate_pairs(rows)
+        preferred = np.bincount(self._cosines.argmax(axis=1), minlength=teacher.num_heads)
+        self.unused_heads: tuple[int, ...] = tuple(np.flatnonzero(preferred == 0).tolist())
+        self._truth = answers.positions(true_answers) if answers is not None and true_answers else None
+        self._head_scores = None if answers is None else teacher.answers @ answers.directions.T
+
+    def at(
+        self,
+        temperature: float | None = None,
+        *,
+        test_queries: int | None = None,
+        test_clusters: int | None = None,
+    ) -> TeacherHealth:
+        """Return the health at a temperature, by default the teacher's own.
+
+        Args:
+            temperature: tau > 0.
+            test_queries: Size of the test part, if the split is known, to warn when it is too small.
+            test_clusters: Its clusters, likewise.
+        """
+        tau = self._teacher.temperature if temperature is None else temperature
+        weights = self._weights(tau)
+        outputs = (weights @ self._teacher.answers).astype(np.float64)
+        mean = outputs.mean(axis=0)
+        heads = np.percentile(effective_heads(weights), (50, 5, 95)).tolist()
+        recall, mrr = self._retrieval(weights, outputs)
+        constant = float(cosine_similarities(np.broadcast_to(mean, outputs.shape), outputs).mean())
+        return TeacherHealth(
+            temperature=tau,
+            num_heads=self._teacher.num_heads,
+            num_queries=len(weights),
+            effective_heads=Spread(median=heads[0], p5=heads[1], p95=heads[2]),
+            output_variance=float(np.square(outputs - mean).mean()),
+            constant_cosine=constant,
+            unused_heads=self.unused_heads,
+            near_duplicates=len(self.near_duplicates),
+            recall_at_1=recall,
+            mrr=mrr,
+            warnings=(
+                *_teacher_warnings(constant, heads[0], self._teacher.num_heads, recall),
+                *_size_warnings(test_queries, test_clusters),
+            ),
+        )
+
+    def _weights(self, temperature: float) -> Matrix:
+        scores: Matrix = self._cosines / np.float32(temperature)
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        return scores
+
+    def _retrieval(
+        self, weights: Matrix, outputs: NDArray[np.float64]
+    ) -> tuple[float, float] | tuple[None, None]:
+        """Return Recall@1 and MRR; the outputs' products with the answers come from those of the heads."""
+        if self._head_scores is None or self._truth is None:
+            return None, None
+        lengths = np.linalg.norm(outputs, axis=1, keepdims=True)
+        ranks = rank_scores(
+            (weights @ self._head_scores) / np.maximum(lengths, 1e-300), self._truth
+        ).best_rank
+        ranks = ranks[~np.isnan(ranks)]
+        return (float((ranks == 1).mean()), float((1.0 / ranks).mean())) if len(ranks) else (None, None)
+
+
+def _teacher_warnings(constant: float, heads: float, num_heads: int, recall: float | None) -> tuple[str, ...]:
+    warnings = []
+    if constant > PASSING_COSINE:
+        warnings.append(
+            f"The teacher is nearly constant: one fixed vector would score a mean cosine of {constant:.4f}, "
+            f"and half of the queries blend {heads:.1f} or more of {num_heads} heads. A lower temperature "
+            "lets the heads differ."
+        )
+    if recall is not None and recall < WRONG_MORE_OFTEN:
+        warnings.append(
+            f"The teacher itself puts a true answer first for {recall:.0%} of its queries only; "
+            "a student cannot do better than copy it."
+        )
+    return tuple(warnings)
+
+
+def _size_warnings(queries: int | None, clusters: int | None) -> tuple[str, ...]:
+    few_queries = queries is not None and queries < FEWEST_TEST_QUERIES
+    few_clusters = clusters is not None and clusters < TRUSTED_CLUSTERS
+    if not (few_queries or few_clusters):
+        return ()
+    size = [] if queries is None else [f"{queries} queries"]
+    size += [] if clusters is None else [f"{clusters} clusters"]
+    return (
+        f"The test part, {' of '.join(size)}, is too small to tell much: take {FEWEST_TEST_QUERIES} queries "
+        f"of {TRUSTED_CLUSTERS} clusters or more.",
+    )

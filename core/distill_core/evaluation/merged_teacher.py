@@ -1,0 +1,124 @@
+"""A smaller teacher: heads merged by spherical k-means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill_core.architecture import lda_cost
+from distill_core.evaluation.cost import RunningCost
+from distill_core.evaluation.directions import Matrix, chunks, nearest_rows, unit_rows
+from distill_core.teacher import MultiHeadLDA
+
+MAX_GROUPS = 1024
+"""More groups than this are not sought: their k-means would take minutes."""
+
+_RESTARTS = 4
+_MAX_ROUNDS = 50
+_LARGE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class MergedTeacher:
+    """`p(q) = sum_j softmax(cos(q, c_j) / tau + log m_j)_j a_j` over groups of m_j heads.
+
+    If the heads of a group had one centroid, this would be the teacher itself: m equal scores add up to
+    one score plus log m, and their answers mix in equal parts.
+
+    Attributes:
+        centroids: (N', d), unit rows.
+        answers: (N', d), the means of the groups' answers.
+        log_sizes: (N',).
+        temperature: The teacher's.
+    """
+
+    centroids: Matrix
+    answers: Matrix
+    log_sizes: Matrix
+    temperature: float
+
+    @property
+    def cost(self) -> RunningCost:
+        """That of an LDA of N' heads, and a number a head for its size."""
+        groups, dimension = self.centroids.shape
+        cost = lda_cost(groups, dimension)
+        return RunningCost(parameters=cost.parameters + groups, flops=cost.flops + groups)
+
+    def project(self, queries: Matrix) -> Matrix:
+        """Return the projections (n, d) of queries (n, d)."""
+        out = np.empty((len(queries), self.answers.shape[1]), np.float32)
+        for part in chunks(len(queries), len(self.centroids)):
+            scores = unit_rows(queries[part]) @ self.centroids.T / np.float32(self.temperature)
+            scores += self.log_sizes
+            scores -= scores.max(axis=1, keepdims=True)
+            weights = np.exp(scores)
+            out[part] = (weights / weights.sum(axis=1, keepdims=True)) @ self.answers
+        return out
+
+
+def merged_sizes(num_heads: int) -> tuple[int, ...]:
+    """Return the N' that the ladder tries: a quarter and a half of the heads, at least 2, each once."""
+    sizes = {min(num_heads // share, MAX_GROUPS) for share in (4, 2)}
+    return tuple(sorted(size for size in sizes if size >= 2))
+
+
+def merge_heads(teacher: MultiHeadLDA, num_groups: int, seed: int = 0) -> MergedTeacher:
+    """Merge the heads into groups of near centroids."""
+    heads = unit_rows(teacher.centroids)
+    groups = spherical_kmeans(heads, num_groups, seed)
+    sizes = np.bincount(groups, minlength=num_groups).astype(np.float32)
+    answers = _group_sums(teacher.answers, groups, num_groups) / sizes[:, None]
+    centroids = unit_rows(_group_sums(heads, groups, num_groups))
+    return MergedTeacher(centroids, answers.astype(np.float32), np.log(sizes), teacher.temperature)
+
+
+def spherical_kmeans(rows: Matrix, num_groups: int, seed: int = 0) -> NDArray[np.int64]:
+    """Return the group (n,) of each unit row; every group has at least one member.
+
+    Lloyd's rounds with the cosine: a row joins the nearest centre, a centre is the direction of its members'
+    sum (Dhillon and Modha, "Concept decompositions for large sparse text data using clustering", 2001).
+    The best of four starts by k-means++ counts; of one start for more than 4,096 rows.
+    """
+    from sklearn.cluster import kmeans_plusplus
+
+    best: tuple[float, NDArray[np.int64]] | None = None
+    for start in range(_RESTARTS if len(rows) <= _LARGE else 1):
+        centres, _ = kmeans_plusplus(rows, num_groups, random_state=seed + start)
+        groups, cohesion = _lloyd(rows, unit_rows(centres))
+        if best is None or cohesion > best[0]:
+            best = (cohesion, groups)
+    assert best is not None
+    return best[1]
+
+
+def _lloyd(rows: Matrix, centres: Matrix) -> tuple[NDArray[np.int64], float]:
+    groups, cosines = _assign(rows, centres)
+    for _ in range(_MAX_ROUNDS):
+        centres = unit_rows(_group_sums(rows, groups, len(centres)))
+        moved, cosines = _assign(rows, centres)
+        if (moved == groups).all():
+            break
+        groups = moved
+    return groups, float(cosines.sum())
+
+
+def _assign(rows: Matrix, centres: Matrix) -> tuple[NDArray[np.int64], Matrix]:
+    """Return each row's nearest centre and its cosine; an empty group takes the worst placed row."""
+    groups, cosines = nearest_rows(rows, centres)
+    sizes = np.bincount(groups, minlength=len(centres))
+    for empty in np.flatnonzero(sizes == 0):
+        row = int(np.argmin(np.where(sizes[groups] > 1, cosines, np.inf)))
+        sizes[groups[row]] -= 1
+        sizes[empty] = 1
+        groups[row], cosines[row] = empty, 1.0
+    return groups, cosines
+
+
+def _group_sums(values: Matrix, groups: NDArray[np.int64], num_groups: int) -> NDArray[np.float64]:
+    """Return the sums (num_groups, d) of the rows (n, d) of each group."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[order], np.arange(num_groups))
+    sums: NDArray[np.float64] = np.add.reduceat(values[order].astype(np.float64), starts, axis=0)
+    return sums

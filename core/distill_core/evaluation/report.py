@@ -1,0 +1,184 @@
+"""Everything about one student on the test queries, gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from distill_core.errors import VectorError
+from distill_core.evaluation.baselines import Baseline
+from distill_core.evaluation.cost import CostComparison
+from distill_core.evaluation.evidence import Evidence, Rival
+from distill_core.evaluation.held_out import HeldOut
+from distill_core.evaluation.intervals import ClusterBootstrap, Estimate
+from distill_core.evaluation.metrics import PERFECT_LOSS
+from distill_core.evaluation.retrieval_table import (
+    RetrievalScores,
+    RetrievalTable,
+    chance_levels,
+    retrieval_scores,
+)
+from distill_core.evaluation.scores import Score, Scorer
+from distill_core.evaluation.verdict import Verdict, decide
+
+Matrix = NDArray[np.float32]
+
+
+class Assessment(msgspec.Struct, frozen=True, kw_only=True):
+    """A student judged.
+
+    Attributes:
+        n: Test queries.
+        num_clusters: Clusters among them, which the intervals resample.
+        near_duplicates: Test queries with a training query above cosine 0.98.
+        student: Its score.
+        baselines: The rungs in the order given, each with its paired difference to the student.
+        best_baseline: Name of the one with the best mean cosine; None without baselines.
+        student_cosines: (n,) in the order of the test queries; None where the output is not a number.
+        best_baseline_cosines: Likewise.
+        retrieval: None if there are no answers.
+        verdict: What to do.
+    """
+
+    n: int
+    num_clusters: int
+    near_duplicates: int
+    student: Score
+    baselines: tuple[Score, ...]
+    best_baseline: str | None
+    student_cosines: tuple[float | None, ...]
+    best_baseline_cosines: tuple[float | None, ...]
+    retrieval: RetrievalTable | None
+    verdict: Verdict
+
+
+def assess(
+    held_out: HeldOut,
+    predicted: ArrayLike,
+    baselines: Iterable[Baseline],
+    costs: CostComparison,
+    *,
+    seed: int = 0,
+) -> Assessment:
+    """Judge a student's projections (n, d) of the test queries against the teacher and the baselines.
+
+    Args:
+        held_out: The test queries.
+        predicted: (n, d), the student's projections; may hold NaN.
+        baselines: The fitted ladder.
+        costs: To run student and teacher, measured if they were.
+        seed: Of the bootstrap.
+
+    Raises:
+        VectorError: The student's projections do not have the shape of the teacher's.
+    """
+    student = np.asarray(predicted)
+    if student.shape != held_out.targets.shape:
+        raise VectorError(
+            f"The student's projections {student.shape} and the teacher's {held_out.targets.shape} differ.",
+            "Project the test queries, all of them, in their order.",
+        )
+    rungs = tuple((baseline, baseline.predict(held_out.queries)) for baseline in baselines)
+    bootstrap = ClusterBootstrap(held_out.clusters, seed=seed)
+    scorer = Scorer(held_out.targets, held_out.constant, bootstrap)
+    cosines = scorer.cosines(student)
+    scores = tuple(
+        scorer.score(rung.name, rung.label, rung.cost, projections, cosines) for rung, projections in rungs
+    )
+    own = scorer.score("student", "student", costs.student, student)
+    best = max(scores, key=_mean_cosine, default=None)
+    retrieval = _retrieval(
+        held_out, chain([("student", student)], ((rung.name, rows) for rung, rows in rungs)), bootstrap
+    )
+    return Assessment(
+        n=len(held_out.queries),
+        num_clusters=bootstrap.num_clusters,
+        near_duplicates=int(held_out.near_duplicates().sum()),
+        student=own,
+        baselines=scores,
+        best_baseline=best.name if best else None,
+        student_cosines=_numbers(cosines),
+        best_baseline_cosines=next(
+            (_numbers(scorer.cosines(rows)) for rung, rows in rungs if best and rung.name == best.name), ()
+        ),
+        retrieval=retrieval,
+        verdict=decide(_evidence(own, scores, retrieval, costs, scorer, bootstrap)),
+    )
+
+
+def _retrieval(
+    held_out: HeldOut, contestants: Iterator[tuple[str, ArrayLike]], bootstrap: ClusterBootstrap
+) -> RetrievalTable | None:
+    index = held_out.answers
+    if index is None:
+        return None
+    truth = index.positions(held_out.true_answers)
+    teacher = index.rank(held_out.targets, truth)
+    scores: list[RetrievalScores] = [retrieval_scores("teacher", teacher, teacher, bootstrap)]
+    for name, projections in contestants:
+        scores.append(retrieval_scores(name, index.rank(projections, truth), teacher, bootstrap))
+    return RetrievalTable(
+        num_answers=len(index),
+        num_judged=int((~np.isnan(teacher.best_rank)).sum()),
+        chance=chance_levels(len(index)),
+        scores=tuple(scores),
+    )
+
+
+def _evidence(
+    student: Score,
+    baselines: tuple[Score, ...],
+    retrieval: RetrievalTable | None,
+    costs: CostComparison,
+    scorer: Scorer,
+    bootstrap: ClusterBootstrap,
+) -> Evidence:
+    k = retrieval.telling_k if retrieval else None
+
+    def agreement(name: str) -> Estimate | None:
+        scores = retrieval.of(name) if retrieval else None
+        return scores.agreement(k) if scores and k else None
+
+    def recall(name: str) -> float | None:
+        scores = retrieval.of(name) if retrieval else None
+        return scores.recall_at_1.value if scores else None
+
+    return Evidence(
+        num_queries=bootstrap.num_queries,
+        num_clusters=bootstrap.num_clusters,
+        broken=student.broken,
+        cosine=student.mean_cosine.value,
+        constant_cosine=scorer.constant_cosine,
+        constant_is_perfect=1.0 - scorer.constant_cosine <= PERFECT_LOSS,
+        skill=student.skill,
+        agreement_at=k,
+        chance=min(k / retrieval.num_answers, 1.0) if retrieval and k else 0.0,
+        agreement=agreement("student"),
+        teacher_recall=recall("teacher"),
+        student_recall=recall("student"),
+        query_recall=recall("query"),
+        rivals=tuple(
+            Rival(
+                name=score.name,
+                label=score.label,
+                skill=score.skill,
+                difference=score.skill_difference or Estimate(None),
+                agreement=agreement(score.name),
+                cost=score.cost,
+            )
+            for score in baselines
+        ),
+        costs=costs,
+    )
+
+
+def _mean_cosine(score: Score) -> float:
+    return float("-inf") if score.mean_cosine.value is None else score.mean_cosine.value
+
+
+def _numbers(values: NDArray[np.float64]) -> tuple[float | None, ...]:
+    return tuple(value if np.isfinite(value) else None for value in values.tolist())

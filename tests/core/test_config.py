@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import re
+import tomllib
+
+import msgspec
+import pytest
+import tomli_w
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distill_core.config import (
+    DataConfig,
+    RunConfig,
+    StudentConfig,
+    TrainingConfig,
+    check_field,
+    describe,
+    parse_config,
+    require_divisible,
+)
+from distill_core.errors import SettingsError
+
+SECTIONS = (DataConfig, StudentConfig, TrainingConfig)
+FIELDS = [(section, name) for section in SECTIONS for name in section.__struct_fields__]
+
+OUT_OF_RANGE = [
+    (TrainingConfig, "epochs", 0),
+    (TrainingConfig, "epochs", 2.5),
+    (TrainingConfig, "epochs", True),
+    (TrainingConfig, "batch_size", 0),
+    (TrainingConfig, "learning_rate", 0.0),
+    (TrainingConfig, "learning_rate", float("nan")),
+    (TrainingConfig, "learning_rate", float("inf")),
+    (TrainingConfig, "cosine_weight", -0.01),
+    (TrainingConfig, "cosine_weight", 1.01),
+    (TrainingConfig, "cosine_weight", float("nan")),
+    (TrainingConfig, "seed", -1),
+    (TrainingConfig, "seed", 2**32),
+    (TrainingConfig, "device", "tpu"),
+    (TrainingConfig, "threads", -1),
+    (TrainingConfig, "recipe", "secret"),
+    (StudentConfig, "heads", 0),
+    (StudentConfig, "heads", None),
+    (StudentConfig, "layers", 0),
+    (StudentConfig, "ff_dim", 0),
+    (StudentConfig, "dropout", 1.0),
+    (StudentConfig, "kind", "oracle"),
+    (DataConfig, "database", 7),
+    (DataConfig, "mh_id", -1),
+    (DataConfig, "test_fraction", 0.0),
+    (DataConfig, "validation_fraction", 0.5),
+]
+
+
+def run_configs() -> st.SearchStrategy[RunConfig]:
+    share = st.floats(0.01, 0.49)
+    return st.builds(
+        RunConfig,
+        data=st.builds(
+            DataConfig,
+            database=st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"))),
+            mh_id=st.integers(0, 99),
+            validation_fraction=share,
+            test_fraction=share,
+        ),
+        student=st.builds(
+            StudentConfig,
+            heads=st.integers(1, 1024),
+            layers=st.integers(1, 64),
+            ff_dim=st.integers(1, 65536),
+            dropout=st.floats(0, 0.99),
+        ),
+        training=st.builds(
+            TrainingConfig,
+            epochs=st.integers(1, 1_000_000),
+            learning_rate=st.floats(1e-9, 10),
+            cosine_weight=st.floats(0, 1),
+            seed=st.integers(0, 2**32 - 1),
+            device=st.sampled_from(["auto", "cpu", "cuda", "mps"]),
+        ),
+    )
+
+
+def test_the_defaults_are_the_published_recipe() -> None:
+    config = RunConfig(data=DataConfig(database="lda.db"))
+    training, student = config.training, config.student
+    assert (training.epochs, training.batch_size) == (200, 32)
+    assert (training.learning_rate, training.cosine_weight) == (1e-4, 0.7)
+    assert (student.heads, student.layers, student.ff_dim, student.dropout) == (4, 2, 512, 0.1)
+
+
+@pytest.mark.parametrize(("section", "name", "value"), OUT_OF_RANGE)
+def test_a_value_out_of_range_is_refused_with_its_field(
+    section: type[msgspec.Struct], name: str, value: object
+) -> None:
+    base: dict[str, object] = {"database": "lda.db"} if section is DataConfig else {}
+    with pytest.raises(SettingsError) as caught:
+        section(**{**base, name: value})
+    assert caught.value.field == name
+    assert caught.value.message.startswith(describe(section, name).title)
+    assert "`" not in caught.value.message
+
+
+def test_a_copy_is_checked_like_the_original() -> None:
+    assert TrainingConfig().with_values(epochs=3) == TrainingConfig(epochs=3)
+    with pytest.raises(SettingsError):
+        TrainingConfig().with_values(epochs=0)
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    with pytest.raises(AttributeError):
+        TrainingConfig().epochs = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "text", "value"),
+    [
+        (TrainingConfig, "epochs", "50", 50),
+        (TrainingConfig, "learning_rate", "1e-3", 0.001),
+        (TrainingConfig, "cosine_weight", "1", 1.0),
+        (StudentConfig, "dropout", "0", 0.0),
+        (TrainingConfig, "device", "cpu", "cpu"),
+        (DataConfig, "database", "12", "12"),
+    ],
+)
+def test_text_of_a_form_becomes_the_settings_type(
+    section: type[msgspec.Struct], name: str, text: str, value: object
+) -> None:
+    converted = check_field(section, name, text)
+    assert converted == value
+    assert type(converted) is type(value)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "2.5", "nan", "-1", "0", "1_0"])
+def test_text_that_is_no_number_of_epochs_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^Epochs: "):
+        check_field(TrainingConfig, "epochs", text)
+
+
+def test_settings_hold_converted_values_whatever_they_were_made_of() -> None:
+    training = TrainingConfig(epochs="5", learning_rate=1)  # type: ignore[arg-type]
+    assert (training.epochs, training.learning_rate) == (5, 1.0)
+    assert type(training.learning_rate) is float
+    config = RunConfig(data={"database": "lda.db"})  # type: ignore[arg-type]
+    assert config.data == DataConfig(database="lda.db")
+
+
+@settings(max_examples=40, deadline=None)
+@given(run_configs())
+def test_settings_survive_toml_and_json(config: RunConfig) -> None:
+    builtins = msgspec.to_builtins(config)
+    assert parse_config(tomllib.loads(tomli_w.dumps(builtins))) == config
+    assert parse_config(msgspec.json.decode(msgspec.json.encode(config))) == config
+
+
+def test_a_file_may_leave_out_what_has_a_default() -> None:
+    config = parse_config(tomllib.loads('[data]\ndatabase = "a.db"\n[training]\nlearning_rate = 1\n'))
+    assert config == RunConfig(data=DataConfig(database="a.db"), training=TrainingConfig(learning_rate=1.0))
+
+
+@pytest.mark.parametrize(
+    ("builtins", "words"),
+    [
+        ({}, "data"),
+        ({"data": {}}, "database"),
+        ({"data": {"database": "a"}, "student": {"head": 3}}, "unknown field head (at student)"),
+        ({"data": {"database": "a"}, "student": {"heads": 0}}, ">= 1 (at student.heads)"),
+        ({"data": {"database": "a"}, "training": {"epochs": "5"}}, "(at training.epochs)"),
+        ({"data": {"database": "a"}, "extra": 1}, "extra"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_place(builtins: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_config(builtins)
+    assert words in caught.value.message
+    assert "`" not in caught.value.message
+
+
+@pytest.mark.parametrize(("section", "name"), FIELDS)
+def test_every_setting_describes_itself(section: type[msgspec.Struct], name: str) -> None:
+    description = describe(section, name)
+    assert description.name == name
+    assert description.title != name
+    assert description.description.endswith(".")
+    assert len(description.description) <= 80
+
+
+def test_a_setting_with_few_values_lists_them() -> None:
+    assert describe(TrainingConfig, "device").choices == ("auto", "cpu", "cuda", "mps")
+    assert describe(TrainingConfig, "epochs").choices == ()
+
+
+@settings(deadline=None)
+@given(st.integers(1, 2048), st.integers(-2, 1100))
+def test_heads_must_divide_the_dimension(dimension: int, heads: int) -> None:
+    fits = heads >= 1 and (dimension / heads).is_integer()
+    if fits:
+        require_divisible(dimension, heads)
+        return
+    with pytest.raises(SettingsError) as caught:
+        require_divisible(dimension, heads)
+    assert caught.value.field == "heads"
+    offered = [int(number) for number in re.findall(r"\d+", caught.value.hint)]
+    assert offered
+    assert all((dimension / count).is_integer() for count in offered)
+
+
+def test_the_nearest_fitting_heads_are_offered() -> None:
+    with pytest.raises(SettingsError) as caught:
+        require_divisible(384, 5)
+    assert caught.value.hint == "Take one of 3, 4, 6."

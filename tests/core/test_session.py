@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
+from distill_core.database import LdaDatabase
+from distill_core.devices import cpu_threads
+from distill_core.errors import (
+    DatabaseError,
+    DeviceError,
+    DistillError,
+    ProjectionNotFoundError,
+    SettingsError,
+    TooFewQueriesError,
+)
+from distill_core.splits import split_queries
+from distill_core.training import (
+    EpochFinished,
+    RunFinished,
+    RunStarted,
+    StepsFinished,
+    TestEvaluated,
+    TrainEvent,
+    TrainingSession,
+    train,
+)
+from tests.core.database_factory import write_lda_db
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads of torch that wait for each other on a busy machine take 50 times as long."""
+    with cpu_threads(1):
+        yield
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    """A run over 40 questions that is over in a moment."""
+    return RunConfig(
+        data=DataConfig(database=str(write_lda_db(tmp_path / "db", questions_per_head=10))),
+        student=StudentConfig(heads=2, layers=1, ff_dim=12),
+        training=TrainingConfig(epochs=3, batch_size=16, learning_rate=1e-3, seed=4, device="cpu"),
+    )
+
+
+def with_training(config: RunConfig, **values: object) -> RunConfig:
+    return config.with_values(training=config.training.with_values(**values))
+
+
+def finished(session: TrainingSession) -> tuple[list[TrainEvent], dict[str, torch.Tensor]]:
+    events = list(session)
+    assert session.student is not None
+    return events, session.student.state_dict()
+
+
+def test_a_run_from_start_to_finish(config: RunConfig) -> None:
+    events = list(train(config))
+    told = [type(event) for event in events if not isinstance(event, StepsFinished)]
+    assert told == [RunStarted, *[EpochFinished] * 3, TestEvaluated, RunFinished]
+    started = events[0]
+    assert isinstance(started, RunStarted)
+    assert started.config == config
+    assert (started.num_heads, started.dimension, started.temperature) == (4, 8, 0.1)
+    assert (started.num_train, started.num_validation, started.num_test) == (28, 4, 8)
+    assert started.total_steps == 3 * 2
+    # two maps of 8 x 8; a layer: four maps of 8 x 8, feed-forward 8 x 12 and back, two norms
+    assert started.student_parameters == 2 * 72 + 4 * 72 + (96 + 12 + 96 + 8) + 32
+    assert started.teacher_parameters == 2 * 4 * 8
+    assert started.device == "cpu"
+
+
+def test_the_test_queries_are_judged_one_by_one_and_together(config: RunConfig) -> None:
+    session = TrainingSession(config)
+    *_, tested, last = session
+    assert isinstance(tested, TestEvaluated)
+    assert isinstance(last, RunFinished)
+    with LdaDatabase(config.data.database) as database:
+        ids, queries = database.queries(1)
+        teacher = database.teacher(1)
+    rows = split_queries(40, seed=4).test
+    assert tested.question_ids == tuple(ids[rows])
+    assert session.student is not None
+    guess, truth = (
+        part.astype(np.float64)
+        for part in (session.student.project(queries[rows]), teacher.project(queries[rows]))
+    )
+    lengths = np.linalg.norm(guess, axis=1) * np.linalg.norm(truth, axis=1)
+    cosines = (guess * truth).sum(axis=1) / lengths
+    assert tested.cosines == pytest.approx(cosines.tolist(), abs=1e-6)
+    assert last.evaluation.n == 8
+    summary = last.evaluation.cosine
+    assert summary.mean == pytest.approx(cosines.mean(), abs=1e-6)
+    assert summary.sd == pytest.approx(cosines.std(), abs=1e-6)
+    assert (summary.min, summary.max) == pytest.approx((cosines.min(), cosines.max()), abs=1e-6)
+    assert last.evaluation.mse == pytest.approx(((guess - truth) ** 2).mean(), abs=1e-6)
+    assert last.epochs == 3
+    assert last.saved is None
+
+
+def test_as_json_every_event_has_a_name_and_the_last_the_evaluation(config: RunConfig) -> None:
+    lines = [json.loads(msgspec.json.encode(event)) for event in train(config)]
+    names = [line["event"] for line in lines if line["event"] != "steps"]
+    assert names == ["started", "epoch", "epoch", "epoch", "tested", "finished"]
+    assert {"n", "cosine", "mse"} <= set(lines[-1]["evaluation"])
+    assert {"mean", "sd", "min", "max"} <= set(lines[-1]["evaluation"]["cosine"])
+    assert all(isinstance(value, float) for value in lines[-1]["evaluation"]["cosine"].values())
+
+
+def test_events_cannot_be_changed(config: RunConfig) -> None:
+    for event in train(config):
+        for name in event.__struct_fields__:
+            with pytest.raises(AttributeError):
+                setattr(event, name, None)
+
+
+def test_two_runs_are_identical_whatever_others_draw(config: RunConfig) -> None:
+    _, weights = finished(TrainingSession(config))
+    disturbed = TrainingSession(config)
+    for _ in disturbed:
+        torch.manual_seed(0)
+        torch.rand(3)
+    assert disturbed.student is not None
+    others = disturbed.student.state_dict()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    _, other_seed = finished(TrainingSession(with_training(config, seed=5)))
+    assert not torch.equal(weights["input_proj.weight"], other_seed["input_proj.weight"])
+
+
+def test_a_run_in_another_thread_is_the_same_run(config: RunConfig) -> None:
+    results: list[tuple[list[TrainEvent], dict[str, torch.Tensor]]] = []
+    thread = threading.Thread(target=lambda: results.append(finished(TrainingSession(config))))
+    thread.start()
+    thread.join()
+    _, here = finished(TrainingSession(config))
+    ((_, there),) = results
+    assert all(torch.equal(here[name], there[name]) for name in here)
+
+
+def test_a_run_leaves_the_random_state_of_others_alone(config: RunConfig) -> None:
+    before = torch.get_rng_state()
+    for _ in train(config):
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_seed_alone_decides_the_first_weights(config: RunConfig) -> None:
+    session = TrainingSession(config)
+    events = iter(session)
+    next(events)
+    assert session.student is not None
+    assert session.data is not None
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        expected = type(session.student)(8, 2, 1, 12, 0.1)
+    initial = session.student.state_dict()
+    assert all(torch.equal(initial[name], weight) for name, weight in expected.state_dict().items())
+    split = split_queries(40, seed=4)
+    assert session.data.split.train.tolist() == split.train.tolist()
+    assert session.data.split.test.tolist() == split.test.tolist()
+
+
+@pytest.mark.parametrize("pulls", [1, 2, 3])
+def test_a_run_closed_early_can_still_be_judged(config: RunConfig, pulls: int) -> None:
+    session = TrainingSession(config)
+    events = iter(session)
+    epochs = sum(isinstance(next(events), EpochFinished) for _ in range(pulls))
+    events.close()  # type: ignore[attr-defined]
+    assert list(events) == []
+    tested, last = session.conclude()
+    assert isinstance(tested, TestEvaluated)
+    assert isinstance(last, RunFinished)
+    assert last.epochs == epochs
+    assert last.evaluation.n == len(tested.cosines) == 8
+    assert last.evaluation.cosine.mean == pytest.approx(float(np.mean(tested.cosines)))
+
+
+def test_a_run_never_started_has_nothing_to_judge(config: RunConfig) -> None:
+    assert list(TrainingSession(config).conclude()) == []
+
+
+def test_nothing_happens_before_the_first_event_is_pulled(config: RunConfig) -> None:
+    session = TrainingSession(config)
+    iter(session)
+    assert (session.data, session.student) == (None, None)
+
+
+def test_a_student_learns_what_a_constant_cannot(config: RunConfig) -> None:
+    session = TrainingSession(with_training(config, epochs=60, learning_rate=5e-3))
+    *_, last = session
+    assert isinstance(last, RunFinished)
+    assert session.data is not None
+    targets = session.data.targets.astype(np.float64)
+    constant = targets[session.data.split.train].mean(axis=0)
+    judged = targets[session.data.split.test]
+    baseline = judged @ constant / np.linalg.norm(judged, axis=1) / np.linalg.norm(constant)
+    assert last.evaluation.cosine.mean > baseline.mean() + 0.3
+
+
+def test_the_threads_asked_for_are_used_and_given_back(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = [7]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    started = next(train(with_training(config, threads=3)))  # and the rest is dropped, which closes it
+    assert isinstance(started, RunStarted)
+    assert started.threads == 3
+    assert threads == [7, 3, 7]
+    list(train(config))
+    assert threads == [7, 3, 7]
+
+
+def test_the_database_stays_as_it_is(config: RunConfig) -> None:
+    folder = Path(config.data.database).parent
+
+    def snapshot() -> list[tuple[str, int, int]]:
+        files = sorted(folder.rglob("*"))
+        return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+    before = snapshot()
+    list(train(config))
+    assert snapshot() == before
+
+
+def other_data(**values: object) -> Callable[[RunConfig], RunConfig]:
+    return lambda config: config.with_values(data=config.data.with_values(**values))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (other_data(database="/nowhere/lda.db"), DatabaseError),
+        (other_data(mh_id=9), ProjectionNotFoundError),
+        (other_data(validation_fraction=0.49, test_fraction=0.499), SettingsError),
+        (lambda config: config.with_values(student=config.student.with_values(heads=3)), SettingsError),
+    ],
+)
+def test_what_cannot_be_used_is_said_before_the_first_step(
+    config: RunConfig, change: Callable[[RunConfig], RunConfig], error: type[DistillError]
+) -> None:
+    with pytest.raises(error):
+        next(train(change(config)))
+
+
+def test_heads_that_do_not_divide_name_their_field(config: RunConfig) -> None:
+    with pytest.raises(SettingsError, match="Heads H = 3") as caught:
+        list(train(config.with_values(student=config.student.with_values(heads=3))))
+    assert caught.value.field == "heads"
+
+
+def test_fewer_than_ten_queries_are_too_few(config: RunConfig, tmp_path: Path) -> None:
+    nine = write_lda_db(tmp_path / "nine", num_heads=3, questions_per_head=3)
+    with pytest.raises(TooFewQueriesError, match="9 queries"):
+        next(train(other_data(database=str(nine))(config)))
+
+
+def test_a_device_that_is_not_there_is_refused(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError):
+        next(train(with_training(config, device="cuda")))

@@ -1,0 +1,22 @@
+"""The app must paint before torch is loaded: importing it, and what it shows first, loads no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print('\\n'.join(m.partition('.')[0] for m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_app_loads_no_torch() -> None:
+    loaded = loaded_after("import distill_tui.app")
+    assert "textual" in loaded
+    assert not loaded & {"torch", "sklearn", "scipy"}
+
+
+def test_the_command_line_loads_neither_torch_nor_textual() -> None:
+    assert not loaded_after("import distill_tui.cli") & {"torch", "textual", "sklearn", "scipy"}

@@ -1,0 +1,121 @@
+"""Weights as bars: a row each, as wide as the widget, exact to an eighth of a cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from textual.geometry import Size
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from distill_tui.charts.ticks import short_number
+
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+NARROWEST_BAR = 4
+"""In cells; where there is less room, labels give way."""
+DIGITS = 3
+
+Weight = tuple[str, float]
+
+
+class WeightBars(Widget):
+    """Rows of label, bar and value in the order given. The longest bar stands for the largest value."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "weight-bars--label",
+        "weight-bars--bar",
+        "weight-bars--value",
+    }
+    DEFAULT_CSS = """
+    WeightBars {
+        width: 1fr;
+        height: auto;
+        & > .weight-bars--label { color: $foreground; }
+        & > .weight-bars--bar { color: $text-primary; }
+        & > .weight-bars--value { color: $text-muted; }
+    }
+    """
+    ALLOW_SELECT = False
+
+    rows: reactive[tuple[Weight, ...]] = reactive((), layout=True)
+    full_scale: reactive[float | None] = reactive(None)
+    """The value of a bar across the whole room; None takes the largest value shown."""
+    ascii: reactive[bool] = reactive(False)
+
+    def __init__(
+        self,
+        rows: Sequence[Weight] = (),
+        *,
+        full_scale: float | None = None,
+        ascii: bool = False,  # noqa: A002
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.set_reactive(WeightBars.rows, tuple(rows))
+        self.set_reactive(WeightBars.full_scale, full_scale)
+        self.set_reactive(WeightBars.ascii, ascii)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return a row for each weight."""
+        return len(self.rows)
+
+    def render_line(self, y: int) -> Strip:
+        """Return the row of one weight."""
+        width = self.size.width
+        if y >= len(self.rows):
+            return Strip.blank(width)
+        pieces = weight_row(self.rows, y, width, full_scale=self.full_scale, ascii=self.ascii)
+        segments = [
+            Segment(text, self.get_visual_style(f"weight-bars--{part}").rich_style)
+            for part, text in zip(("label", "bar", "value"), pieces, strict=True)
+        ]
+        return Strip(segments).adjust_cell_length(width)
+
+
+def weight_row(
+    rows: Sequence[Weight],
+    index: int,
+    width: int,
+    *,
+    full_scale: float | None = None,
+    ascii: bool = False,  # noqa: A002
+) -> tuple[str, str, str]:
+    """Return label, bar and value of one row, `width` cells together if they fit; columns line up."""
+    values = [short_number(value, DIGITS) for _label, value in rows]
+    value_width = max(len(value) for value in values)
+    longest = max(cell_len(label) for label, _value in rows)
+    room = width - value_width - 2
+    label_width = max(0, min(longest, room - NARROWEST_BAR, max(room // 2, 1)))
+    bar_width = max(0, room - label_width)
+    scale = full_scale or max((v for _label, v in rows if math.isfinite(v)), default=0.0)
+    label, value = rows[index]
+    share = value / scale if scale > 0 and math.isfinite(value) else 0.0
+    bar = bar_text(share, bar_width, ascii=ascii)
+    return fit_label(label, label_width, ascii=ascii) + " ", bar + " ", values[index].rjust(value_width)
+
+
+def bar_text(share: float, width: int, *, ascii: bool = False) -> str:  # noqa: A002
+    """Return a bar over a share (0 to 1) of `width` cells, padded to `width`.
+
+    A share above zero is never invisible: it has an eighth of a cell at least.
+    """
+    share = min(max(share, 0.0), 1.0)
+    if ascii:
+        return ("#" * max(round(share * width), 1 if share > 0 else 0)).ljust(width)[:width]
+    eighths = max(round(share * width * 8), 1 if share > 0 else 0)
+    full, rest = divmod(eighths, 8)
+    return (EIGHTHS[8] * full + EIGHTHS[rest]).rstrip().ljust(width)[:width]
+
+
+def fit_label(label: str, width: int, *, ascii: bool = False) -> str:  # noqa: A002
+    """Pad or cut a label to `width` cells; a cut one ends in an ellipsis."""
+    clean = " ".join(label.split())
+    if cell_len(clean) <= width:
+        return set_cell_size(clean, width)
+    return set_cell_size(clean, max(width - 1, 0)) + ("." if ascii else "…")[: max(width, 0)]

@@ -1,0 +1,140 @@
+"""What the app knows, and how the engine's messages change it. No screens, no keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from textual import on
+from textual.app import App
+from textual.reactive import reactive
+
+from distill_core.architecture import default_architecture
+from distill_core.config import DataConfig, RunConfig
+from distill_tui import messages, places
+from distill_tui.controller import Controller
+from distill_tui.folding import Histories, fold_latency, fold_training
+from distill_tui.state import DatabaseView, JobState, LatencyView, RunSettings, TeacherView, TrainingView
+
+
+class Workbench(App[int]):
+    """The state of the app as reactives that the screens watch. The UI thread owns all of it."""
+
+    database: reactive[DatabaseView | None] = reactive(None)
+    teacher: reactive[TeacherView | None] = reactive(None)
+    settings: reactive[RunSettings] = reactive(RunSettings())
+    training: reactive[TrainingView] = reactive(TrainingView())
+    latency: reactive[LatencyView] = reactive(LatencyView())
+    busy_with: reactive[str] = reactive("")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.controller = Controller(self)
+        self.histories = Histories()
+
+    def open_path(self, path: Path) -> None:
+        """Start reading a database; what is shown stays until it is read."""
+        self.busy_with = f"opening {path.name}"
+        self.controller.open_database(path)
+
+    def choose_projection(self, mh_id: int) -> None:
+        """Start reading one projection of the open database."""
+        if self.database is None:
+            return
+        self.busy_with = f"reading projection {mh_id}"
+        self.controller.load_teacher(self.database.path, mh_id)
+
+    def run_config(self) -> RunConfig | None:
+        """Return the settings of a run as the screens have them; None without a projection."""
+        if self.teacher is None:
+            return None
+        data = DataConfig(database=str(self.teacher.path), mh_id=self.teacher.projection.id)
+        return RunConfig(data=data, student=self.settings.student, training=self.settings.training)
+
+    def start_training(self) -> bool:
+        """Start a run with the present settings; False, and a word to the user, where that cannot be."""
+        config = self.run_config()
+        if config is None:
+            self.notify("Choose a projection first.", severity="warning")
+            return False
+        if not self.controller.start_training(config):
+            self.notify(f"The {self.controller.job_name} is still going; stop it first.", severity="warning")
+            return False
+        self.histories.clear()
+        self.training = TrainingView(JobState.RUNNING, self.teacher)
+        return True
+
+    def start_latency(self) -> None:
+        """Start the latency comparison, with the trained student if it fits the settings."""
+        config = self.run_config()
+        if config is None or self.teacher is None:
+            self.notify("Choose a projection first.", severity="warning")
+        elif self.controller.start_latency(self.teacher, config):
+            self.latency = LatencyView(JobState.RUNNING, trained=self.controller.has_student_for(config))
+        else:
+            self.notify(
+                f"The {self.controller.job_name} is still going and would disturb the timing.",
+                severity="warning",
+            )
+
+    def set_job_state(self, change: str) -> None:
+        """Pause, resume or stop the active job, and show it at once."""
+        {"pause": self.controller.pause, "resume": self.controller.resume, "stop": self.controller.stop}[
+            change
+        ]()
+        self._show_job_state()
+
+    def _show_job_state(self, error: str = "", trace: str = "") -> None:
+        state = self.controller.state
+        if self.controller.job_name == "training":
+            self.training = replace(self.training, state=state, error=error, trace=trace)
+        else:
+            self.latency = replace(self.latency, state=state, error=error, trace=trace)
+        self.refresh_bindings()
+
+    @on(messages.DatabaseOpened)
+    def _show_database(self, message: messages.DatabaseOpened) -> None:
+        places.remember(message.view.path)
+        self.busy_with = ""
+        self.database = message.view
+        if message.view.projections:
+            self.choose_projection(message.view.projections[0].id)
+
+    @on(messages.TeacherLoaded)
+    def _show_teacher(self, message: messages.TeacherLoaded) -> None:
+        self.busy_with = ""
+        projection = message.view.projection
+        heads, layers = default_architecture(projection.num_heads, projection.dimension)
+        if self.teacher is None or self.teacher.projection.num_heads != projection.num_heads:
+            student = self.settings.student.with_values(heads=heads, layers=layers)
+            self.settings = replace(self.settings, student=student)
+        self.teacher = message.view
+        self.refresh_bindings()
+
+    @on(messages.LoadFailed)
+    def _show_load_error(self, message: messages.LoadFailed) -> None:
+        self.busy_with = ""
+        self.notify(
+            f"{message.error} {message.hint}", title="Not opened", severity="error", timeout=12, markup=False
+        )
+
+    @on(messages.TrainingProgressed)
+    def _fold_training(self, message: messages.TrainingProgressed) -> None:
+        self.histories.extend(message.events)
+        self.training = fold_training(self.training, message.events)
+
+    @on(messages.LatencyProgressed)
+    def _fold_latency(self, message: messages.LatencyProgressed) -> None:
+        self.latency = fold_latency(self.latency, message.events)
+
+    @on(messages.JobEnded)
+    def _end_job(self, message: messages.JobEnded) -> None:
+        self.controller.finish(message.outcome)
+        self._show_job_state(message.error, message.trace)
+
+    @on(messages.StudentSaved)
+    def _show_saved(self, message: messages.StudentSaved) -> None:
+        if message.error:
+            self.notify(message.error, title="Not saved", severity="error", timeout=12, markup=False)
+        else:
+            self.notify(message.path, title="Student saved", markup=False)
