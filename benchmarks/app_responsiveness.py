@@ -86,7 +86,9 @@ def set_one_thread_and_start(app: TerminalApp) -> None:
     """Set threads to 1 and the epochs high on screen 2 by the keyboard, then start."""
     app.press("2")
     app.wait_for("Candidates")
-    app.press("e" + _TAB * 3)
+    app.press("e")
+    app.read_for(0.5)
+    app.press(_TAB * 3)
     app.read_for(0.5)
     app.press("100000" + _TAB * 7)
     app.read_for(0.5)
@@ -118,7 +120,8 @@ def print_key_times(app: TerminalApp, keys: int) -> None:
         app.press("L")
     p50, p99 = np.percentile(times, [50, 99])
     print(
-        f"key to screen while training, {keys} keys: p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {max(times):.0f} ms"
+        f"key to screen while training, {keys} keys: "
+        f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {max(times):.0f} ms"
     )
 
 

@@ -34,7 +34,15 @@ class TerminalApp:
             echo=False,
         )
         self._process.delaybeforesend = None
+        self._process.logfile_read = self
         self.bytes_read = 0
+
+    def write(self, data: bytes) -> None:
+        """Count what was read; called by pexpect."""
+        self.bytes_read += len(data)
+
+    def flush(self) -> None:
+        """Nothing is kept; called by pexpect."""
 
     @property
     def pid(self) -> int:
@@ -45,7 +53,6 @@ class TerminalApp:
         """Read until a text arrives; return the seconds that took."""
         started = time.perf_counter()
         self._process.expect_exact(text.encode())
-        self.bytes_read += len(self._process.before) + len(text)
         return time.perf_counter() - started
 
     def press(self, keys: str) -> None:
@@ -61,14 +68,11 @@ class TerminalApp:
                 chunks.append(self._process.read_nonblocking(65536, timeout=left))
             except pexpect.TIMEOUT:
                 break
-        data = b"".join(chunks)
-        self.bytes_read += len(data)
-        return data
+        return b"".join(chunks)
 
     def epoch(self) -> tuple[float, float]:
         """Return the next progress that is printed: the epoch, and when it was read."""
         self._process.expect(_PROGRESS)
-        self.bytes_read += len(self._process.before)
         return float(self._process.match.group(1)), time.perf_counter()
 
     def thread_seconds(self) -> dict[int, float]:

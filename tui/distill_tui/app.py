@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 
 from textual.app import SystemCommand
@@ -12,15 +13,21 @@ from textual.widgets import HelpPanel
 
 from distill_tui import places
 from distill_tui.screens.database_picker import DatabasePicker
-from distill_tui.screens.latency import LatencyScreen
 from distill_tui.screens.quit_dialog import QuitDialog
 from distill_tui.screens.save_dialog import SaveDialog
-from distill_tui.screens.student import StudentScreen
 from distill_tui.screens.teacher import TeacherScreen
-from distill_tui.screens.train import TrainScreen
-from distill_tui.screens.validate import ValidateScreen
 from distill_tui.state import JobState
 from distill_tui.workbench import Workbench
+
+
+def screen_factory(module: str, name: str) -> Callable[[], Screen[None]]:
+    """Return what makes a screen, importing it only then: it must not delay the first paint."""
+
+    def make() -> Screen[None]:
+        screen: Screen[None] = getattr(import_module(f"distill_tui.screens.{module}"), name)()
+        return screen
+
+    return make
 
 
 class DistillApp(Workbench):
@@ -34,10 +41,10 @@ class DistillApp(Workbench):
     CSS_PATH = ["styles/app.tcss", "styles/dialogs.tcss"]
     MODES = {
         "teacher": TeacherScreen,
-        "student": StudentScreen,
-        "train": TrainScreen,
-        "validate": ValidateScreen,
-        "latency": LatencyScreen,
+        "student": screen_factory("student", "StudentScreen"),
+        "train": screen_factory("train", "TrainScreen"),
+        "validate": screen_factory("validate", "ValidateScreen"),
+        "latency": screen_factory("latency", "LatencyScreen"),
     }
     DEFAULT_MODE = "teacher"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]

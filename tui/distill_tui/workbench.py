@@ -7,7 +7,7 @@ from pathlib import Path
 
 from textual import on
 from textual.app import App
-from textual.reactive import reactive
+from textual.reactive import var
 
 from distill_core.architecture import default_architecture
 from distill_core.config import DataConfig, RunConfig
@@ -20,12 +20,12 @@ from distill_tui.state import DatabaseView, JobState, LatencyView, RunSettings, 
 class Workbench(App[int]):
     """The state of the app as reactives that the screens watch. The UI thread owns all of it."""
 
-    database: reactive[DatabaseView | None] = reactive(None)
-    teacher: reactive[TeacherView | None] = reactive(None)
-    settings: reactive[RunSettings] = reactive(RunSettings())
-    training: reactive[TrainingView] = reactive(TrainingView())
-    latency: reactive[LatencyView] = reactive(LatencyView())
-    busy_with: reactive[str] = reactive("")
+    database: var[DatabaseView | None] = var(None)
+    teacher: var[TeacherView | None] = var(None)
+    settings: var[RunSettings] = var(RunSettings())
+    training: var[TrainingView] = var(TrainingView())
+    latency: var[LatencyView] = var(LatencyView())
+    busy_with: var[str] = var("")
 
     def __init__(self) -> None:
         super().__init__()

@@ -40,7 +40,8 @@ class Axis:
             low, high = math.log10(self.low), math.log10(self.high)
             found = (np.log10(positive) - low) / (high - low)
         else:
-            found = (values - self.low) / (self.high - self.low)
+            with np.errstate(over="ignore"):
+                found = (values - self.low) / (self.high - self.low)
         return np.where(np.isfinite(found), np.clip(found, 0.0, 1.0), np.nan)
 
     def holds(self, low: float, high: float) -> bool:

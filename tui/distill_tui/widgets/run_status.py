@@ -7,11 +7,13 @@ from datetime import timedelta
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.widgets import ProgressBar, Static
 
 from distill_core.wording import plural
 from distill_tui.state import JobState, TrainingView
+
+_BAR_PARTS = 200
 
 _HEADLINES = {
     JobState.IDLE: "No run yet: ctrl+t starts one with the settings of screen 2.",
@@ -28,12 +30,13 @@ class RunStatus(Vertical):
     """State, settings, progress with the expected end, and the present numbers."""
 
     DEFAULT_CSS = """
-    RunStatus { height: auto; }
+    RunStatus { height: 4; }
+    RunStatus Static { height: 1; }
     RunStatus ProgressBar { width: 1fr; }
     RunStatus Bar { width: 1fr; }
     """
 
-    view: reactive[TrainingView] = reactive(TrainingView())
+    view: var[TrainingView] = var(TrainingView())
 
     def compose(self) -> ComposeResult:
         """Lay out the lines."""
@@ -51,14 +54,21 @@ class RunStatus(Vertical):
         self._update("#run-settings", _settings(view))
         self._update("#run-numbers", _numbers(view))
         bar = self.query_one(ProgressBar)
-        bar.display = view.started is not None
+        bar.visible = view.started is not None
         if view.started is not None:
-            bar.update(total=view.started.total_steps, progress=view.progress.step if view.progress else 0)
+            bar.update(total=_BAR_PARTS, progress=_bar_progress(view))
 
     def _update(self, selector: str, text: Text) -> None:
         line = self.query_one(selector, Static)
         if line.content != text:
-            line.update(text)
+            line.update(text, layout=False)
+
+
+def _bar_progress(view: TrainingView) -> int:
+    """Return the progress in parts that are just visible, so that the bar is repainted when it changes."""
+    if view.started is None or view.progress is None:
+        return 0
+    return _BAR_PARTS * view.progress.step // view.started.total_steps
 
 
 def _headline(view: TrainingView) -> Text:
@@ -89,7 +99,7 @@ def _numbers(view: TrainingView) -> Text:
         return Text("")
     done, total = view.progress.epoch, view.started.config.training.epochs
     parts = [
-        f"epoch {done:.0f} of {total}" if done == int(done) else f"epoch {done:.2f} of {total}",
+        f"epoch {done:.1f} of {total:,}".replace(".0 ", " "),
         f"{view.progress.samples_per_second:,.0f} samples/s",
         f"{_clock(view.progress.active_seconds)} gone",
     ]
