@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +17,8 @@ from distill_core.errors import SettingsError
 
 StudentKind = Literal["encoder"]
 Recipe = Literal["book"]
+SplitKind = Literal["query", "cluster"]
+MseReduction = Literal["mean", "sum"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -42,7 +44,7 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class DataConfig(_Settings, frozen=True, kw_only=True):
-    """Which teacher, and how its queries are split."""
+    """Which teacher."""
 
     database: Annotated[
         str, Meta(title="Database", description="The lda.db to open; it is never written to.")
@@ -51,6 +53,19 @@ class DataConfig(_Settings, frozen=True, kw_only=True):
         int,
         Meta(ge=0, title="Projection", description="Number of the multi-head projection in the database."),
     ] = 1
+    temperature: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(title="Temperature τ", description="Another τ than the stored one."),
+    ] = None
+
+
+class SplitConfig(_Settings, frozen=True, kw_only=True):
+    """Which queries train, are watched, and judge. The seed of the training draws them."""
+
+    split: Annotated[
+        SplitKind,
+        Meta(title="Split", description="query: at random; cluster: whole clusters unseen."),
+    ] = "query"
     validation_fraction: Annotated[
         float,
         Meta(
@@ -69,6 +84,13 @@ class DataConfig(_Settings, frozen=True, kw_only=True):
             description="Share of the queries kept for the final evaluation.",
         ),
     ] = 0.2
+    exclude_near_duplicates: Annotated[
+        bool,
+        Meta(
+            title="No near-duplicates",
+            description="Judge without test queries that nearly stand in the training part.",
+        ),
+    ] = False
 
 
 class StudentConfig(_Settings, frozen=True, kw_only=True):
@@ -131,6 +153,10 @@ class TrainingConfig(_Settings, frozen=True, kw_only=True):
             description="Loss is (1-λ)·MSE + λ·(1-cos).",
         ),
     ] = 0.7
+    mse_reduction: Annotated[
+        MseReduction,
+        Meta(title="MSE over d", description="mean (published) or sum over the dimensions, d times as much."),
+    ] = "mean"
     seed: Annotated[
         int,
         Meta(
@@ -151,6 +177,7 @@ class RunConfig(_Settings, frozen=True, kw_only=True):
     """Everything a run is made of, complete with defaults, so that it can be repeated."""
 
     data: DataConfig
+    split: SplitConfig = msgspec.field(default_factory=SplitConfig)
     student: StudentConfig = msgspec.field(default_factory=StudentConfig)
     training: TrainingConfig = msgspec.field(default_factory=TrainingConfig)
 
@@ -160,7 +187,7 @@ def describe(settings: type[msgspec.Struct], name: str) -> FieldDescription:
     hint = _hints(settings)[name]
     kind, *notes = get_args(hint)
     meta = next(note for note in notes if isinstance(note, Meta))
-    choices = tuple(str(choice) for choice in get_args(kind))
+    choices = tuple(str(choice) for choice in get_args(kind)) if get_origin(kind) is Literal else ()
     return FieldDescription(name, meta.title or name, meta.description or "", choices)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from distill_core.evaluation.intervals import Estimate
+
 
 def faster_sentence(ratio: float, interval: tuple[float, float]) -> str:
     """Say who is faster, from transformer time over LDA time and its 95 % interval."""
@@ -11,6 +13,15 @@ def faster_sentence(ratio: float, interval: tuple[float, float]) -> str:
     if ratio > 1.0:
         return f"LDA {_times(ratio)} faster (95 % {_times(low)} to {_times(high)})"
     return f"transformer {_times(1 / ratio)} faster (95 % {_times(1 / high)} to {_times(1 / low)})"
+
+
+def estimate_words(estimate: Estimate, digits: int) -> str:
+    """Return `0.9004 [0.87, 0.93]`, with what is not defined as a dash."""
+    if estimate.value is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.{digits}f}"
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
 def plural(count: int, noun: str) -> str:

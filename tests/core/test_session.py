@@ -215,7 +215,7 @@ def test_the_threads_asked_for_are_used_and_given_back(
     assert isinstance(started, RunStarted)
     assert started.threads == 3
     assert threads == [7, 3, 7]
-    list(train(config))
+    list(train(with_training(config, threads=0)))
     assert threads == [7, 3, 7]
 
 

@@ -184,7 +184,7 @@ def test_a_failed_save_keeps_the_file_before_it(
     before = file.read_bytes()
 
     def full_disk(path: Path) -> None:
-        path.touch()
+        path.write_text("half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", lambda content, path: full_disk(path))

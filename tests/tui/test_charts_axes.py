@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from distill_tui.charts.axes import Axis, linear_axis, log_axis, nice_step, step_axis, value_axis
@@ -46,6 +46,7 @@ def test_log_bounds_are_1_2_or_5_in_a_decade(low: float, high: float, expected: 
     assert (axis.low, axis.high) == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(a=finite, b=finite)
 def test_a_linear_axis_holds_its_data_and_is_not_much_wider(a: float, b: float) -> None:
     low, high = min(a, b), max(a, b)
@@ -56,6 +57,7 @@ def test_a_linear_axis_holds_its_data_and_is_not_much_wider(a: float, b: float) 
         assert axis.high - axis.low <= 2 * (high - low)
 
 
+@settings(deadline=None)
 @given(a=positive, b=positive)
 def test_a_log_axis_holds_its_data(a: float, b: float) -> None:
     low, high = min(a, b), max(a, b)
@@ -64,6 +66,7 @@ def test_a_log_axis_holds_its_data(a: float, b: float) -> None:
     assert axis.low < axis.high
 
 
+@settings(deadline=None)
 @given(a=finite, b=finite, log=st.booleans())
 def test_an_axis_that_was_just_chosen_stays(a: float, b: float, log: bool) -> None:
     assume(not log or max(a, b) > 0)
@@ -183,6 +186,7 @@ def test_ticks_lie_at_round_values(axis: Axis, count: int, labels: list[str]) ->
     assert [tick.label for tick in axis_ticks(axis, count)] == labels
 
 
+@settings(deadline=None)
 @given(a=finite, b=finite, count=st.integers(1, 12), log=st.booleans())
 def test_ticks_lie_on_the_axis_and_can_be_told_apart(a: float, b: float, count: int, log: bool) -> None:
     low, high = min(a, b), max(a, b)

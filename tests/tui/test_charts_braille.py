@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_tui.charts.braille import BLANK_BRAILLE, Stroke, braille_cells, polyline_dots
@@ -83,6 +83,7 @@ def test_nothing_and_gaps_alone_draw_nothing(stroke: Stroke) -> None:
     assert drawn([1, 2], [NAN, NAN], stroke) == set()
 
 
+@settings(deadline=None)
 @given(start=st.tuples(coordinate, coordinate), end=st.tuples(coordinate, coordinate))
 def test_a_segment_is_connected_from_end_to_end(start: tuple[int, int], end: tuple[int, int]) -> None:
     columns, rows = [start[0], end[0]], [float(start[1]), float(end[1])]
@@ -92,6 +93,7 @@ def test_a_segment_is_connected_from_end_to_end(start: tuple[int, int], end: tup
     assert (np.maximum(abs(np.diff(x)), abs(np.diff(y))) <= 1).all()
 
 
+@settings(deadline=None)
 @given(points=st.lists(st.tuples(coordinate, coordinate), max_size=20), stroke=st.sampled_from(Stroke))
 def test_a_stroke_lights_nothing_that_the_solid_line_does_not(
     points: list[tuple[int, int]], stroke: Stroke

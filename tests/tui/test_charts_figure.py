@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_tui.charts.figure import NO_DATA, Figure
 from distill_tui.charts.history import MetricHistory
 from distill_tui.charts.options import Baseline, Options
-from distill_tui.charts.picture import Picture, Role
+from distill_tui.charts.picture import Picture, Role, Span
 
 NAN = math.nan
 anything = st.floats(allow_nan=True, allow_infinity=True)
@@ -87,6 +87,14 @@ def test_what_a_log_axis_cannot_show_is_counted_not_clamped() -> None:
     assert "not shown" not in draw(history, 70, 10, Options("Loss"))[0]
 
 
+def test_on_a_log_axis_the_lowest_positive_value_of_a_column_is_drawn() -> None:
+    history = MetricHistory()
+    history.extend("train", [50.0] * 4, [1.0, 0.01, -1.0, 0.5])
+    picture = Figure(history).draw(60, 12, Options(log_y=True, x_total=100))
+    drawn = np.flatnonzero((picture.roles[1:10] == Role.TRAIN).any(axis=1))
+    assert drawn.tolist() == list(range(9))
+
+
 def test_a_log_x_axis_counts_the_step_it_cannot_show() -> None:
     rows = draw(history_of([3.0, 2.0, 1.0]), 70, 10, Options("Loss", log_x=True, ascii=True))
     assert "1 value <= 0 not shown" in rows[0]
@@ -145,6 +153,17 @@ def test_settled_cells_stay_when_points_come() -> None:
     assert all(span.start >= 40 for span in changed)
 
 
+def test_changes_span_from_the_first_to_the_last_cell_that_differs() -> None:
+    before, after = Picture(10, 3), Picture(10, 3)
+    for picture, text in ((before, "a  b  c"), (after, "a  x  y")):
+        picture.write(1, 1, text, Role.AXIS)
+    assert after.changes(before) == [Span(1, 4, 8)]
+    after.write(0, 2, "same", Role.TRAIN)
+    before.write(0, 2, "same", Role.AXIS)
+    assert after.changes(before)[1] == Span(2, 0, 4)
+    assert after.changes(after) == []
+
+
 def test_a_cleared_history_starts_over() -> None:
     history = history_of([5.0] * 50)
     figure, options = Figure(history), Options("Loss", x_total=100)
@@ -154,8 +173,9 @@ def test_a_cleared_history_starts_over() -> None:
     assert rows_of(figure.draw(60, 10, options)) == draw(history, 60, 10, options)
 
 
-def test_drawing_while_it_grows_ends_in_the_same_picture() -> None:
-    history, options = MetricHistory(), Options("Loss", x_total=300)
+@pytest.mark.parametrize("total", [300, None])
+def test_drawing_while_it_grows_ends_in_the_same_picture(total: float | None) -> None:
+    history, options = MetricHistory(), Options("Loss", x_total=total)
     figure = Figure(history)
     values = np.random.default_rng(3).uniform(0.1, 1.0, 300)
     history.append("train", 0, 0.1)
@@ -182,6 +202,7 @@ def test_twenty_by_five_still_shows_title_axis_and_line() -> None:
     assert rows[4].split() == ["0", "50", "100"]
 
 
+@settings(deadline=None)
 @given(
     train=st.lists(anything, max_size=30),
     log_x=st.booleans(),

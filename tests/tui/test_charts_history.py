@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_tui.charts.history import MetricHistory
@@ -72,6 +72,7 @@ def test_positions_and_values_must_be_as_many() -> None:
         MetricHistory().extend("train", (1, 2), (0.5,))
 
 
+@settings(deadline=None)
 @given(chunks=st.lists(st.lists(floats, max_size=8), max_size=8))
 def test_bounds_do_not_depend_on_how_the_points_came(chunks: list[list[float]]) -> None:
     history = MetricHistory()

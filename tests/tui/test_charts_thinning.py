@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_tui.charts.braille import Stroke, polyline_dots
@@ -54,6 +54,7 @@ def test_two_hundred_thousand_points_become_a_few_per_column() -> None:
     assert {int(values.argmin()), int(values.argmax()), 0, 199_999} <= set(kept.tolist())
 
 
+@settings(deadline=None)
 @given(pairs=points)
 def test_first_last_and_extremes_are_kept_and_the_bound_holds(pairs: Points) -> None:
     columns, values = arrays(pairs)
@@ -70,6 +71,7 @@ def test_first_last_and_extremes_are_kept_and_the_bound_holds(pairs: Points) -> 
             assert np.nanmax(values[inside]) == finite.max()
 
 
+@settings(deadline=None)
 @given(pairs=points_without_gaps)
 def test_the_thinned_line_lights_the_same_dots(pairs: Points) -> None:
     columns, values = arrays(pairs)
@@ -79,6 +81,7 @@ def test_the_thinned_line_lights_the_same_dots(pairs: Points) -> None:
     assert thinned == whole
 
 
+@settings(deadline=None)
 @given(pairs=points, chunk=st.integers(1, 17))
 def test_growing_piece_by_piece_ends_where_one_go_does(pairs: Points, chunk: int) -> None:
     columns, values = arrays(pairs)

@@ -141,6 +141,17 @@ async def test_under_another_screen_it_waits(screen_class: type[Screen[None]]) -
         assert all(regions for regions in chart.refreshed)
 
 
+async def test_a_chart_that_was_removed_is_left_alone() -> None:
+    chart = chart_of(100)
+    async with ChartApp(chart).run_test(size=(80, 12)) as pilot:
+        await pilot.pause()
+        await chart.remove()
+        chart.forget()
+        feed(chart, 100, 50)
+        chart.refresh_data()
+        assert chart.refreshed == []
+
+
 async def test_within_a_beat_drawings_are_put_together() -> None:
     chart = chart_of(100, SlowChart)
     async with ChartApp(chart).run_test(size=(80, 12)) as pilot:

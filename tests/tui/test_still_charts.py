@@ -149,6 +149,7 @@ def test_without_room_bars_are_told_in_words() -> None:
     assert BarChart().describe() == "no values"
 
 
+@settings(deadline=None)
 @given(values=st.lists(anything, max_size=6), log=st.booleans())
 def test_a_bar_axis_holds_every_bar(values: list[float], log: bool) -> None:
     axis = bar_axis(values, log=log)

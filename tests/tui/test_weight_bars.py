@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
@@ -39,6 +39,7 @@ def test_an_ascii_bar_is_exact_to_a_cell(share: float, bar: str) -> None:
     assert bar_text(share, 4, ascii=True) == bar
 
 
+@settings(deadline=None)
 @given(share=st.floats(-1, 2), width=st.integers(0, 60), ascii_only=st.booleans())
 def test_a_bar_fills_its_room(share: float, width: int, ascii_only: bool) -> None:
     assert len(bar_text(share, width, ascii=ascii_only)) == width
@@ -89,6 +90,7 @@ def test_a_value_without_a_bar_is_still_written(value: float) -> None:
     assert weight_row(rows, 0, 40)[1].strip() != ""
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(st.text(max_size=30), st.floats()), min_size=1, max_size=5),
     width=st.integers(20, 100),

@@ -138,7 +138,7 @@ class Controller:
             from distill_core.students import save_student
 
             try:
-                return StudentSaved(str(save_student(student, path)))
+                return StudentSaved(str(save_student(student, path, session.config)))
             except DistillError as error:
                 return StudentSaved(str(path), str(error))
 

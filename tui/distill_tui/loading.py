@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from distill_core.database import LdaDatabase
-from distill_core.teacher import effective_heads
+from distill_core.evaluation.health import HealthProbe
+from distill_core.teacher_data import read_questions
 from distill_tui.state import DatabaseView, TeacherView
 
 
@@ -28,17 +27,19 @@ def load_teacher(path: Path, mh_id: int) -> TeacherView:
         DatabaseError: The projection or its vectors cannot be used.
     """
     with LdaDatabase(path) as database:
-        teacher = database.teacher(mh_id)
-        question_ids, queries = database.queries(mh_id)
+        labelled = read_questions(database, mh_id)
+        probe = HealthProbe(labelled.teacher, labelled.queries, labelled.answers, labelled.true_answers)
         return TeacherView(
             path=database.path,
             projection=database.projection(mh_id),
-            teacher=teacher,
+            teacher=labelled.teacher,
             heads=database.heads(mh_id),
-            question_ids=tuple(question_ids.tolist()),
+            question_ids=tuple(labelled.question_ids.tolist()),
             questions=dict(database.questions()),
-            queries=queries,
-            effective_heads=float(np.median(effective_heads(teacher.route(queries)))),
-            remapping=database.remapping(mh_id),
+            queries=labelled.queries,
+            answers=dict(database.answer_records()),
+            labelled=labelled,
+            probe=probe,
+            health=probe.at(),
             problems=database.problems(mh_id),
         )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.config import StudentConfig, TrainingConfig
-from distill_core.database import Head, Problem, Projection, Question, Remapping
+from distill_core.config import SplitConfig, StudentConfig, TrainingConfig
+from distill_core.database import Answer, Head, Problem, Projection, Question
+from distill_core.evaluation.health import HealthProbe, TeacherHealth
 from distill_core.latency.events import BlockTimed, LatencyFinished, LatencyStarted
 from distill_core.teacher import MultiHeadLDA
+from distill_core.teacher_data import LabelledQuestions
 from distill_core.training.events import EpochFinished, RunFinished, RunStarted, StepsFinished, TestEvaluated
 
 
@@ -46,9 +48,12 @@ class TeacherView:
     """A loaded projection with everything the screens show of it.
 
     Attributes:
+        teacher: At the temperature that is looked at; runs use it, too.
         queries: (n, d) float32, in the order of `question_ids`.
-        answer_texts: Text of every answer by id.
-        effective_heads: Median over the queries of exp(entropy of the routing weights).
+        answers: The answers with their texts, by id.
+        labelled: Queries, clusters and true answers, as the evaluation takes them.
+        probe: Gives the health at any temperature in milliseconds.
+        health: At the teacher's temperature.
         problems: Errors and notes of this projection.
     """
 
@@ -59,9 +64,25 @@ class TeacherView:
     question_ids: tuple[int, ...]
     questions: dict[int, Question]
     queries: NDArray[np.float32]
-    effective_heads: float
-    remapping: Remapping
+    answers: dict[int, Answer]
+    labelled: LabelledQuestions
+    probe: HealthProbe
+    health: TeacherHealth
     problems: tuple[Problem, ...]
+
+    @property
+    def chosen_temperature(self) -> float | None:
+        """The temperature, where it is not the stored one."""
+        tau = self.teacher.temperature
+        return None if tau == self.projection.temperature else tau
+
+    def at(self, temperature: float) -> TeacherView:
+        """Return the same projection at another temperature."""
+        return replace(
+            self,
+            teacher=self.teacher.with_temperature(temperature),
+            health=self.probe.at(temperature),
+        )
 
     def question_text(self, question_id: int) -> str:
         """Return a question's text; a vector without a text says so."""
@@ -83,6 +104,7 @@ class TeacherView:
 class RunSettings:
     """What the student screen sets."""
 
+    split: SplitConfig = field(default_factory=SplitConfig)
     student: StudentConfig = field(default_factory=StudentConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 

@@ -48,8 +48,15 @@ class Workbench(App[int]):
         """Return the settings of a run as the screens have them; None without a projection."""
         if self.teacher is None:
             return None
-        data = DataConfig(database=str(self.teacher.path), mh_id=self.teacher.projection.id)
-        return RunConfig(data=data, student=self.settings.student, training=self.settings.training)
+        data = DataConfig(
+            database=str(self.teacher.path),
+            mh_id=self.teacher.projection.id,
+            temperature=self.teacher.chosen_temperature,
+        )
+        settings = self.settings
+        return RunConfig(
+            data=data, split=settings.split, student=settings.student, training=settings.training
+        )
 
     def start_training(self) -> bool:
         """Start a run with the present settings; False, and a word to the user, where that cannot be."""

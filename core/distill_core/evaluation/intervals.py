@@ -121,7 +121,7 @@ class ClusterBootstrap:
         value = float(above.sum()) / total
         if self._num_units < MIN_CLUSTERS:
             return Estimate(value)
-        error = float(_standard_errors(np.ones((1, len(above))), above, below)[0])
+        error = float(_drawn_ratios(np.ones((1, len(above))), above, below)[1][0])
         if error <= _ROUNDING * max(abs(value), float(np.abs(above).max()) / total):
             return Estimate(value, value, value)
         lowest, highest = self._quantiles(above, below, value, logarithmic=logarithmic)
@@ -134,9 +134,8 @@ class ClusterBootstrap:
         return Estimate(value, float(low), float(high))
 
     def _sums(self, values: ArrayLike) -> Values:
-        return np.bincount(self._units, np.asarray(values, np.float64), minlength=self._num_units).astype(
-            np.float64
-        )
+        weights = np.asarray(values, np.float64)
+        return np.bincount(self._units, weights, minlength=self._num_units).astype(np.float64)
 
     def _quantiles(
         self, above: Values, below: Values, value: float, *, logarithmic: bool
@@ -144,8 +143,7 @@ class ClusterBootstrap:
         """Return the 2.5 % and 97.5 % quantiles of the studentised draws, not nearer to 0 than Student's."""
         from scipy.special import stdtrit
 
-        drawn = (self._weights @ above) / (self._weights @ below)
-        errors = _standard_errors(self._weights, above, below)
+        drawn, errors = _drawn_ratios(self._weights, above, below)
         if logarithmic:
             distances, errors = np.log(drawn / value), errors / drawn
         else:
@@ -156,20 +154,17 @@ class ClusterBootstrap:
         return min(float(low), -student), max(float(high), student)
 
 
-def _standard_errors(weights: Values, above: Values, below: Values) -> Values:
-    """Return the linearised standard error of each weighted ratio (draws,), units being independent.
+def _drawn_ratios(weights: Values, above: Values, below: Values) -> tuple[Values, Values]:
+    """Return the weighted ratio of each draw (draws,) and its linearised standard error, units independent.
 
-    With residuals e = A - R B: sqrt(G / (G - 1) * sum(w e^2)) / sum(w B). Residuals are taken about the
-    unweighted ratio, to lose no digits, and corrected by the distance of each draw's own.
+    The error of a ratio R is sqrt(G / (G - 1) * sum(w (A - R B)^2)) / sum(w B). To lose no digits, A - R B is
+    taken about the unweighted ratio and corrected by each draw's distance from it.
     """
     units = len(above)
     centre = above.sum() / below.sum()
     residuals = above - centre * below
-    shifts = (weights @ residuals) / (weights @ below)
-    squares = (
-        weights @ residuals**2
-        - 2.0 * shifts * (weights @ (residuals * below))
-        + shifts**2 * (weights @ below**2)
-    )
-    spread: Values = np.sqrt(np.maximum(squares, 0.0) * units / (units - 1))
-    return spread / (weights @ below)
+    columns = np.column_stack((above, below, residuals, residuals**2, residuals * below, below**2))
+    sums, totals, first, squares, products, scales = (weights @ columns).T
+    shifts = first / totals
+    spread = np.maximum(squares - 2.0 * shifts * products + shifts**2 * scales, 0.0)
+    return sums / totals, np.sqrt(spread * units / (units - 1)) / totals

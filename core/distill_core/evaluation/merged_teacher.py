@@ -79,18 +79,32 @@ def spherical_kmeans(rows: Matrix, num_groups: int, seed: int = 0) -> NDArray[np
 
     Lloyd's rounds with the cosine: a row joins the nearest centre, a centre is the direction of its members'
     sum (Dhillon and Modha, "Concept decompositions for large sparse text data using clustering", 2001).
-    The best of four starts by k-means++ counts; of one start for more than 4,096 rows.
+    The best of four starts by k-means++ counts; of one start for more than 4,096 rows. Scikit-learn has no
+    spherical k-means, and its import alone would hold up a running app for a second.
     """
-    from sklearn.cluster import kmeans_plusplus
-
     best: tuple[float, NDArray[np.int64]] | None = None
-    for start in range(_RESTARTS if len(rows) <= _LARGE else 1):
-        centres, _ = kmeans_plusplus(rows, num_groups, random_state=seed + start)
-        groups, cohesion = _lloyd(rows, unit_rows(centres))
+    rng = np.random.default_rng(seed)
+    for _ in range(_RESTARTS if len(rows) <= _LARGE else 1):
+        groups, cohesion = _lloyd(rows, _first_centres(rows, num_groups, rng))
         if best is None or cohesion > best[0]:
             best = (cohesion, groups)
     assert best is not None
     return best[1]
+
+
+def _first_centres(rows: Matrix, num_groups: int, rng: np.random.Generator) -> Matrix:
+    """Draw rows that are far from each other, by k-means++ (Arthur and Vassilvitskii, 2007).
+
+    A row is drawn in proportion to its squared distance to the nearest one drawn, which is 2 (1 - cosine).
+    """
+    chosen = [int(rng.integers(len(rows)))]
+    distances = np.full(len(rows), np.inf)
+    while len(chosen) < num_groups:
+        distances = np.minimum(distances, np.maximum(1.0 - rows @ rows[chosen[-1]], 0.0))
+        total = float(distances.sum())
+        shares = distances / total if total > 0 else None
+        chosen.append(int(rng.choice(len(rows), p=shares)))
+    return rows[chosen]
 
 
 def _lloyd(rows: Matrix, centres: Matrix) -> tuple[NDArray[np.int64], float]:

@@ -55,6 +55,10 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     retrieval: RetrievalTable | None
     verdict: Verdict
 
+    def ranked(self) -> list[Score]:
+        """Return the student and the baselines, best mean cosine first, broken ones last."""
+        return sorted([self.student, *self.baselines], key=_mean_cosine, reverse=True)
+
 
 def assess(
     held_out: HeldOut,

@@ -13,7 +13,7 @@ from distill_core.evaluation.metrics import cosine_similarities
 Values = NDArray[np.float64]
 
 STRENGTHS = np.logspace(-8, 3, 45)
-"""Strengths tried, in units of the mean squared singular value: from none to almost a constant."""
+"""Strengths tried, in units of the mean eigenvalue: from almost none to almost a constant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +41,21 @@ def fit_ridge(
 ) -> Ridge:
     """Fit on queries (n, d_in) and targets (n, d_out); the strength is that of the best validation cosine.
 
-    One singular value decomposition X = U S V' of the centred queries serves every strength a:
-    B = V diag(s / (s^2 + a)) U' Y (Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning",
+    One eigendecomposition X'X = V diag(e) V' of the centred queries serves every strength a:
+    B = V diag(1 / (e + a)) V' X'Y (Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning",
     3.4.1). The intercept is not penalised. Of equal cosines the stronger penalty is taken.
     """
     rows, labels = np.asarray(queries, np.float64), np.asarray(targets, np.float64)
     mean_row, mean_label = rows.mean(axis=0), labels.mean(axis=0)
-    left, scales, right = np.linalg.svd(rows - mean_row, full_matrices=False)
-    fitted = left.T @ (labels - mean_label)
-    seen = (np.asarray(validation_queries, np.float64) - mean_row) @ right.T
-    unit = float(np.square(scales).mean()) or 1.0
+    centred = rows - mean_row
+    scales, axes = np.linalg.eigh(centred.T @ centred)
+    scales = np.maximum(scales, 0.0)
+    fitted = axes.T @ (centred.T @ (labels - mean_label))
+    seen = (np.asarray(validation_queries, np.float64) - mean_row) @ axes
+    unit = float(scales.mean()) or 1.0
 
     def shrunk(strength: float) -> Values:
-        gains: Values = scales / (scales**2 + strength * unit)
-        coefficients: Values = gains[:, None] * fitted
+        coefficients: Values = fitted / (scales + strength * unit)[:, None]
         return coefficients
 
     def cosine(strength: float) -> float:
@@ -62,6 +63,6 @@ def fit_ridge(
         return float(cosine_similarities(predicted, validation_targets).mean())
 
     strength = float(max(STRENGTHS[::-1], key=cosine))
-    matrix = right.T @ shrunk(strength)
+    matrix = axes @ shrunk(strength)
     intercept = mean_label - mean_row @ matrix
     return Ridge(matrix.astype(np.float32), intercept.astype(np.float32), strength)

@@ -8,14 +8,17 @@ import secrets
 import struct
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from distill_core.config import RunConfig, parse_config
 from distill_core.errors import CheckpointError, SettingsError
 from distill_core.students.encoder import ProjectionTransformer
 
@@ -68,16 +71,19 @@ def load_student(path: str | os.PathLike[str], *, dimension: int | None = None) 
     return student
 
 
-def save_student(student: ProjectionTransformer, path: str | os.PathLike[str]) -> Path:
+def save_student(
+    student: ProjectionTransformer, path: str | os.PathLike[str], config: RunConfig | None = None
+) -> Path:
     """Write a student; `.pt` gives the reference implementation's layout, any other name safetensors.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all. With safetensors the settings of the run go into the metadata, so
+    that the student can be judged again on the same split.
 
     Raises:
         CheckpointError: The file cannot be written.
     """
     file = Path(path)
-    write = _save_reference if file.suffix == ".pt" else _save_safetensors
+    write = _save_reference if file.suffix == ".pt" else partial(_save_safetensors, config)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         _replace(file, lambda temporary: write(student, temporary))
@@ -86,6 +92,25 @@ def save_student(student: ProjectionTransformer, path: str | os.PathLike[str]) -
             f"The weights cannot be written to {file}: {error}.", "Choose another place."
         ) from error
     return file
+
+
+def read_run_config(path: str | os.PathLike[str]) -> RunConfig | None:
+    """Return the settings of the run that saved a student; None in a file that does not hold them.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
+    file = Path(path)
+    try:
+        if not _is_safetensors(file):
+            return None
+        with safe_open(file, framework="pt") as opened:
+            text = (opened.metadata() or {}).get("config")
+        return None if text is None else parse_config(msgspec.json.decode(text))
+    except _UNREADABLE as error:
+        raise CheckpointError(
+            f"{file} cannot be read ({type(error).__name__}).", "Check the path."
+        ) from error
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
@@ -138,8 +163,10 @@ def _load_reference(path: Path) -> ProjectionTransformer:
     return student
 
 
-def _save_safetensors(student: ProjectionTransformer, path: Path) -> None:
+def _save_safetensors(config: RunConfig | None, student: ProjectionTransformer, path: Path) -> None:
     metadata = {name: str(value) for name, value in _shape_of(student).items()}
+    if config is not None:
+        metadata["config"] = msgspec.json.encode(config).decode()
     # `save_file` would make a file that only its owner can read.
     path.write_bytes(save(_on_cpu(student), {"format": "pt", "student": "encoder", **metadata}))
 

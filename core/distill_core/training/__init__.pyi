@@ -1,4 +1,6 @@
 from .distillation import train_distillation as train_distillation
+from .events import Assessed as Assessed
+from .events import BaselineFitted as BaselineFitted
 from .events import EpochFinished as EpochFinished
 from .events import RunFinished as RunFinished
 from .events import RunStarted as RunStarted

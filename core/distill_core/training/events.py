@@ -5,7 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from distill_core.config import RunConfig
-from distill_core.evaluation.metrics import Evaluation
+from distill_core.evaluation.metrics import CosineSummary, Evaluation
+from distill_core.evaluation.report import Assessment
+from distill_core.evaluation.retrieval_table import RetrievalTable
+from distill_core.evaluation.verdict import Verdict
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +40,21 @@ class RunStarted(TrainEvent, frozen=True, kw_only=True, tag="started"):
     threads: int
 
 
+class BaselineFitted(TrainEvent, frozen=True, kw_only=True, tag="baseline"):
+    """A rung of the ladder is fitted, before training.
+
+    Attributes:
+        name: Short and stable: "constant", "ridge", "top_2", ...
+        label: In words.
+        validation_cosine: Its mean cosine on the validation queries, which the live chart shows; the ridge's
+            strength was chosen on them.
+    """
+
+    name: str
+    label: str
+    validation_cosine: float
+
+
 class StepsFinished(TrainEvent, frozen=True, kw_only=True, tag="steps"):
     """Progress inside an epoch, at most every 100 ms.
 
@@ -58,12 +76,18 @@ class StepsFinished(TrainEvent, frozen=True, kw_only=True, tag="steps"):
 
 
 class EpochFinished(TrainEvent, frozen=True, kw_only=True, tag="epoch"):
-    """An epoch is trained and validated; `train` is its mean, dropout on, while weights moved."""
+    """An epoch is trained and validated; `train` is its mean, dropout on, while weights moved.
+
+    Attributes:
+        mse_gradient_share: Of the MSE term, at the student's output on the validation queries; the cosine
+            term has the rest. None without validation.
+    """
 
     epoch: int
     step: int
     train: Terms
     validation: Terms | None
+    mse_gradient_share: float | None = None
     learning_rate: float
     samples_per_second: float
     active_seconds: float
@@ -79,10 +103,33 @@ class TestEvaluated(TrainEvent, frozen=True, kw_only=True, tag="tested"):
     cosines: tuple[float, ...]
 
 
+class Assessed(TrainEvent, frozen=True, kw_only=True, tag="assessed"):
+    """The student is judged on the test queries, with intervals, beside the baselines."""
+
+    assessment: Assessment
+
+
+class BaselineResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A baseline on the test queries, in short; `cosine` is None where its output is not a number."""
+
+    cosine: CosineSummary | None
+    skill: float | None
+
+
 class RunFinished(TrainEvent, frozen=True, kw_only=True, tag="finished"):
-    """The last event of a run that was not stopped."""
+    """The last event: the figures of `Assessed` in short.
+
+    Attributes:
+        skill: 1 is the teacher, 0 a constant; None where a constant is perfect.
+        skill_interval: 95 %, None where there are too few clusters.
+    """
 
     evaluation: Evaluation
+    skill: float | None = None
+    skill_interval: tuple[float, float] | None = None
+    baselines: dict[str, BaselineResult] = {}
+    retrieval: RetrievalTable | None = None
+    verdict: Verdict | None = None
     epochs: int
     active_seconds: float
     saved: str | None = None

@@ -1,4 +1,4 @@
-"""One run from its settings to its evaluation."""
+"""One run from its settings to its verdict."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import torch
 from distill_core.architecture import lda_cost
 from distill_core.config import RunConfig, require_divisible
 from distill_core.devices import cpu_threads, resolve_device
-from distill_core.evaluation import cosine_similarities, evaluate
+from distill_core.evaluation.baselines import Baseline
+from distill_core.evaluation.held_out import HeldOut
+from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.students import ProjectionTransformer
-from distill_core.training.data import TeacherData, load_teacher_data
-from distill_core.training.events import RunFinished, RunStarted, TestEvaluated, TrainEvent
+from distill_core.teacher_data import TeacherData, load_teacher_data
+from distill_core.training.events import BaselineFitted, RunStarted, TrainEvent
+from distill_core.training.judging import fit_ladder, judge_student
 from distill_core.training.random_state import OwnRandomState
-from distill_core.training.trainer import Trainer
+from distill_core.training.trainer import LabelledQueries, Trainer
 
 
 class TrainingSession:
@@ -24,16 +27,18 @@ class TrainingSession:
         config: The settings of the run.
         data: The teacher and its labelled queries, from the first event on.
         student: The student, from the first event on; its weights are those of the last step.
+        baselines: The rungs of the ladder that are fitted so far.
     """
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
         self.data: TeacherData | None = None
         self.student: ProjectionTransformer | None = None
+        self.baselines: list[Baseline] = []
         self._trainer: Trainer | None = None
 
     def __iter__(self) -> Iterator[TrainEvent]:
-        """Train, then evaluate on the test queries.
+        """Fit the ladder, train, then judge on the test queries.
 
         Raises:
             DistillError: The settings, the database or the device cannot be used, or the loss is lost.
@@ -44,7 +49,7 @@ class TrainingSession:
 
     def _run(self, device: torch.device) -> Iterator[TrainEvent]:
         settings = self.config.training
-        data = self.data = load_teacher_data(self.config.data, settings.seed)
+        data = self.data = load_teacher_data(self.config.data, self.config.split, settings.seed)
         require_divisible(data.teacher.dimension, self.config.student.heads)
         random_state = OwnRandomState(settings.seed, device)
         with random_state:
@@ -52,12 +57,13 @@ class TrainingSession:
         self.student = student.to(device)
         trainer = self._trainer = Trainer(
             student,
-            data.labelled(data.split.train, device),
-            data.labelled(data.split.validation, device),
+            _on_device(data.held_out(data.split.train), device),
+            _on_device(data.held_out(data.split.validation), device),
             settings,
             random_state,
         )
         yield self._started(data, trainer, device)
+        yield from self._fit_ladder(data)
         yield from trainer
         yield from self.conclude()
 
@@ -78,20 +84,23 @@ class TrainingSession:
             threads=torch.get_num_threads(),
         )
 
+    def _fit_ladder(self, data: TeacherData) -> Iterator[BaselineFitted]:
+        queries, targets = data.queries[data.split.validation], data.targets[data.split.validation]
+        for rung in fit_ladder(data, self.config.training.seed):
+            self.baselines.append(rung)
+            cosine = float(cosine_similarities(rung.predict(queries), targets).mean())
+            yield BaselineFitted(name=rung.name, label=rung.label, validation_cosine=cosine)
+
     def conclude(self) -> Iterator[TrainEvent]:
-        """Evaluate the student as it is now on the test queries; also after a run that was stopped early."""
+        """Judge the student as it is now on the test queries; also after a run that was stopped early."""
         if self.data is None or self.student is None or self._trainer is None:
             return
-        rows = self.data.split.test
-        predicted, target = self.student.project(self.data.queries[rows]), self.data.targets[rows]
-        yield TestEvaluated(
-            question_ids=tuple(self.data.question_ids[rows].tolist()),
-            cosines=tuple(cosine_similarities(predicted, target).tolist()),
-        )
-        yield RunFinished(
-            evaluation=evaluate(predicted, target),
-            epochs=self._trainer.epochs_done,
-            active_seconds=self._trainer.active_seconds,
+        yield from judge_student(
+            self.data,
+            self.config,
+            self.student.project,
+            self.baselines,
+            (self._trainer.epochs_done, self._trainer.active_seconds),
         )
 
 
@@ -102,3 +111,9 @@ def train(config: RunConfig) -> Iterator[TrainEvent]:
         DistillError: The settings, the database or the device cannot be used, or the loss is lost.
     """
     return iter(TrainingSession(config))
+
+
+def _on_device(part: HeldOut, device: torch.device) -> LabelledQueries:
+    return LabelledQueries(
+        torch.from_numpy(part.queries).to(device), torch.from_numpy(part.targets).to(device)
+    )

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from distill_core.config import TrainingConfig
+from distill_core.config import MseReduction, TrainingConfig
 from distill_core.errors import TrainingError
 from distill_core.training.events import EpochFinished, StepsFinished, Terms
-from distill_core.training.loss import distillation_loss
+from distill_core.training.loss import distillation_loss, mse_gradient_share
 from distill_core.training.random_state import OwnRandomState
 
 _EVENT_SECONDS = 0.1
@@ -119,7 +119,7 @@ class Trainer:
         return done
 
     def _step(self, queries: Tensor, targets: Tensor, sums: _TermSums) -> None:
-        terms = distillation_loss(self.student(queries), targets, self.settings.cosine_weight)
+        terms = distillation_loss(self.student(queries), targets, *self._loss_settings)
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(terms.loss)
         self._optimizer.step()
@@ -127,24 +127,30 @@ class Trainer:
         self.step += 1
         self._samples += len(queries)
 
-    def _validate(self) -> Terms | None:
+    def _validate(self) -> tuple[Terms | None, float | None]:
+        """Return the terms of the validation queries, and the MSE term's share in the gradient there."""
         if self._validation is None:
-            return None
+            return None, None
         started = time.perf_counter()
         self.student.eval()
         sums = _TermSums(self._device)
         with torch.inference_mode():
             predicted = self.student(self._validation.queries)
-            sums.add(*distillation_loss(predicted, self._validation.targets, self.settings.cosine_weight))
+            sums.add(*distillation_loss(predicted, self._validation.targets, *self._loss_settings))
+            share = float(mse_gradient_share(predicted, self._validation.targets, *self._loss_settings))
             terms = sums.means()
         self._count_time(started)
-        return terms
+        return terms, share
 
     def _count_time(self, started: float, *, training: bool = False) -> None:
         seconds = time.perf_counter() - started
         self.active_seconds += seconds
         if training:
             self._train_seconds += seconds
+
+    @property
+    def _loss_settings(self) -> tuple[float, MseReduction]:
+        return self.settings.cosine_weight, self.settings.mse_reduction
 
     @property
     def _samples_per_second(self) -> float:
@@ -165,11 +171,13 @@ class Trainer:
         )
 
     def _epoch_finished(self, epoch: int, terms: Terms) -> EpochFinished:
+        validation, share = self._validate()
         return EpochFinished(
             epoch=epoch,
             step=self.step,
             train=terms,
-            validation=self._validate(),
+            validation=validation,
+            mse_gradient_share=share,
             learning_rate=float(self._optimizer.param_groups[0]["lr"]),
             samples_per_second=self._samples_per_second,
             active_seconds=self.active_seconds,

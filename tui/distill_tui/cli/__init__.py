@@ -10,6 +10,7 @@ import click
 
 from distill_core.errors import DistillError, TrainingError
 from distill_tui.cli.app_commands import demo, open_database
+from distill_tui.cli.evaluate_command import evaluate
 from distill_tui.cli.inspect_command import inspect_database
 from distill_tui.cli.latency_command import latency
 from distill_tui.cli.train_command import train
@@ -46,7 +47,7 @@ def commands() -> None:
     """
 
 
-for command in (open_database, demo, inspect_database, train, latency):
+for command in (open_database, demo, inspect_database, train, evaluate, latency):
     commands.add_command(command)
 
 

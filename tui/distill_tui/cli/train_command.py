@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -10,13 +9,21 @@ import click
 import msgspec
 
 from distill_core.architecture import default_architecture
-from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig, require_divisible
+from distill_core.config import (
+    DataConfig,
+    RunConfig,
+    SplitConfig,
+    StudentConfig,
+    TrainingConfig,
+    describe,
+    require_divisible,
+)
 from distill_core.database import LdaDatabase
-from distill_core.wording import plural
+from distill_tui.cli.event_lines import write_json, write_lines
 from distill_tui.cli.options import chosen_database, database_argument, json_option, setting
 
 if TYPE_CHECKING:
-    from distill_core.training import EpochFinished, RunFinished, RunStarted, TrainEvent, TrainingSession
+    from distill_core.training import RunFinished, TrainingSession
 
 
 class TrainOptions(TypedDict):
@@ -27,6 +34,10 @@ class TrainOptions(TypedDict):
     mh_id: int
     heads: int | None
     layers: int | None
+    temperature: float | None
+    split: str
+    exclude_near_duplicates: bool
+    mse_reduction: str
     ff_dim: int
     dropout: float
     epochs: int
@@ -43,6 +54,7 @@ class TrainOptions(TypedDict):
 @click.command()
 @database_argument
 @setting(DataConfig, "mh_id")
+@setting(DataConfig, "temperature", default="as stored")
 @setting(StudentConfig, "heads", default="book rule")
 @setting(StudentConfig, "layers", default="book rule")
 @setting(TrainingConfig, "epochs")
@@ -51,7 +63,14 @@ class TrainOptions(TypedDict):
 @setting(TrainingConfig, "batch_size")
 @setting(StudentConfig, "ff_dim")
 @setting(StudentConfig, "dropout")
+@setting(TrainingConfig, "mse_reduction")
 @setting(TrainingConfig, "seed")
+@setting(SplitConfig, "split")
+@click.option(
+    "--exclude-near-duplicates",
+    is_flag=True,
+    help=describe(SplitConfig, "exclude_near_duplicates").description,
+)
 @setting(TrainingConfig, "device")
 @setting(TrainingConfig, "threads")
 @click.option(
@@ -73,7 +92,7 @@ def train(**options: Unpack[TrainOptions]) -> None:
     if options["save"] is not None:
         require_writable(options["save"])
     session = TrainingSession(config)
-    write = _write_json if options["as_json"] else _write_line
+    write = write_json if options["as_json"] else write_lines
     try:
         for event in session:
             if isinstance(event, RunFinished):
@@ -81,7 +100,7 @@ def train(**options: Unpack[TrainOptions]) -> None:
             write(event)
     except KeyboardInterrupt:
         if options["save"] is not None and session.student is not None:
-            click.echo(f"Saved to {save_student(session.student, options['save'])}.", err=True)
+            click.echo(f"Saved to {save_student(session.student, options['save'], config)}.", err=True)
         raise
 
 
@@ -103,13 +122,18 @@ def run_config(options: TrainOptions) -> RunConfig:
     )
     require_divisible(projection.dimension, student.heads)
     return RunConfig(
-        data=DataConfig(database=str(database.path), mh_id=options["mh_id"]),
+        data=DataConfig(
+            database=str(database.path), mh_id=options["mh_id"], temperature=options["temperature"]
+        ),
+        split=msgspec.convert(_chosen(options, SplitConfig), SplitConfig),
         student=student,
-        training=msgspec.convert({name: options[name] for name in _TRAINING}, TrainingConfig),  # type: ignore[literal-required]
+        training=msgspec.convert(_chosen(options, TrainingConfig), TrainingConfig),
     )
 
 
-_TRAINING = ("epochs", "cosine_weight", "learning_rate", "batch_size", "seed", "device", "threads")
+def _chosen(options: TrainOptions, settings: type[msgspec.Struct]) -> dict[str, object]:
+    """Return the options that are fields of one group of settings."""
+    return {name: value for name, value in options.items() if name in settings.__struct_fields__}
 
 
 def _with_saved(event: RunFinished, session: TrainingSession, file: Path | None) -> RunFinished:
@@ -117,61 +141,4 @@ def _with_saved(event: RunFinished, session: TrainingSession, file: Path | None)
 
     if file is None or session.student is None:
         return event
-    return msgspec.structs.replace(event, saved=str(save_student(session.student, file)))
-
-
-def _write_json(event: TrainEvent) -> None:
-    from distill_core.training import StepsFinished
-
-    if not isinstance(event, StepsFinished):
-        click.echo(msgspec.json.encode(event))
-
-
-def _write_line(event: TrainEvent) -> None:
-    for line in _lines(event):
-        click.echo(line)
-
-
-def _lines(event: TrainEvent) -> Iterator[str]:
-    from distill_core.training import EpochFinished, RunFinished, RunStarted
-
-    match event:
-        case RunStarted():
-            yield from _started_lines(event)
-        case EpochFinished():
-            yield _epoch_line(event)
-        case RunFinished():
-            yield from _finished_lines(event)
-
-
-def _started_lines(event: RunStarted) -> Iterator[str]:
-    student = event.config.student
-    yield (
-        f"teacher: {event.num_heads} heads, {event.dimension} dimensions, temperature {event.temperature:g}, "
-        f"{event.teacher_parameters:,} parameters"
-    )
-    yield (
-        f"student: H {student.heads}, L {student.layers}, {event.student_parameters:,} parameters, "
-        f"on {event.device} with {plural(event.threads, 'thread')}"
-    )
-    yield f"queries: {event.num_train} train, {event.num_validation} validation, {event.num_test} test"
-
-
-def _epoch_line(event: EpochFinished) -> str:
-    line = (
-        f"epoch {event.epoch} step {event.step} loss {event.train.loss:.5f} mse {event.train.mse:.6f} "
-        f"cosine {event.train.cosine:.4f}"
-    )
-    if event.validation is not None:
-        line += f" val_loss {event.validation.loss:.5f} val_cosine {event.validation.cosine:.4f}"
-    return f"{line} samples/s {event.samples_per_second:.0f} eta {event.eta_seconds:.0f}s"
-
-
-def _finished_lines(event: RunFinished) -> Iterator[str]:
-    result, cosine = event.evaluation, event.evaluation.cosine
-    yield (
-        f"test: n {result.n} cosine mean {cosine.mean:.4f} sd {cosine.sd:.4f} min {cosine.min:.4f} "
-        f"max {cosine.max:.4f} mse {result.mse:.6f}, {event.epochs} epochs in {event.active_seconds:.1f} s"
-    )
-    if event.saved is not None:
-        yield f"saved: {event.saved}"
+    return msgspec.structs.replace(event, saved=str(save_student(session.student, file, session.config)))

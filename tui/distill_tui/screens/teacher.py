@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -14,6 +16,8 @@ from distill_tui.widgets.question_list import QuestionList
 from distill_tui.widgets.teacher_facts import TeacherFacts
 from distill_tui.widgets.weight_bars import WeightBars
 
+TAU_STEPS_A_DECADE = 20
+
 
 class TeacherScreen(WorkbenchScreen):
     """Projections on top, the facts of the chosen one beside them; questions and their routing below."""
@@ -23,6 +27,8 @@ class TeacherScreen(WorkbenchScreen):
     # The teacher
     A query is routed by `softmax(cos(q, centroids) / τ)`; the projection is the weighted mean of the answers.
 
+    `[` and `]` look at other temperatures, `=` goes back; a run takes the one that is shown, and records it.
+
     *Effective heads* is exp(entropy) of the weights: 1 is one head alone, N is all of them alike. Near N the
     teacher is almost a constant, and a high cosine then says nothing.
     """
@@ -30,8 +36,24 @@ class TeacherScreen(WorkbenchScreen):
         Binding(
             "slash", "filter", "Filter", key_display="/", id="teacher.filter", tooltip="Filter the questions"
         ),
+        Binding(
+            "left_square_bracket", "scale_temperature(-1)", "τ down", key_display="[", id="teacher.cooler"
+        ),
+        Binding("right_square_bracket", "scale_temperature(1)", "τ up", key_display="]", id="teacher.hotter"),
+        Binding(
+            "equals_sign",
+            "reset_temperature",
+            "τ as stored",
+            key_display="=",
+            id="teacher.stored",
+            show=False,
+        ),
     ]
     AUTO_FOCUS = "#projections"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._row: int | None = None
 
     def compose_body(self) -> ComposeResult:
         """Lay out projections and facts over questions and routing."""
@@ -64,6 +86,20 @@ class TeacherScreen(WorkbenchScreen):
         """Type to filter the questions."""
         self.query_one("#filter").focus()
 
+    def action_scale_temperature(self, direction: int) -> None:
+        """Look at the teacher at the next temperature, 20 of them to a factor of ten."""
+        view = self.workbench.teacher
+        if view is not None:
+            step = round(TAU_STEPS_A_DECADE * math.log10(view.teacher.temperature)) + direction
+            tau = 10 ** (step / TAU_STEPS_A_DECADE)
+            self.workbench.teacher = view.at(float(f"{min(max(tau, 1e-3), 100.0):.3g}"))
+
+    def action_reset_temperature(self) -> None:
+        """Go back to the temperature in the database."""
+        view = self.workbench.teacher
+        if view is not None and view.chosen_temperature is not None:
+            self.workbench.teacher = view.at(view.projection.temperature)
+
     def _show_database(self, view: DatabaseView | None) -> None:
         table = self.query_one("#projections", DataTable)
         table.clear()
@@ -81,9 +117,13 @@ class TeacherScreen(WorkbenchScreen):
         if not self.app.screen.is_modal:
             table.focus()
 
-    def _show_teacher(self, view: TeacherView | None) -> None:
+    def _show_teacher(self, old: TeacherView | None, view: TeacherView | None) -> None:
         self.query_one(TeacherFacts).view = view
-        self.query_one(QuestionList).view = view
+        questions = self.query_one(QuestionList)
+        if old is None or view is None or old.queries is not view.queries or questions.view is None:
+            questions.view = view
+        else:
+            self._show_row(self._row)
 
     @on(DataTable.RowSelected, "#projections")
     def _choose_projection(self, event: DataTable.RowSelected) -> None:
@@ -100,15 +140,19 @@ class TeacherScreen(WorkbenchScreen):
 
     @on(QuestionList.Highlighted)
     def _show_routing(self, event: QuestionList.Highlighted) -> None:
+        self._row = event.row
+        self._show_row(event.row)
+
+    def _show_row(self, row: int | None) -> None:
         view = self.workbench.teacher
         bars = self.query_one(WeightBars)
         caption = self.query_one("#routing-caption", Static)
-        if view is None or event.row is None:
+        if view is None or row is None:
             bars.rows = ()
             caption.update("")
             return
-        question_id = view.question_ids[event.row]
-        weights = view.teacher.route(view.queries[event.row])
+        question_id = view.question_ids[row]
+        weights = view.teacher.route(view.queries[row])
         names = [head.cluster_name or f"cluster {head.cluster_id}" for head in view.heads]
         bars.rows = tuple(sorted(zip(names, weights.tolist(), strict=True), key=lambda row: -row[1]))
         caption.update(f"true cluster: {view.cluster_names(question_id) or 'unknown'}")

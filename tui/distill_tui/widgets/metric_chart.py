@@ -136,7 +136,7 @@ class MetricChart(Widget):
 
     @property
     def _is_visible(self) -> bool:
-        return self.is_on_screen and self.screen.is_active and bool(self.size)
+        return bool(self.size) and self.screen.is_active
 
     @property
     def _is_behind(self) -> bool:

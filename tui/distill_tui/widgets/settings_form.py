@@ -14,7 +14,14 @@ from textual.reactive import reactive
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Static
 
-from distill_core.config import StudentConfig, TrainingConfig, check_field, describe, require_divisible
+from distill_core.config import (
+    SplitConfig,
+    StudentConfig,
+    TrainingConfig,
+    check_field,
+    describe,
+    require_divisible,
+)
 from distill_core.errors import SettingsError
 from distill_tui.state import RunSettings
 
@@ -27,6 +34,8 @@ FIELDS: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (TrainingConfig, "batch_size"),
     (StudentConfig, "ff_dim"),
     (StudentConfig, "dropout"),
+    (TrainingConfig, "mse_reduction"),
+    (SplitConfig, "split"),
     (TrainingConfig, "seed"),
     (TrainingConfig, "device"),
     (TrainingConfig, "threads"),
@@ -113,8 +122,7 @@ class SettingsForm(VerticalScroll):
     def watch_values(self, values: RunSettings) -> None:
         """Write values into the fields that say something else."""
         for row in self.query(SettingRow):
-            part = values.student if row.settings is StudentConfig else values.training
-            value = getattr(part, row.field)
+            value = getattr(_part(values, row.settings), row.field)
             if self._value_of(row) != value:
                 row.input.value = f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -130,7 +138,11 @@ class SettingsForm(VerticalScroll):
 
     @on(Input.Changed)
     def _check(self) -> None:
-        values: dict[type[msgspec.Struct], dict[str, object]] = {StudentConfig: {}, TrainingConfig: {}}
+        values: dict[type[msgspec.Struct], dict[str, object]] = {
+            StudentConfig: {},
+            TrainingConfig: {},
+            SplitConfig: {},
+        }
         complete = True
         for row in self.query(SettingRow):
             try:
@@ -141,8 +153,13 @@ class SettingsForm(VerticalScroll):
             self.post_message(self.Changed(None))
             return
         settings = RunSettings(
+            self.values.split.with_values(**values[SplitConfig]),
             self.values.student.with_values(**values[StudentConfig]),
             self.values.training.with_values(**values[TrainingConfig]),
         )
         self.set_reactive(SettingsForm.values, settings)
         self.post_message(self.Changed(settings))
+
+
+def _part(values: RunSettings, settings: type[msgspec.Struct]) -> msgspec.Struct:
+    return next(part for part in (values.split, values.student, values.training) if type(part) is settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.widgets import Static
 
 from distill_core.architecture import lda_cost
@@ -11,36 +11,47 @@ from distill_tui.state import TeacherView
 
 
 class TeacherFacts(Static):
-    """N, d, tau, questions, effective heads, where the vectors were found, and what is wrong."""
+    """Size, temperature and health of a teacher, where its vectors were found, and what is wrong."""
 
-    view: reactive[TeacherView | None] = reactive(None)
+    view: var[TeacherView | None] = var(None)
 
     def watch_view(self, view: TeacherView | None) -> None:
-        """Show another projection."""
+        """Show another projection, or the same at another temperature."""
         self.update(_facts(view) if view else Text("No database is open: press o.", "dim"))
 
 
 def _facts(view: TeacherView) -> Text:
-    projection, teacher = view.projection, view.teacher
-    cost = lda_cost(teacher.num_heads, teacher.dimension)
-    share = view.effective_heads / teacher.num_heads
     text = Text()
-    text.append(f"{projection.name or f'projection {projection.id}'}\n", "bold")
-    text.append(f"heads N            {teacher.num_heads}\n")
-    text.append(f"dimension d        {teacher.dimension}\n")
-    text.append(f"temperature τ      {teacher.temperature:g}\n")
-    text.append(f"questions          {len(view.question_ids):,}\n")
-    text.append(f"effective heads    {view.effective_heads:.1f} of {teacher.num_heads} (median)\n")
-    text.append(f"parameters         {cost.parameters:,}\n")
-    text.append(f"model              {projection.model}\n")
-    if share > 0.5:
-        text.append(
-            "Nearly every head takes part in every answer: a constant will come close to this teacher.\n",
-            "bold",
-        )
+    text.append(f"{view.projection.name or f'projection {view.projection.id}'}\n", "bold")
+    for warning in view.health.warnings:
+        text.append(f"{warning}\n", "bold")
+    for name, value in _rows(view):
+        text.append(f"{name:19}", "dim").append(f"{value}\n")
     for problem in view.problems:
-        text.append(
-            f"{problem.severity}: {problem.message} {problem.hint}\n",
-            "bold" if problem.severity == "error" else "",
-        )
+        style = "bold" if problem.severity == "error" else ""
+        text.append(f"{problem.severity}: {problem.message} {problem.hint}\n", style)
+    text.rstrip()
     return text
+
+
+def _rows(view: TeacherView) -> list[tuple[str, str]]:
+    health, teacher = view.health, view.teacher
+    heads = health.effective_heads
+    stored = f" (stored {view.projection.temperature:g})" if view.chosen_temperature else ""
+    rows = [
+        ("heads N", f"{teacher.num_heads:,}, d {teacher.dimension}"),
+        ("temperature τ", f"{teacher.temperature:.3g}{stored}"),
+        ("effective heads", f"{heads.median:.1f} of {teacher.num_heads} ({heads.p5:.1f} to {heads.p95:.1f})"),
+        ("a constant scores", f"cosine {health.constant_cosine:.4f}"),
+    ]
+    if health.recall_at_1 is not None and health.mrr is not None:
+        rows.append(("teacher itself", f"Recall@1 {health.recall_at_1:.3f}, MRR {health.mrr:.3f}"))
+    cost = lda_cost(teacher.num_heads, teacher.dimension)
+    return [
+        *rows,
+        ("questions", f"{health.num_queries:,}, {health.near_duplicates} near-duplicate pairs"),
+        ("unused heads", f"{len(health.unused_heads)} that no question prefers"),
+        ("output variance", f"{health.output_variance:.3g}, a constant's MSE"),
+        ("parameters", f"{cost.parameters:,}"),
+        ("model", view.projection.model),
+    ]

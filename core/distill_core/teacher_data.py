@@ -1,0 +1,121 @@
+"""From a database to a teacher with its labelled queries, split once and for all. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill_core.config import DataConfig, SplitConfig
+from distill_core.database import LdaDatabase
+from distill_core.errors import DatabaseError
+from distill_core.evaluation.held_out import HeldOut
+from distill_core.evaluation.retrieval import AnswerIndex
+from distill_core.evaluation.truth import query_clusters, true_answers
+from distill_core.splits import Split, split_clusters, split_queries
+from distill_core.teacher import MultiHeadLDA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledQuestions:
+    """A teacher with its queries, and what is known of them.
+
+    Attributes:
+        question_ids: (n,), ascending.
+        queries: (n, d) float32.
+        clusters: (n,) the first cluster of each question; a label of its own, below 0, where it has none.
+        answers: All answers of the database; None if they cannot be used.
+        true_answers: For each question the ids of the answers of its clusters.
+    """
+
+    teacher: MultiHeadLDA
+    question_ids: NDArray[np.int64]
+    queries: NDArray[np.float32]
+    clusters: NDArray[np.int64]
+    answers: AnswerIndex | None
+    true_answers: tuple[frozenset[int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherData:
+    """Labelled questions with the teacher's projections of them (n, d), and their split."""
+
+    labelled: LabelledQuestions
+    targets: NDArray[np.float32]
+    split: Split
+
+    @property
+    def teacher(self) -> MultiHeadLDA:
+        """The teacher that labelled the queries."""
+        return self.labelled.teacher
+
+    @property
+    def question_ids(self) -> NDArray[np.int64]:
+        """(n,), ascending."""
+        return self.labelled.question_ids
+
+    @property
+    def queries(self) -> NDArray[np.float32]:
+        """(n, d)."""
+        return self.labelled.queries
+
+    def held_out(self, rows: NDArray[np.int64]) -> HeldOut:
+        """Return some of the queries as the part that judges, beside the training part."""
+        labelled, train = self.labelled, self.split.train
+        return HeldOut(
+            train_queries=labelled.queries[train],
+            train_targets=self.targets[train],
+            queries=labelled.queries[rows],
+            targets=self.targets[rows],
+            clusters=labelled.clusters[rows],
+            answers=labelled.answers,
+            true_answers=tuple(labelled.true_answers[row] for row in rows.tolist()),
+        )
+
+
+def read_questions(database: LdaDatabase, mh_id: int, temperature: float | None = None) -> LabelledQuestions:
+    """Read a projection's teacher, queries, clusters and answers.
+
+    Raises:
+        DatabaseError: The projection or its vectors cannot be used. Unusable answers are no error.
+        SettingsError: The temperature given is no positive number.
+    """
+    teacher = database.teacher(mh_id, temperature=temperature)
+    question_ids, queries = database.queries(mh_id)
+    questions = database.questions()
+    numbers = question_ids.tolist()
+    return LabelledQuestions(
+        teacher=teacher,
+        question_ids=question_ids,
+        queries=queries,
+        clusters=query_clusters(numbers, questions),
+        answers=_read_answers(database, mh_id),
+        true_answers=true_answers(numbers, questions, database.answer_records()),
+    )
+
+
+def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> TeacherData:
+    """Open the database read-only, label every query by the teacher, and split.
+
+    Raises:
+        DistillError: The database, the projection or its vectors cannot be used, or the split cannot be made.
+    """
+    with LdaDatabase(config.database) as database:
+        labelled = read_questions(database, config.mh_id, config.temperature)
+    shares = {
+        "validation_fraction": split.validation_fraction,
+        "test_fraction": split.test_fraction,
+    }
+    if split.split == "cluster":
+        parts = split_clusters(labelled.clusters, **shares, seed=seed)
+    else:
+        parts = split_queries(len(labelled.queries), **shares, seed=seed)
+    return TeacherData(labelled=labelled, targets=labelled.teacher.project(labelled.queries), split=parts)
+
+
+def _read_answers(database: LdaDatabase, mh_id: int) -> AnswerIndex | None:
+    try:
+        return AnswerIndex(*database.answers(mh_id))
+    except DatabaseError:
+        return None

@@ -1,0 +1,176 @@
+"""The app on a stage: it runs without a terminal and without threads, and is fed by posted messages.
+
+async with staged(database) as stage:
+    await stage.show_teacher()
+    await stage.start_training()
+    await stage.tell(TrainingProgressed(...))
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from textual.geometry import Region
+from textual.message import Message
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets._toast import Toast
+
+from distill_core.training.events import TrainEvent
+from distill_tui.app import DistillApp
+from distill_tui.controller import Controller
+from distill_tui.loading import load_teacher, open_database
+from distill_tui.messages import DatabaseOpened, JobEnded, TeacherLoaded, TrainingProgressed
+from distill_tui.state import JobState, TeacherView
+from tests.tui import events
+
+WIDE, NARROW = (120, 36), (80, 24)
+
+AnyWidget = TypeVar("AnyWidget", bound=Widget)
+
+
+class IdleController(Controller):
+    """Notes what it would start threads for, and starts none."""
+
+    def __init__(self, app: DistillApp) -> None:
+        super().__init__(app)
+        self.wanted: list[tuple[str, Callable[[], object]]] = []
+
+    def _in_thread(self, work: Callable[[], object], group: str) -> None:
+        self.wanted.append((group, work))
+
+    @property
+    def groups(self) -> list[str]:
+        """Return what kinds of thread would have been started, in order."""
+        return [group for group, _work in self.wanted]
+
+
+class PromptController(IdleController):
+    """Does the work where it stands, in place of in a thread."""
+
+    def _in_thread(self, work: Callable[[], object], group: str) -> None:
+        super()._in_thread(work, group)
+        work()
+
+
+class Stage:
+    """A running app, its pilot, and short words for what tests do with them."""
+
+    def __init__(self, app: DistillApp, pilot: Pilot[int], database: Path, controller: IdleController) -> None:
+        self.app, self.pilot, self.database, self.controller = app, pilot, database, controller
+
+    @property
+    def screen(self) -> Screen[object]:
+        """Return the screen on top."""
+        return self.app.screen
+
+    async def tell(self, *messages: Message) -> None:
+        """Post messages to the app and wait until they have had their effect."""
+        for message in messages:
+            self.app.post_message(message)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until nothing moves any more."""
+        for _ in range(3):
+            await self.pilot.pause()
+
+    async def press(self, *keys: str) -> None:
+        """Press keys and wait until they have had their effect."""
+        await self.pilot.press(*keys)
+        await self.settle()
+
+    async def type(self, text: str) -> None:
+        """Type a text, key by key."""
+        await self.press(*text)
+
+    async def go(self, mode: str) -> None:
+        """Switch to one of the five screens."""
+        self.app.action_show(mode)
+        await self.settle()
+
+    async def show_teacher(self, mh_id: int = 1, database: Path | None = None) -> TeacherView:
+        """Open a database and one of its projections, as if a thread had read them."""
+        path = database or self.database
+        view = load_teacher(path, mh_id)
+        await self.tell(DatabaseOpened(open_database(path)), TeacherLoaded(view))
+        return view
+
+    async def start_training(self) -> None:
+        """Start a run; no thread does any of it."""
+        assert self.app.start_training()
+        await self.settle()
+
+    async def train(self, *told: TrainEvent, outcome: JobState = JobState.FINISHED, error: str = "") -> None:
+        """Start a run, tell its events, and end it."""
+        await self.start_training()
+        await self.tell(TrainingProgressed(told), JobEnded("training", outcome, error))
+
+    async def train_to_the_end(self) -> None:
+        """Run through a made-up run of ten epochs with an evaluation on three questions."""
+        await self.train(*full_run())
+
+    def find(self, selector: str, kind: type[AnyWidget]) -> AnyWidget:
+        """Return a widget of the screen on top."""
+        return self.screen.query_one(selector, kind)
+
+    def text(self, selector: str) -> str:
+        """Return what a widget of the screen on top shows, as it stands on the screen."""
+        return text_of(self.screen.query_one(selector))
+
+    def toasts(self) -> list[str]:
+        """Return the texts of the notifications that are shown."""
+        return [toast.render().plain for toast in self.screen.query(Toast)]
+
+    def footer(self) -> dict[str, str]:
+        """Return what the footer offers: descriptions of the keys that work now."""
+        return {
+            active.binding.id or "": active.binding.description
+            for active in self.screen.active_bindings.values()
+            if active.enabled and active.binding.show
+        }
+
+    def offers(self, binding_id: str) -> bool:
+        """Tell whether a key works now, shown in the footer or not."""
+        return any(
+            active.enabled and active.binding.id == binding_id
+            for active in self.screen.active_bindings.values()
+        )
+
+
+def full_run(question_ids: tuple[int, ...] = (2, 9, 20)) -> tuple[TrainEvent, ...]:
+    """Return the events of a run of ten epochs, tested on three questions: 0.95, 0.61 and 0.88."""
+    epochs = [events.epoch_finished(epoch, loss=1 / epoch, cosine=1 - 1 / epoch) for epoch in range(1, 11)]
+    return (
+        events.run_started(),
+        *epochs,
+        events.tested(question_ids, (0.95, 0.61, 0.88)),
+        events.run_finished(),
+    )
+
+
+def text_of(widget: Widget) -> str:
+    """Return the cells of a widget without their colours, row by row."""
+    strips = widget.render_lines(Region(0, 0, widget.size.width, widget.size.height))
+    return "\n".join(strip.text.rstrip() for strip in strips)
+
+
+@asynccontextmanager
+async def staged(
+    database: Path,
+    *,
+    size: tuple[int, int] = WIDE,
+    controller: type[IdleController] = IdleController,
+    picker: bool = False,
+) -> AsyncIterator[Stage]:
+    """Run the app on a database that is not read yet, or with the picker open."""
+    app = DistillApp(None if picker else database)
+    app.controller = idle = controller(app)
+    async with app.run_test(size=size) as pilot:
+        stage = Stage(app, pilot, database, idle)
+        await stage.settle()
+        yield stage

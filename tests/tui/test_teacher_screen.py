@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from textual.widgets import DataTable, OptionList
+
+from distill_tui.messages import TeacherLoaded
+from distill_tui.widgets.question_list import QuestionList
+from distill_tui.widgets.weight_bars import WeightBars
+from tests.core.database_factory import write_lda_db
+from tests.core.test_database_schema import execute
+from tests.tui.stage import NARROW, WIDE, Stage, staged
+
+
+def rows(stage: Stage, selector: str) -> list[list[str]]:
+    table = stage.find(selector, DataTable)
+    return [[str(cell) for cell in table.get_row_at(row)] for row in range(table.row_count)]
+
+
+def shown_questions(stage: Stage) -> list[str]:
+    questions = stage.find("#questions", QuestionList)
+    return [str(questions.get_option_at_index(row).prompt) for row in range(questions.option_count)]
+
+
+def softmax_weights(database: Path, mh_id: int, question_id: int) -> dict[str, float]:
+    """Route a question by the formula, in double precision and without the teacher."""
+    folder = database.parent / "embeddings"
+    query = np.load(folder / f"question_{question_id}_model_1.npy").astype(np.float64)
+    centroids = [np.load(folder / f"mh_{mh_id}_cluster_{cluster}_centroid.npy") for cluster in range(1, 5)]
+    cosines = [centroid @ query / np.linalg.norm(centroid) / np.linalg.norm(query) for centroid in centroids]
+    powers = np.exp(np.array(cosines) / {1: 0.1, 2: 1.0}[mh_id])
+    return {f"topic_{row + 1}": float(power / powers.sum()) for row, power in enumerate(powers)}
+
+
+async def test_before_a_database_is_read_the_screen_says_what_to_do(database: Path) -> None:
+    async with staged(database) as stage:
+        assert "press o" in stage.text("#facts")
+        assert shown_questions(stage) == []
+        assert stage.find("#routing", WeightBars).rows == ()
+
+
+async def test_the_projections_of_the_database_fill_the_table(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        assert rows(stage, "#projections") == [
+            ["1", "0.1", "4", "24", "projection 1", "8", "model-1"],
+            ["2", "1", "4", "24", "projection 2", "8", "model-1"],
+        ]
+
+
+async def test_the_facts_are_those_of_the_projection(database: Path) -> None:
+    weights = [list(softmax_weights(database, 1, question).values()) for question in range(1, 25)]
+    effective = np.median([np.exp(-np.sum(np.array(row) * np.log(row))) for row in weights])
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        facts = stage.text("#facts")
+    assert "heads N            4" in facts
+    assert "dimension d        8" in facts
+    assert "temperature τ      0.1" in facts
+    assert "questions          24" in facts
+    assert f"effective heads    {effective:.1f} of 4" in facts
+    assert f"parameters         {2 * 4 * 8}" in facts
+
+
+@pytest.mark.parametrize(("mh_id", "warned"), [(1, False), (2, True)])
+async def test_a_teacher_that_is_nearly_a_constant_is_called_so(
+    database: Path, mh_id: int, warned: bool
+) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher(mh_id)
+        assert ("a constant will come close" in " ".join(stage.text("#facts").split())) is warned
+
+
+async def test_files_that_were_found_elsewhere_are_told(database: Path) -> None:
+    async with staged(database) as stage:
+        view = await stage.show_teacher()
+        text = stage.text("#facts")
+    assert any("not at their stored paths" in problem.message for problem in view.problems)
+    assert "note: " in text
+    assert "not at their stored paths" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("mh_id", [1, 2])
+async def test_the_bars_are_the_routing_of_the_question_under_the_cursor(database: Path, mh_id: int) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher(mh_id)
+        stage.find("#questions", QuestionList).focus()
+        await stage.press("down", "down")
+
+        expected = softmax_weights(database, mh_id, question_id=3)
+        bars = stage.find("#routing", WeightBars).rows
+        assert dict(bars) == pytest.approx(expected, abs=1e-5)
+        assert [name for name, _value in bars] == sorted(expected, key=lambda name: -expected[name])
+        assert stage.text("#routing-caption").strip() == "true cluster: topic_1"
+
+
+async def test_the_first_question_is_routed_at_once(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        assert dict(stage.find("#routing", WeightBars).rows) == pytest.approx(
+            softmax_weights(database, 1, 1), abs=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("typed", "ids"),
+    [
+        ("topic 2", (2, 7, 8, 9, 10, 11, 12, 20, 21, 22, 23, 24)),
+        ("TOPIC question 21", (21,)),
+        ("21 about quest", (21,)),
+        ("no such words", ()),
+    ],
+)
+async def test_the_filter_keeps_the_questions_with_all_its_words(
+    database: Path, typed: str, ids: tuple[int, ...]
+) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.press("slash")
+        await stage.type(typed)
+        assert shown_questions(stage) == [f"question {row} about topic {(row - 1) // 6 + 1}" for row in ids]
+        bars = dict(stage.find("#routing", WeightBars).rows)
+        assert bars == (pytest.approx(softmax_weights(database, 1, ids[0]), abs=1e-5) if ids else {})
+        assert bool(stage.text("#routing-caption").strip()) is bool(ids)
+
+
+async def test_enter_leaves_the_filter_for_the_questions_it_kept(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.press("slash", *"topic 3", "enter", "down")
+        assert stage.screen.focused is stage.find("#questions", QuestionList)
+        assert dict(stage.find("#routing", WeightBars).rows) == pytest.approx(
+            softmax_weights(database, 1, 13), abs=1e-5
+        )
+
+
+async def test_more_questions_than_are_shown_are_still_found(tmp_path: Path) -> None:
+    database = write_lda_db(tmp_path / "big", num_heads=3, questions_per_head=700)
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        assert len(shown_questions(stage)) == 2000
+        await stage.press("slash", *"question 2099")
+        assert shown_questions(stage) == ["question 2099 about topic 3"]
+
+
+async def test_texts_with_brackets_are_shown_as_they_are(database: Path) -> None:
+    """Square brackets are markup to Textual and Rich; a closing tag that opens nothing raises there."""
+    execute(
+        database,
+        "UPDATE multi_head_projections SET name = 'heads [bold]x[/red]' WHERE mh_projection_id = 1",
+        "UPDATE embedding_models SET name = 'mini[lm]'",
+        "UPDATE qa_clusters SET name = 'lists [/i]' WHERE cluster_id = 1",
+        "UPDATE questions SET text = 'what is a[i] and [/b]?' WHERE question_id = 1",
+    )
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        screen = stage.text("#projections")
+        assert "heads [bold]x[/red]" in screen
+        assert "mini[lm]" in screen
+        assert "heads [bold]x[/red]" in stage.text("#facts")
+        assert "what is a[i] and [/b]?" in stage.text("#questions")
+        assert "lists [/i]" in stage.text("#routing")
+        assert stage.text("#routing-caption").strip() == "true cluster: lists [/i]"
+
+
+async def test_a_vector_without_a_text_says_so(database: Path) -> None:
+    execute(database, "DELETE FROM questions WHERE question_id = 1", "DELETE FROM cluster_questions")
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        assert shown_questions(stage)[0] == "(question 1 has no text)"
+        assert stage.text("#routing-caption").strip() == "true cluster: unknown"
+
+
+async def test_enter_on_a_projection_reads_it(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        stage.find("#projections", DataTable).focus()
+        before = len(stage.controller.wanted)
+        await stage.press("down", "enter")
+        assert stage.controller.groups[before:] == ["load"]
+        assert stage.app.busy_with == "reading projection 2"
+
+
+async def test_another_database_replaces_everything(database: Path, tmp_path: Path) -> None:
+    other = write_lda_db(tmp_path / "other", num_heads=3, dimension=6, questions_per_head=5, seed=3)
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.show_teacher(database=other)
+        assert [row[2:4] for row in rows(stage, "#projections")] == [["3", "15"], ["3", "15"]]
+        assert len(shown_questions(stage)) == 15
+        assert len(stage.find("#routing", WeightBars).rows) == 3
+        assert "other/lda.db" in stage.text("TopBar")
+
+
+async def test_a_projection_read_late_from_a_database_left_behind_is_dropped(
+    database: Path, tmp_path: Path
+) -> None:
+    other = write_lda_db(tmp_path / "other", num_heads=3, dimension=6, questions_per_head=5)
+    async with staged(database) as stage:
+        late = await stage.show_teacher()
+        await stage.show_teacher(database=other)
+        await stage.tell(TeacherLoaded(late))
+        assert stage.app.teacher is not None
+        assert stage.app.teacher.path == other
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW, (40, 12), (20, 5)])
+async def test_it_fits_any_terminal(database: Path, size: tuple[int, int]) -> None:
+    async with staged(database, size=size) as stage:
+        view = await stage.show_teacher()
+        assert stage.text("TopBar").strip()
+        assert stage.find("#questions", OptionList).option_count == len(view.question_ids)
+
+
+async def test_the_bar_on_top_names_what_is_open(database: Path) -> None:
+    async with staged(database) as stage:
+        assert "opening lda.db" in stage.text("TopBar")
+        await stage.show_teacher()
+        bar = stage.text("TopBar")
+    assert bar.split()[:4] == ["1", "Teacher", "2", "Student"]
+    assert "N 4 τ 0.1" in bar
+    assert "db/lda.db" in bar
+    assert "opening" not in bar
+
+
+async def test_a_head_without_a_cluster_name_goes_by_its_number(database: Path) -> None:
+    async with staged(database) as stage:
+        view = await stage.show_teacher()
+        nameless = tuple(msgspec.structs.replace(head, cluster_name="") for head in view.heads)
+        await stage.tell(TeacherLoaded(replace(view, heads=nameless)))
+        assert {name for name, _weight in stage.find("#routing", WeightBars).rows} == {
+            f"cluster {number}" for number in range(1, 5)
+        }
