@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from distill_core.errors import DeviceError
 
@@ -28,12 +29,13 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 @contextmanager
 def cpu_threads(count: int) -> Iterator[None]:
-    """Run torch with `count` CPU threads inside `with`, 0 for as many as it has; then as before."""
+    """Give torch and NumPy's BLAS `count` CPU threads inside `with`; 0 leaves them theirs."""
     before = torch.get_num_threads()
     if count:
         torch.set_num_threads(count)
     try:
-        yield
+        with threadpool_limits(count or None, user_api="blas"):
+            yield
     finally:
         if count:
             torch.set_num_threads(before)

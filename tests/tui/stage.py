@@ -18,6 +18,7 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input
 from textual.widgets._toast import Toast
 
 from distill_core.training.events import TrainEvent
@@ -75,8 +76,8 @@ class Stage:
         await self.settle()
 
     async def settle(self) -> None:
-        """Wait until nothing moves any more."""
-        for _ in range(3):
+        """Wait until the messages, and those that they caused, have had their effect."""
+        for _ in range(2):
             await self.pilot.pause()
 
     async def press(self, *keys: str) -> None:
@@ -84,9 +85,12 @@ class Stage:
         await self.pilot.press(*keys)
         await self.settle()
 
-    async def type(self, text: str) -> None:
-        """Type a text, key by key."""
-        await self.press(*text)
+    async def fill(self, selector: str, text: str) -> None:
+        """Put a text into a field in one go, in place of what stands there, and leave the focus in it."""
+        field = self.find(selector, Input)
+        field.focus()
+        field.value = text
+        await self.settle()
 
     async def go(self, mode: str) -> None:
         """Switch to one of the five screens."""
@@ -121,6 +125,12 @@ class Stage:
     def text(self, selector: str) -> str:
         """Return what a widget of the screen on top shows, as it stands on the screen."""
         return text_of(self.screen.query_one(selector))
+
+    def visible(self, selector: str) -> str:
+        """Return the part of the screen that a widget covers, its children and what lies over it included."""
+        region = self.screen.query_one(selector).region
+        rows = self.screen._compositor.render_strips()[region.y : region.bottom]
+        return "\n".join(row.crop(region.x, region.right).text.rstrip() for row in rows)
 
     def toasts(self) -> list[str]:
         """Return the texts of the notifications that are shown."""

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from distill_core.latency.events import BlockTimed, LatencyEvent, LatencyFinished, LatencyStarted
 from distill_core.training.events import (
+    Assessed,
+    BaselineFitted,
     EpochFinished,
     RunFinished,
     RunStarted,
@@ -68,6 +70,10 @@ def fold_training(view: TrainingView, events: Iterable[TrainEvent]) -> TrainingV
                 view = replace(view, progress=event)
             case EpochFinished():
                 view = replace(view, progress=event, epoch=event)
+            case BaselineFitted():
+                view = replace(view, baselines=(*view.baselines, event))
+            case Assessed():
+                view = replace(view, assessment=event.assessment)
             case TestEvaluated():
                 view = replace(view, tested=event)
             case RunFinished():

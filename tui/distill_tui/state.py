@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 from distill_core.config import SplitConfig, StudentConfig, TrainingConfig
 from distill_core.database import Answer, Head, Problem, Projection, Question
 from distill_core.evaluation.health import HealthProbe, TeacherHealth
+from distill_core.evaluation.report import Assessment
 from distill_core.latency.events import BlockTimed, LatencyFinished, LatencyStarted
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import LabelledQuestions
-from distill_core.training.events import EpochFinished, RunFinished, RunStarted, StepsFinished, TestEvaluated
+from distill_core.training.events import (
+    BaselineFitted,
+    EpochFinished,
+    RunFinished,
+    RunStarted,
+    StepsFinished,
+    TestEvaluated,
+)
 
 
 class JobState(StrEnum):
@@ -123,6 +131,8 @@ class TrainingView:
     progress: EpochFinished | StepsFinished | None = None
     epoch: EpochFinished | None = None
     tested: TestEvaluated | None = None
+    baselines: tuple[BaselineFitted, ...] = ()
+    assessment: Assessment | None = None
     finished: RunFinished | None = None
     error: str = ""
     trace: str = ""

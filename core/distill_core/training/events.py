@@ -95,12 +95,21 @@ class EpochFinished(TrainEvent, frozen=True, kw_only=True, tag="epoch"):
 
 
 class TestEvaluated(TrainEvent, frozen=True, kw_only=True, tag="tested"):
-    """The held-out test queries, one by one: ids, and cosine of student and teacher."""
+    """The held-out test queries, one by one.
+
+    Attributes:
+        question_ids: (n,).
+        cosines: (n,) of student and teacher.
+        teacher_answers: (n,) id of the answer nearest to the teacher's projection; empty without answers.
+        student_answers: (n,) likewise, to the student's.
+    """
 
     __test__ = False  # the name means the test split, not a test of pytest
 
     question_ids: tuple[int, ...]
     cosines: tuple[float, ...]
+    teacher_answers: tuple[int, ...] = ()
+    student_answers: tuple[int, ...] = ()
 
 
 class Assessed(TrainEvent, frozen=True, kw_only=True, tag="assessed"):

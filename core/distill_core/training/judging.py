@@ -11,6 +11,7 @@ from distill_core.architecture import Cost, encoder_cost, lda_cost
 from distill_core.config import RunConfig
 from distill_core.evaluation.baselines import Baseline, ladder
 from distill_core.evaluation.cost import CostComparison, RunningCost
+from distill_core.evaluation.held_out import HeldOut
 from distill_core.evaluation.metrics import Evaluation, cosine_similarities, evaluate
 from distill_core.evaluation.report import Assessment, assess
 from distill_core.teacher_data import TeacherData
@@ -57,10 +58,20 @@ def judge_student(
     yield TestEvaluated(
         question_ids=tuple(data.question_ids[rows].tolist()),
         cosines=tuple(cosine_similarities(predicted, held_out.targets).tolist()),
+        teacher_answers=_best_answers(held_out, held_out.targets),
+        student_answers=_best_answers(held_out, predicted),
     )
     assessment = assess(held_out, predicted, baselines, _costs(data, config), seed=config.training.seed)
     yield Assessed(assessment=assessment)
     yield _finished(evaluate(predicted, held_out.targets, held_out.constant), assessment, trained)
+
+
+def _best_answers(held_out: HeldOut, projections: NDArray[np.float32]) -> tuple[int, ...]:
+    index = held_out.answers
+    if index is None:
+        return ()
+    best = (projections @ index.directions.T).argmax(axis=1)
+    return tuple(index.ids[best].tolist())
 
 
 def _costs(data: TeacherData, config: RunConfig) -> CostComparison:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import click
 import msgspec
 
 from distill_core.database import LdaDatabase
+from distill_core.errors import DatabaseError
+from distill_core.evaluation.health import HealthProbe, TeacherHealth
+from distill_core.teacher_data import read_questions
 from distill_tui.cli.options import chosen_database, database_argument, json_option
 
 
@@ -16,33 +20,68 @@ from distill_tui.cli.options import chosen_database, database_argument, json_opt
 @database_argument
 @json_option
 def inspect_database(database: Path | None, database_option: Path | None, *, as_json: bool) -> None:
-    """Show the models, the projections and the problems of a database."""
+    """Show the models, the projections with their teachers' health, and the problems of a database."""
     contents = _read(chosen_database(database, database_option))
     if as_json:
         click.echo(msgspec.json.encode(contents))
         return
-    click.echo(contents["path"])
-    for model in contents["models"]:
-        click.echo(f"model {model.id}: {model.name}, {model.dimension} dimensions")
-    for projection in contents["projections"]:
-        click.echo(
-            f"projection {projection.id}: {projection.name or 'no name'}, {projection.num_heads} heads, "
-            f"temperature {projection.temperature:g}, {projection.num_questions} questions, "
-            f"model {projection.model}"
-        )
-    for problem in contents["problems"]:
-        where = f" (projection {problem.mh_id})" if problem.mh_id is not None else ""
-        click.echo(f"{problem.severity}{where}: {problem.message} {problem.hint}".rstrip())
-    if not contents["problems"]:
-        click.echo("no problems")
+    for line in _lines(contents):
+        click.echo(line)
 
 
 def _read(path: Path) -> dict[str, Any]:
     with LdaDatabase(path) as database:
+        projections = database.projections()
+        health = {projection.id: _health(database, projection.id) for projection in projections}
         return {
             "path": str(database.path),
             "sha256": database.sha256,
             "models": database.models(),
-            "projections": database.projections(),
+            "projections": projections,
+            "health": {str(number): found for number, found in health.items() if found is not None},
             "problems": database.problems(),
         }
+
+
+def _health(database: LdaDatabase, mh_id: int) -> TeacherHealth | None:
+    """Return the health of a teacher; None where it cannot be used, which the problems explain."""
+    try:
+        labelled = read_questions(database, mh_id)
+    except DatabaseError:
+        return None
+    return HealthProbe(labelled.teacher, labelled.queries, labelled.answers, labelled.true_answers).at()
+
+
+def _lines(contents: dict[str, Any]) -> Iterator[str]:
+    yield contents["path"]
+    for model in contents["models"]:
+        yield f"model {model.id}: {model.name}, {model.dimension} dimensions"
+    for projection in contents["projections"]:
+        yield (
+            f"projection {projection.id}: {projection.name or 'no name'}, {projection.num_heads} heads, "
+            f"temperature {projection.temperature:g}, {projection.num_questions} questions, "
+            f"model {projection.model}"
+        )
+        health = contents["health"].get(str(projection.id))
+        if health is not None:
+            yield from _health_lines(health)
+    for problem in contents["problems"]:
+        where = f" (projection {problem.mh_id})" if problem.mh_id is not None else ""
+        yield f"{problem.severity}{where}: {problem.message} {problem.hint}".rstrip()
+    if not contents["problems"]:
+        yield "no problems"
+
+
+def _health_lines(health: TeacherHealth) -> Iterator[str]:
+    heads = health.effective_heads
+    yield (
+        f"  effective heads {heads.median:.1f} (5th to 95th percentile {heads.p5:.1f} to {heads.p95:.1f}) "
+        f"of {health.num_heads}; {len(health.unused_heads)} heads that no question prefers"
+    )
+    yield f"  a constant would score a mean cosine of {health.constant_cosine:.4f}"
+    if health.recall_at_1 is not None and health.mrr is not None:
+        yield f"  the teacher itself: Recall@1 {health.recall_at_1:.3f}, MRR {health.mrr:.3f}"
+    if health.near_duplicates:
+        yield f"  {health.near_duplicates} pairs of near-duplicate questions"
+    for warning in health.warnings:
+        yield f"  warning: {warning}"

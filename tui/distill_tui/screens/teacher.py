@@ -33,21 +33,10 @@ class TeacherScreen(WorkbenchScreen):
     teacher is almost a constant, and a high cosine then says nothing.
     """
     BINDINGS = [
-        Binding(
-            "slash", "filter", "Filter", key_display="/", id="teacher.filter", tooltip="Filter the questions"
-        ),
-        Binding(
-            "left_square_bracket", "scale_temperature(-1)", "τ down", key_display="[", id="teacher.cooler"
-        ),
-        Binding("right_square_bracket", "scale_temperature(1)", "τ up", key_display="]", id="teacher.hotter"),
-        Binding(
-            "equals_sign",
-            "reset_temperature",
-            "τ as stored",
-            key_display="=",
-            id="teacher.stored",
-            show=False,
-        ),
+        Binding("slash", "filter", "Filter", key_display="/", id="teacher.filter"),
+        Binding("left_square_bracket", "scale_temperature(-1)", "τ−", key_display="[", id="teacher.cooler"),
+        Binding("right_square_bracket", "scale_temperature(1)", "τ+", key_display="]", id="teacher.hotter"),
+        Binding("equals_sign", "reset_temperature", "Stored τ", show=False, id="teacher.stored"),
     ]
     AUTO_FOCUS = "#projections"
 

@@ -7,6 +7,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 
+from distill_tui.charts.options import Baseline
 from distill_tui.screens.workbench import WorkbenchScreen
 from distill_tui.state import JobState, TrainingView
 from distill_tui.widgets.metric_chart import MetricChart
@@ -24,7 +25,8 @@ class TrainScreen(WorkbenchScreen):
     *train* is the mean over an epoch with dropout on, while the weights still moved; *validation* is the
     same student on queries it never trains on, dropout off. So validation may well look better than train.
 
-    A high cosine alone says little: compare it with what a constant would score (screen 4).
+    The dashed lines are the ladder: what simple things score on the validation queries. A student below them
+    has learnt nothing that they have not; the ridge's strength was chosen on these very queries.
     """
     BINDINGS = [
         Binding("space", "pause", "Pause / go on", id="train.pause"),
@@ -106,3 +108,6 @@ class TrainScreen(WorkbenchScreen):
             chart = self._chart(metric)
             chart.x_total = float(view.started.config.training.epochs) if view.started else None
             chart.refresh_data()
+        cosine = self._chart("cosine")
+        if len(cosine.baselines) != len(view.baselines):
+            cosine.baselines = tuple(Baseline(rung.name, rung.validation_cosine) for rung in view.baselines)

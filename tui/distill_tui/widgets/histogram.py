@@ -43,6 +43,8 @@ class Histogram(StillChart):
     bins: reactive[int] = reactive(40)
     """About how many bins; each is a whole number of cells wide."""
     marks: reactive[tuple[Mark, ...]] = reactive(())
+    span: reactive[tuple[float, float] | None] = reactive(None)
+    """A range to show at least, so that two histograms can share an axis."""
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class Histogram(StillChart):
         if not finite.size or rows < FEWEST_ROWS:
             return None
         marks = [mark for mark in self.marks if abs(mark.value) <= HUGE]
-        seen = np.append(finite, [mark.value for mark in marks])
+        seen = np.concatenate((finite, [mark.value for mark in marks], self.span or ()))
         axis = linear_axis(float(seen.min()), float(seen.max()))
         gutter = len(str(finite.size))
         columns = width - gutter - 2

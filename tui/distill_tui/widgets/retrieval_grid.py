@@ -1,0 +1,40 @@
+"""Agreement with the teacher, and success against the true answers, of every contestant."""
+
+from __future__ import annotations
+
+from textual.widgets import DataTable
+
+from distill_core.evaluation.retrieval_table import RetrievalTable
+from distill_core.wording import estimate_words
+
+_FIGURES = {
+    "agreement@1": "agreement_at_1",
+    "@5": "agreement_at_5",
+    "@10": "agreement_at_10",
+    "Recall@1": "recall_at_1",
+    "Recall@10": "recall_at_10",
+    "MRR": "mrr",
+}
+
+
+class RetrievalGrid(DataTable[str]):
+    """One row a contestant, chance last."""
+
+    def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own parameter
+        super().__init__(id=id, cursor_type="row", zebra_stripes=True)
+
+    def on_mount(self) -> None:
+        """Name the columns."""
+        for name in ("", *_FIGURES):
+            self.add_column(name, key=name or "name")
+
+    def show(self, table: RetrievalTable | None) -> None:
+        """List the contestants; None empties the grid."""
+        self.clear()
+        if table is None:
+            return
+        for scores in table.scores:
+            figures = (estimate_words(getattr(scores, field), 3) for field in _FIGURES.values())
+            self.add_row(scores.name, *figures, key=scores.name)
+        chance = (f"{level:.3f}" for level in table.chance)
+        self.add_row(f"chance ({table.num_answers} answers)", *chance, "", "", "", key="chance")
