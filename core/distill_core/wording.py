@@ -19,9 +19,14 @@ def estimate_words(estimate: Estimate, digits: int) -> str:
     """Return `0.9004 [0.87, 0.93]`, with what is not defined as a dash."""
     if estimate.value is None:
         return "-"
+    value = _fixed(estimate.value, digits)
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.{digits}f}"
-    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+        return value
+    return f"{value} [{_fixed(estimate.low, digits)}, {_fixed(estimate.high, digits)}]"
+
+
+def _fixed(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -77,7 +77,7 @@ class Stage:
 
     async def settle(self) -> None:
         """Wait until the messages, and those that they caused, have had their effect."""
-        for _ in range(2):
+        for _ in range(4):
             await self.pilot.pause()
 
     async def press(self, *keys: str) -> None:
