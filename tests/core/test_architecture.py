@@ -48,7 +48,6 @@ def test_the_book_rule_where_floating_logarithms_go_wrong() -> None:
     assert optimal_architecture(125, prefer_h=5) == (5, 3)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10**12), st.integers(2, 64))
 def test_the_book_rule_takes_the_nearest_power_and_the_smaller_of_two(n: int, heads: int) -> None:
     chosen_heads, layers = optimal_architecture(n, heads)
@@ -57,7 +56,6 @@ def test_the_book_rule_takes_the_nearest_power_and_the_smaller_of_two(n: int, he
     assert layers == 1 + distances.index(min(distances))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10**9), st.integers(0, 10**9), st.integers(2, 64))
 def test_more_heads_never_need_fewer_layers(n: int, more: int, heads: int) -> None:
     assert optimal_architecture(n, heads)[1] <= optimal_architecture(n + more, heads)[1]
@@ -74,7 +72,6 @@ def test_the_capacity_rule_on_its_published_figures(n: int, architecture: tuple[
     assert capacity_architecture(n, 384) == architecture
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10**6), st.sampled_from([8, 15, 24, 48, 100, 384, 768]))
 def test_the_capacity_rule_is_the_first_of_all_in_its_order(n: int, dimension: int) -> None:
     every = [
@@ -101,7 +98,6 @@ def test_the_default_takes_the_nearest_heads_that_fit(dimension: int, architectu
     assert default_architecture(18, dimension) == architecture
 
 
-@settings(deadline=None)
 @given(st.integers(1, 100_000), st.sampled_from([8, 15, 24, 384]))
 def test_candidates_hold_both_rules_once_and_fit(n: int, dimension: int) -> None:
     candidates = candidate_architectures(n, dimension)
@@ -134,7 +130,7 @@ def test_the_published_parameter_count() -> None:
     assert lda_cost(18, 384).parameters == 13_824
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 24), st.integers(1, 4), st.integers(1, 40))
 def test_parameters_are_those_of_the_module(dimension: int, layers: int, ff_dim: int) -> None:
     module = ProjectionTransformer(dimension, 1, layers, ff_dim)

@@ -84,7 +84,7 @@ def test_intervals_cover_the_truth() -> None:
     assert 0.90 <= hits / 150 <= 0.98
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.floats(0.01, 2.0)), min_size=4, max_size=20),
     st.integers(2, 4),
@@ -101,7 +101,7 @@ def test_paraphrases_are_no_evidence(rows: list[tuple[int, float]], copies: int)
         assert once.low <= once.value <= once.high
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-1, 1), min_size=6, max_size=6), st.floats(0.1, 10))
 def test_scaling_the_values_scales_the_interval(values: list[float], scale: float) -> None:
     bootstrap = ClusterBootstrap([0, 0, 1, 1, 2, 3], draws=100)

@@ -29,7 +29,7 @@ def ranked(query: Vector, answers: dict[int, Vector]) -> list[int]:
     return sorted(answers, key=lambda number: (-round(cosine(query, answers[number]), 9), number))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ROWS, ROWS, st.randoms(use_true_random=False))
 def test_rankings_equal_a_sort_with_ties(
     queries: list[Vector], vectors: list[Vector], random: Random

@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.core.database_factory import write_lda_db
 
 HEAVY = ["torch", "sklearn", "scipy"]
 USER_INTERFACE = ["distill_tui", "textual", "rich", "plotext", "textual_plotext", "click"]
@@ -17,6 +20,11 @@ LIGHT_MODULES = [
     "distill_core.teacher",
     "distill_core.splits",
     "distill_core.database",
+    "distill_core.wording",
+    "distill_core.teacher_data",
+    "distill_core.evaluation",
+    "distill_core.training.events",
+    "distill_core.training.judging",
 ]
 
 
@@ -38,11 +46,28 @@ def loaded_after(statements: str) -> set[str]:
         "\n".join(f"import {module}" for module in LIGHT_MODULES),
         "from distill_core import DistillError, LdaDatabase, MultiHeadLDA, RunConfig, optimal_architecture\n"
         "from distill_core.database import LdaDatabase, demo_database_path",
+        "from distill_core.evaluation import *\n"
+        "from distill_core.training import Assessed, BaselineFitted, RunFinished, RunStarted, TestEvaluated",
     ],
-    ids=["modules", "names"],
+    ids=["modules", "names", "evaluation"],
 )
 def test_the_light_part_of_the_engine_loads_neither_torch_nor_an_interface(statements: str) -> None:
     assert loaded_after(statements).isdisjoint([*HEAVY, *USER_INTERFACE])
+
+
+def test_a_student_that_needs_no_torch_is_judged_without(tmp_path: Path) -> None:
+    database = write_lda_db(tmp_path / "db", questions_per_head=6)
+    loaded = loaded_after(
+        "from distill_core.config import DataConfig, RunConfig\n"
+        "from distill_core.teacher_data import load_teacher_data\n"
+        "from distill_core.training.judging import fit_ladder, judge_student\n"
+        f"config = RunConfig(data=DataConfig(database={str(database)!r}))\n"
+        "data = load_teacher_data(config.data, config.split, 0)\n"
+        "rungs = list(fit_ladder(data, 0))\n"
+        "tested, assessed, finished = judge_student(data, config, data.teacher.project, rungs)\n"
+        "assert finished.verdict is not None"
+    )
+    assert loaded.isdisjoint(["torch", "sklearn", *USER_INTERFACE])
 
 
 def test_no_part_of_the_engine_loads_an_interface() -> None:

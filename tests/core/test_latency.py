@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -212,7 +212,6 @@ def test_outliers_lie_beyond_the_outer_fence() -> None:
     assert count_outliers(np.array([1.0] * 98 + [1.5, 0.2])) == 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=60))
 def test_outliers_by_sorting(times: list[int]) -> None:
     ordered = sorted(times)

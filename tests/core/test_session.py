@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,6 @@ import torch
 
 from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
 from distill_core.database import LdaDatabase
-from distill_core.devices import cpu_threads
 from distill_core.errors import (
     DatabaseError,
     DeviceError,
@@ -33,13 +32,6 @@ from distill_core.training import (
     train,
 )
 from tests.core.database_factory import write_lda_db
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads of torch that wait for each other on a busy machine take 50 times as long."""
-    with cpu_threads(1):
-        yield
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def forward_by_hand(student: ProjectionTransformer, queries: Floats) -> Floats:
     return projected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**16), st.sampled_from([(8, 1), (8, 4), (12, 3), (15, 5)]), st.integers(1, 3))
 def test_it_is_the_published_network(seed: int, shape: tuple[int, int], layers: int) -> None:
     dimension, heads = shape

@@ -7,7 +7,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -87,7 +87,6 @@ def test_projections_equal_the_published_implementation(reference_db: Path, name
     )
 
 
-@settings(deadline=None)
 @given(cases())
 def test_a_projection_equals_a_loop_over_heads(case: Case) -> None:
     by_hand = [projected_by_hand(case, query) for query in case.queries]
@@ -96,7 +95,6 @@ def test_a_projection_equals_a_loop_over_heads(case: Case) -> None:
     np.testing.assert_allclose(case.teacher.project(case.queries), projections, rtol=0, atol=2e-4)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_weights_are_shares(case: Case) -> None:
     weights = case.teacher.route(case.queries)
@@ -105,7 +103,6 @@ def test_weights_are_shares(case: Case) -> None:
     np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=0, atol=1e-5)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_a_batch_equals_its_queries_one_by_one(case: Case) -> None:
     for function in (case.teacher.project, case.teacher.route):
@@ -114,7 +111,6 @@ def test_a_batch_equals_its_queries_one_by_one(case: Case) -> None:
         np.testing.assert_allclose(function(case.queries), one_by_one, rtol=0, atol=2e-5)
 
 
-@settings(deadline=None)
 @given(cases(), st.sampled_from([1e-12, 1e-3, 0.5, 7.0, 1e6, 1e12]))
 def test_the_length_of_queries_and_centroids_counts_nothing(case: Case, scale: float) -> None:
     factor = np.float32(scale)
@@ -124,14 +120,12 @@ def test_the_length_of_queries_and_centroids_counts_nothing(case: Case, scale: f
     np.testing.assert_allclose(longer.project(case.queries), expected, rtol=0, atol=2e-4)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_answers_keep_their_length(case: Case) -> None:
     doubled = MultiHeadLDA(case.centroids, case.answers * 2, case.temperature)
     np.testing.assert_array_equal(doubled.project(case.queries), 2 * case.teacher.project(case.queries))
 
 
-@settings(deadline=None)
 @given(cases(), st.integers(0, 2**16))
 def test_the_order_of_the_heads_counts_nothing(case: Case, seed: int) -> None:
     order = np.random.default_rng(seed).permutation(len(case.centroids))
@@ -144,7 +138,6 @@ def test_the_order_of_the_heads_counts_nothing(case: Case, seed: int) -> None:
     )
 
 
-@settings(deadline=None)
 @given(cases(min_queries=2), st.integers(1, 40))
 def test_chunks_change_nothing(case: Case, max_scores: int) -> None:
     with mock.patch.object(teacher_module, "_MAX_SCORES", max_scores):
@@ -227,7 +220,6 @@ def test_no_queries_give_no_projections() -> None:
     assert teacher.route(np.empty((0, 6))).shape == (0, 4)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 50), st.integers(1, 50))
 def test_effective_heads_of_an_even_share(sharing: int, idle: int) -> None:
     weights = [1 / sharing] * sharing + [0.0] * idle

@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from distill_core.devices import cpu_threads
 from distill_core.errors import SettingsError, VectorError
 from distill_core.students import ProjectionTransformer
 from distill_core.teacher import MultiHeadLDA
@@ -22,13 +20,6 @@ Floats = NDArray[np.float32]
 def make_student(dimension: int = 8) -> ProjectionTransformer:
     with OwnRandomState(2, torch.device("cpu")):
         return ProjectionTransformer(dimension, 2, 1, 16)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads of torch that wait for each other on a busy machine take 50 times as long."""
-    with cpu_threads(1):
-        yield
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from distill_core.config import TrainingConfig
-from distill_core.devices import cpu_threads
 from distill_core.errors import TrainingError
 from distill_core.students import ProjectionTransformer
 from distill_core.training import EpochFinished, StepsFinished, trainer
@@ -22,13 +21,6 @@ CPU = torch.device("cpu")
 DIMENSION = 8
 Event = StepsFinished | EpochFinished
 Disturbance = Callable[[], object]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads of torch that wait for each other on a busy machine take 50 times as long."""
-    with cpu_threads(1):
-        yield
 
 
 def make_queries(count: int = 22, seed: int = 5) -> LabelledQueries:

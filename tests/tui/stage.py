@@ -77,7 +77,7 @@ class Stage:
 
     async def settle(self) -> None:
         """Wait until the messages, and those that they caused, have had their effect."""
-        for _ in range(4):
+        for _ in range(2):
             await self.pilot.pause()
 
     async def press(self, *keys: str) -> None:
@@ -165,7 +165,7 @@ def full_run(question_ids: tuple[int, ...] = (2, 9, 20)) -> tuple[TrainEvent, ..
 
 def text_of(widget: Widget) -> str:
     """Return the cells of a widget without their colours, row by row."""
-    strips = widget.render_lines(Region(0, 0, widget.size.width, widget.size.height))
+    strips = widget.render_lines(Region(0, 0, *widget.outer_size))
     return "\n".join(strip.text.rstrip() for strip in strips)
 
 
@@ -180,7 +180,7 @@ async def staged(
     """Run the app on a database that is not read yet, or with the picker open."""
     app = DistillApp(None if picker else database)
     app.controller = idle = controller(app)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         stage = Stage(app, pilot, database, idle)
         await stage.settle()
         yield stage

@@ -26,6 +26,7 @@ class Workbench(App[int]):
     training: var[TrainingView] = var(TrainingView())
     latency: var[LatencyView] = var(LatencyView())
     busy_with: var[str] = var("")
+    settings_complete: var[bool] = var(True)
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,6 +64,9 @@ class Workbench(App[int]):
         config = self.run_config()
         if config is None:
             self.notify("Choose a projection first.", severity="warning")
+            return False
+        if not self.settings_complete:
+            self.notify("Mend the marked settings on screen 2 first.", severity="warning")
             return False
         if not self.controller.start_training(config):
             self.notify(f"The {self.controller.job_name} is still going; stop it first.", severity="warning")

@@ -119,16 +119,17 @@ class StudentScreen(WorkbenchScreen):
     def _take_candidate(self, event: DataTable.RowSelected) -> None:
         heads, layers = (int(part) for part in (event.row_key.value or "4,2").split(","))
         settings = self.workbench.settings
-        self.workbench.settings = replace(
-            settings, student=settings.student.with_values(heads=heads, layers=layers)
-        )
+        settings = replace(settings, student=settings.student.with_values(heads=heads, layers=layers))
+        self.workbench.settings = settings
+        self.query_one(SettingsForm).fill(settings)
         self.query_one("#student-note", Static).update(f"H = {heads}, L = {layers}. ctrl+t trains.")
 
     @on(SettingsForm.Changed)
     def _take_settings(self, event: SettingsForm.Changed) -> None:
         note = self.query_one("#student-note", Static)
+        self.workbench.settings_complete = event.settings is not None
         if event.settings is None:
-            note.update("Mend the marked fields; until then the last right values stay.")
+            note.update("Mend the marked fields before you train.")
             return
         note.update("ctrl+t trains; esc leaves the fields, then 1 to 5 switch screens.")
         self.workbench.settings = event.settings

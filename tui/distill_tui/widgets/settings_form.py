@@ -117,10 +117,14 @@ class SettingsForm(VerticalScroll):
 
     def on_mount(self) -> None:
         """Fill the fields."""
-        self.watch_values(self.values)
+        self.fill(self.values)
 
     def watch_values(self, values: RunSettings) -> None:
-        """Write values into the fields that say something else."""
+        """Show other values."""
+        self.fill(values)
+
+    def fill(self, values: RunSettings) -> None:
+        """Write values into the fields that say something else, wrong ones included."""
         for row in self.query(SettingRow):
             value = getattr(_part(values, row.settings), row.field)
             if self._value_of(row) != value:
