@@ -188,6 +188,7 @@ def describe(settings: type[msgspec.Struct], name: str) -> FieldDescription:
     kind, *notes = get_args(hint)
     meta = next(note for note in notes if isinstance(note, Meta))
     choices = tuple(str(choice) for choice in get_args(kind)) if get_origin(kind) is Literal else ()
+    choices = ("false", "true") if kind is bool else choices
     return FieldDescription(name, meta.title or name, meta.description or "", choices)
 
 
@@ -240,6 +241,7 @@ def _in_words(error: msgspec.ValidationError) -> str:
         ("`int", "`a whole number"),
         ("`float", "`a number"),
         ("`str", "`text"),
+        ("`bool", "`true or false"),
         ("`null", "`nothing"),
     ):
         reason = reason.replace(term, words)

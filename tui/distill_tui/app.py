@@ -55,7 +55,7 @@ class DistillApp(Workbench):
             for number, mode in enumerate(MODES, 1)
         ),
         Binding("o", "open_database", "Open", id="app.open", tooltip="Open another database"),
-        Binding("ctrl+t", "start_training", "Train", id="app.train", tooltip="Start a run with the settings"),
+        Binding("ctrl+t", "start_training", "Train", id="app.start", tooltip="Start a run with the settings"),
         Binding("ctrl+s", "save_student", "Save", id="app.save", tooltip="Save the trained student"),
         Binding("question_mark,f1", "toggle_help", "Help", key_display="?", id="app.help"),
         Binding("q,ctrl+q", "leave", "Quit", key_display="q", id="app.quit"),
@@ -136,4 +136,4 @@ class DistillApp(Workbench):
         try:
             self.set_keymap(places.read_keymap())
         except ValueError as error:
-            self.notify(str(error), title="Keymap not used", severity="warning")
+            self.notify(str(error), title="Keymap not used", severity="warning", markup=False)

@@ -24,7 +24,7 @@ from distill_tui.messages import (
 from distill_tui.state import JobState, TeacherView
 
 if TYPE_CHECKING:
-    from distill_core.latency.events import LatencyEvent
+    from distill_core.latency.events import LatencyEvent, LatencyFinished
     from distill_core.training import TrainingSession
 
 
@@ -93,6 +93,12 @@ class Controller:
             yield from compare_latency(view.teacher, student, view.queries, settings)
 
         return self._start("latency", Job(events, self._post_latency))
+
+    def judge_again(self, measured: LatencyFinished) -> None:
+        """Judge the last student anew, with its measured cost; ends in `TrainingProgressed`."""
+        session = self.session
+        if session is not None:
+            self._in_thread(lambda: self._post_training(tuple(session.conclude(measured))), group="judge")
 
     def has_student_for(self, config: RunConfig) -> bool:
         """Whether the last run's student is of this shape and from this projection."""

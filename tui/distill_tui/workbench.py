@@ -11,6 +11,7 @@ from textual.reactive import var
 
 from distill_core.architecture import default_architecture
 from distill_core.config import DataConfig, RunConfig
+from distill_core.latency.events import LatencyFinished
 from distill_tui import messages, places
 from distill_tui.controller import Controller
 from distill_tui.folding import Histories, fold_latency, fold_training
@@ -137,6 +138,9 @@ class Workbench(App[int]):
     @on(messages.LatencyProgressed)
     def _fold_latency(self, message: messages.LatencyProgressed) -> None:
         self.latency = fold_latency(self.latency, message.events)
+        finished = message.events[-1]
+        if isinstance(finished, LatencyFinished) and self.latency.trained:
+            self.controller.judge_again(finished)
 
     @on(messages.JobEnded)
     def _end_job(self, message: messages.JobEnded) -> None:

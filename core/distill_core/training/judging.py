@@ -12,8 +12,10 @@ from distill_core.config import RunConfig
 from distill_core.evaluation.baselines import Baseline, ladder
 from distill_core.evaluation.cost import CostComparison, RunningCost
 from distill_core.evaluation.held_out import HeldOut
+from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.metrics import Evaluation, cosine_similarities, evaluate
 from distill_core.evaluation.report import Assessment, assess
+from distill_core.latency.events import LatencyFinished, ModelLatency
 from distill_core.teacher_data import TeacherData
 from distill_core.training.events import Assessed, BaselineResult, RunFinished, TestEvaluated, TrainEvent
 
@@ -39,6 +41,7 @@ def judge_student(
     project: Project,
     baselines: Sequence[Baseline],
     trained: tuple[int, float] = (0, 0.0),
+    measured: LatencyFinished | None = None,
 ) -> Iterator[TrainEvent]:
     """Yield the test queries one by one, the whole assessment, and the figures of both in short.
 
@@ -48,6 +51,7 @@ def judge_student(
         project: The student, from queries (n, d) to projections (n, d).
         baselines: The fitted ladder.
         trained: Epochs done and active seconds, for the last event.
+        measured: A latency comparison of this student, which then decides on the cost.
     """
     rows = data.split.test
     held_out = data.held_out(rows)
@@ -61,7 +65,9 @@ def judge_student(
         teacher_answers=_best_answers(held_out, held_out.targets),
         student_answers=_best_answers(held_out, predicted),
     )
-    assessment = assess(held_out, predicted, baselines, _costs(data, config), seed=config.training.seed)
+    assessment = assess(
+        held_out, predicted, baselines, _costs(data, config, measured), seed=config.training.seed
+    )
     yield Assessed(assessment=assessment)
     yield _finished(evaluate(predicted, held_out.targets, held_out.constant), assessment, trained)
 
@@ -74,16 +80,22 @@ def _best_answers(held_out: HeldOut, projections: NDArray[np.float32]) -> tuple[
     return tuple(index.ids[best].tolist())
 
 
-def _costs(data: TeacherData, config: RunConfig) -> CostComparison:
+def _costs(data: TeacherData, config: RunConfig, measured: LatencyFinished | None) -> CostComparison:
     dimension = data.teacher.dimension
+    student = encoder_cost(dimension, config.student.layers, config.student.ff_dim)
+    teacher = lda_cost(data.teacher.num_heads, dimension)
+    if measured is None:
+        return CostComparison(student=_running(student), teacher=_running(teacher))
     return CostComparison(
-        student=_running(encoder_cost(dimension, config.student.layers, config.student.ff_dim)),
-        teacher=_running(lda_cost(data.teacher.num_heads, dimension)),
+        student=_running(student, measured.transformer),
+        teacher=_running(teacher, measured.lda),
+        measured_ratio=Estimate(measured.single_ratio, *measured.single_ratio_interval),
     )
 
 
-def _running(cost: Cost) -> RunningCost:
-    return RunningCost(parameters=cost.parameters, flops=cost.flops)
+def _running(cost: Cost, measured: ModelLatency | None = None) -> RunningCost:
+    latency_us = measured.single_us.p50 if measured else None
+    return RunningCost(parameters=cost.parameters, flops=cost.flops, latency_us=latency_us)
 
 
 def _finished(evaluation: Evaluation, assessment: Assessment, trained: tuple[int, float]) -> RunFinished:

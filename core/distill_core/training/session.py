@@ -12,6 +12,7 @@ from distill_core.devices import cpu_threads, resolve_device
 from distill_core.evaluation.baselines import Baseline
 from distill_core.evaluation.held_out import HeldOut
 from distill_core.evaluation.metrics import cosine_similarities
+from distill_core.latency.events import LatencyFinished
 from distill_core.students import ProjectionTransformer
 from distill_core.teacher_data import TeacherData, load_teacher_data
 from distill_core.training.events import BaselineFitted, RunStarted, TrainEvent
@@ -91,8 +92,12 @@ class TrainingSession:
             cosine = float(cosine_similarities(rung.predict(queries), targets).mean())
             yield BaselineFitted(name=rung.name, label=rung.label, validation_cosine=cosine)
 
-    def conclude(self) -> Iterator[TrainEvent]:
-        """Judge the student as it is now on the test queries; also after a run that was stopped early."""
+    def conclude(self, measured: LatencyFinished | None = None) -> Iterator[TrainEvent]:
+        """Judge the student as it is now on the test queries; also after a run that was stopped early.
+
+        Args:
+            measured: A latency comparison of this student, which then decides on the cost.
+        """
         if self.data is None or self.student is None or self._trainer is None:
             return
         yield from judge_student(
@@ -101,6 +106,7 @@ class TrainingSession:
             self.student.project,
             self.baselines,
             (self._trainer.epochs_done, self._trainer.active_seconds),
+            measured,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -98,9 +99,9 @@ class TeacherScreen(WorkbenchScreen):
                 f"{projection.temperature:g}",
                 f"{projection.num_heads:,}",
                 f"{projection.num_questions:,}",
-                projection.name or "-",
+                Text(projection.name or "-"),
                 str(projection.dimension),
-                projection.model,
+                Text(projection.model),
                 key=str(projection.id),
             )
         if not self.app.screen.is_modal:

@@ -36,7 +36,7 @@ class RunStatus(Vertical):
     RunStatus Bar { width: 1fr; }
     """
 
-    view: var[TrainingView] = var(TrainingView())
+    view: var[TrainingView] = var(TrainingView(), init=False)
 
     def compose(self) -> ComposeResult:
         """Lay out the lines."""
@@ -45,10 +45,12 @@ class RunStatus(Vertical):
         yield ProgressBar(show_eta=False, show_percentage=False, id="run-progress")
         yield Static("", id="run-numbers", markup=False)
 
+    def on_mount(self) -> None:
+        """Say how to start a run."""
+        self.watch_view(self.view)
+
     def watch_view(self, view: TrainingView) -> None:
         """Show how the run stands now."""
-        if not self.is_mounted:
-            return
         self.set_class(view.state is JobState.FAILED, "-failed")
         self._update("#run-headline", _headline(view))
         self._update("#run-settings", _settings(view))

@@ -36,6 +36,7 @@ FIELDS: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (StudentConfig, "dropout"),
     (TrainingConfig, "mse_reduction"),
     (SplitConfig, "split"),
+    (SplitConfig, "exclude_near_duplicates"),
     (TrainingConfig, "seed"),
     (TrainingConfig, "device"),
     (TrainingConfig, "threads"),
@@ -128,7 +129,7 @@ class SettingsForm(VerticalScroll):
         for row in self.query(SettingRow):
             value = getattr(_part(values, row.settings), row.field)
             if self._value_of(row) != value:
-                row.input.value = f"{value:g}" if isinstance(value, float) else str(value)
+                row.input.value = f"{value:g}" if isinstance(value, float) else str(value).lower()
 
     def watch_dimension(self) -> None:
         """Check again whether H divides d."""

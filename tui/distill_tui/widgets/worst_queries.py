@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.text import Text
 from textual.widgets import DataTable
 
 from distill_core.training.events import TestEvaluated
@@ -10,7 +11,7 @@ from distill_tui.state import TeacherView, TrainingView
 MAX_WORST = 100
 
 
-class WorstQueries(DataTable[str]):
+class WorstQueries(DataTable[Text]):
     """Worst cosine first, with the true cluster and the best answers of teacher and student."""
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own parameter
@@ -31,14 +32,16 @@ class WorstQueries(DataTable[str]):
             self.add_row(*_cells(view.teacher, view.tested, row), key=str(view.tested.question_ids[row]))
 
 
-def _cells(teacher: TeacherView, tested: TestEvaluated, row: int) -> tuple[str, ...]:
+def _cells(teacher: TeacherView, tested: TestEvaluated, row: int) -> tuple[Text, ...]:
+    """Return a row; as Text, because a table reads square brackets in a str as markup."""
     question_id = tested.question_ids[row]
-    return (
+    texts = (
         f"{tested.cosines[row]:.4f}",
         teacher.question_text(question_id),
         teacher.cluster_names(question_id),
         *(_answer(teacher, answers, row) for answers in (tested.teacher_answers, tested.student_answers)),
     )
+    return tuple(Text(text) for text in texts)
 
 
 def _answer(teacher: TeacherView, answers: tuple[int, ...], row: int) -> str:
