@@ -109,6 +109,9 @@ class DistillApp(Workbench):
 
     def action_save_student(self) -> None:
         """Ask where to write the trained student."""
+        if not self.check_action("save_student", ()):
+            self.notify("There is no trained student to save.", severity="warning")
+            return
         self.push_screen(SaveDialog(), lambda path: self.controller.save_student(path) if path else None)
 
     def action_toggle_help(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from distill_core.database import LdaDatabase
+from distill_core.errors import ProjectionNotFoundError
 from distill_core.evaluation.health import HealthProbe
 from distill_core.teacher_data import read_questions
 from distill_tui.state import DatabaseView, TeacherView
@@ -14,10 +15,15 @@ def open_database(path: Path) -> DatabaseView:
     """Read the projections of a database.
 
     Raises:
-        DatabaseError: It cannot be read.
+        DatabaseError: It cannot be read, or holds no projection.
     """
     with LdaDatabase(path) as database:
-        return DatabaseView(database.path, database.projections())
+        projections = database.projections()
+        if not projections:
+            raise ProjectionNotFoundError(
+                f"{database.path} holds no multi-head projection.", "Train a multi-head projection first."
+            )
+        return DatabaseView(database.path, projections)
 
 
 def load_teacher(path: Path, mh_id: int) -> TeacherView:

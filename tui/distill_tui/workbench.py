@@ -114,10 +114,13 @@ class Workbench(App[int]):
 
     @on(messages.TeacherLoaded)
     def _show_teacher(self, message: messages.TeacherLoaded) -> None:
+        if self.database is not None and message.view.path != self.database.path:
+            return  # read for a database that another one has replaced since
         self.busy_with = ""
         projection = message.view.projection
-        heads, layers = default_architecture(projection.num_heads, projection.dimension)
-        if self.teacher is None or self.teacher.projection.num_heads != projection.num_heads:
+        is_new = self.teacher is None or self.teacher.projection.num_heads != projection.num_heads
+        if is_new or projection.dimension % self.settings.student.heads:
+            heads, layers = default_architecture(projection.num_heads, projection.dimension)
             student = self.settings.student.with_values(heads=heads, layers=layers)
             self.settings = replace(self.settings, student=student)
         self.teacher = message.view
@@ -144,6 +147,8 @@ class Workbench(App[int]):
 
     @on(messages.JobEnded)
     def _end_job(self, message: messages.JobEnded) -> None:
+        if not self.controller.is_busy or message.job != self.controller.job_name:
+            return  # of a job that is not the active one
         self.controller.finish(message.outcome)
         self._show_job_state(message.error, message.trace)
 

@@ -13,7 +13,9 @@ from distill_tui.cli.event_lines import write_json, write_lines
 from distill_tui.cli.options import json_option, setting
 
 if TYPE_CHECKING:
+    from distill_core.latency import LatencyFinished
     from distill_core.students import ProjectionTransformer
+    from distill_core.teacher_data import TeacherData
 
 
 class EvaluateOptions(TypedDict):
@@ -25,6 +27,7 @@ class EvaluateOptions(TypedDict):
     temperature: float | None
     seed: int | None
     split: str | None
+    measure: bool
     as_json: bool
 
 
@@ -37,6 +40,7 @@ class EvaluateOptions(TypedDict):
 @setting(DataConfig, "temperature", default="as trained, else as stored")
 @setting(TrainingConfig, "seed", default="as trained, else 0")
 @setting(SplitConfig, "split", default="as trained, else query")
+@click.option("--measure", is_flag=True, help="Time both models first; the verdict then goes by that.")
 @json_option
 def evaluate(**options: Unpack[EvaluateOptions]) -> None:
     """Judge the student in FILE (written by --save) against the teacher and the baselines.
@@ -58,8 +62,17 @@ def evaluate(**options: Unpack[EvaluateOptions]) -> None:
             "Name the database and the projection that it was distilled from.",
         )
     baselines = tuple(fit_ladder(data, config.training.seed))
-    for event in judge_student(data, config, student.project, baselines):
+    measured = _measure(data, student, config) if options["measure"] else None
+    for event in judge_student(data, config, student.project, baselines, measured=measured):
         (write_json if options["as_json"] else write_lines)(event)
+
+
+def _measure(data: TeacherData, student: ProjectionTransformer, config: RunConfig) -> LatencyFinished | None:
+    from distill_core.latency import LatencyFinished, LatencySettings, compare_latency
+
+    settings = LatencySettings(device=config.training.device, threads=config.training.threads)
+    events = compare_latency(data.teacher, student, data.queries, settings)
+    return next((event for event in events if isinstance(event, LatencyFinished)), None)
 
 
 def _run_config(

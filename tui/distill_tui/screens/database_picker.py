@@ -17,6 +17,7 @@ from textual_autocomplete import PathAutoComplete
 
 from distill_core.database import demo_database_path
 from distill_tui.places import read_recent
+from distill_tui.typed_path import is_folder, is_there, typed_path
 
 _SQLITE_SUFFIXES = {".db", ".sqlite", ".sqlite3", ".db3"}
 _SQLITE_MAGIC = b"SQLite format 3\x00"
@@ -32,7 +33,7 @@ class SqliteTree(DirectoryTree):
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
         """Keep folders and SQLite files."""
         return [
-            path for path in paths if not path.name.startswith(".") and (_is_folder(path) or _is_sqlite(path))
+            path for path in paths if not path.name.startswith(".") and (is_folder(path) or _is_sqlite(path))
         ]
 
 
@@ -47,12 +48,12 @@ class DatabasePicker(ModalScreen[Path | None]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "Open a database"
             yield Label("Recent, enter opens", classes="caption")
-            yield OptionList(*self._recent_options(), id="recent", compact=True)
+            yield OptionList(*self._recent_options(), id="recent", compact=True, markup=False)
             yield Label("Or type a path, enter opens", classes="caption")
             path = Input(placeholder="path/to/lda.db", id="path", compact=True)
             yield path
-            yield Label("", id="path-error", classes="error")
-            yield Label(f"Or choose a file below {Path.cwd()}", classes="caption")
+            yield Label("", id="path-error", classes="error", markup=False)
+            yield Label(f"Or choose a file below {Path.cwd()}", classes="caption", markup=False)
             yield SqliteTree(Path.cwd(), id="files")
         yield PathAutoComplete(
             path, show_dotfiles=False, folder_prefix=Content("▸ "), file_prefix=Content("  ")
@@ -65,11 +66,11 @@ class DatabasePicker(ModalScreen[Path | None]):
 
     @on(Input.Submitted, "#path")
     def _choose_typed(self, event: Input.Submitted) -> None:
-        path = Path(event.value.strip()).expanduser()
+        path = typed_path(event.value)
         error = "" if event.value.strip() else "Type a path."
-        if not error and _is_folder(path):
+        if not error and is_folder(path):
             error = f"{path} is a folder; name the lda.db in it."
-        elif not error and not path.exists():
+        elif not error and not is_there(path):
             error = f"There is no file {path}."
         if error:
             self._show_error(error)
@@ -96,13 +97,6 @@ class DatabasePicker(ModalScreen[Path | None]):
             *(Option(str(path), id=str(path)) for path in paths),
             Option("the bundled demo: 36 topics, 432 questions", id=str(demo)),
         ]
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
 
 
 def _is_sqlite(path: Path) -> bool:

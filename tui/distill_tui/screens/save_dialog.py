@@ -11,6 +11,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
+from distill_tui.typed_path import is_folder, is_there, typed_path
+
 
 class SaveDialog(ModalScreen[Path | None]):
     """Ends with a path that does not exist yet or was confirmed by a second enter, or None."""
@@ -27,16 +29,16 @@ class SaveDialog(ModalScreen[Path | None]):
             dialog.border_title = "Save the student"
             yield Label(".safetensors, or .pt in the reference implementation's layout", classes="caption")
             yield Input("student.safetensors", compact=True, id="file")
-            yield Label("enter saves, esc cancels", id="save-note", classes="caption")
+            yield Label("enter saves, esc cancels", id="save-note", classes="caption", markup=False)
 
     @on(Input.Submitted)
     def _choose(self, event: Input.Submitted) -> None:
         name = event.value.strip()
         note = self.query_one("#save-note", Label)
-        path = Path(name).expanduser()
-        if not name or path.is_dir():
+        path = typed_path(name)
+        if not name or is_folder(path):
             note.update("Name a file.")
-        elif path.exists() and self._confirmed != name:
+        elif is_there(path) and self._confirmed != name:
             self._confirmed = name
             note.update(f"{name} exists; enter again to replace it.")
         else:
