@@ -11,7 +11,6 @@ from textual.app import App
 from distill_core.config import RunConfig
 from distill_core.errors import DistillError
 from distill_tui.job import Job
-from distill_tui.loading import load_teacher, open_database
 from distill_tui.messages import (
     DatabaseOpened,
     JobEnded,
@@ -55,11 +54,23 @@ class Controller:
 
     def open_database(self, path: Path) -> None:
         """Read the projections of a database; ends in `DatabaseOpened` or `LoadFailed`."""
-        self._load(lambda: DatabaseOpened(open_database(path)))
+
+        def work() -> DatabaseOpened:
+            from distill_tui.loading import open_database
+
+            return DatabaseOpened(open_database(path))
+
+        self._load(work)
 
     def load_teacher(self, path: Path, mh_id: int) -> None:
         """Read one projection with its vectors; ends in `TeacherLoaded` or `LoadFailed`."""
-        self._load(lambda: TeacherLoaded(load_teacher(path, mh_id)))
+
+        def work() -> TeacherLoaded:
+            from distill_tui.loading import load_teacher
+
+            return TeacherLoaded(load_teacher(path, mh_id))
+
+        self._load(work)
 
     def start_training(self, config: RunConfig) -> bool:
         """Start a run; False when a job is active already."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.message import Message
 
-from distill_core.latency.events import LatencyEvent
-from distill_core.training.events import TrainEvent
-from distill_tui.state import DatabaseView, JobState, TeacherView
+if TYPE_CHECKING:
+    from distill_core.latency.events import LatencyEvent
+    from distill_core.training.events import TrainEvent
+    from distill_tui.state import DatabaseView, JobState, TeacherView
 
 
 class DatabaseOpened(Message):

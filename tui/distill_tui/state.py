@@ -5,25 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from distill_core.config import SplitConfig, StudentConfig, TrainingConfig
-from distill_core.database import Answer, Head, Problem, Projection, Question
-from distill_core.evaluation.health import HealthProbe, TeacherHealth
-from distill_core.evaluation.report import Assessment
-from distill_core.latency.events import BlockTimed, LatencyFinished, LatencyStarted
-from distill_core.teacher import MultiHeadLDA
-from distill_core.teacher_data import LabelledQuestions
-from distill_core.training.events import (
-    BaselineFitted,
-    EpochFinished,
-    RunFinished,
-    RunStarted,
-    StepsFinished,
-    TestEvaluated,
-)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from distill_core.database import Answer, Head, Problem, Projection, Question
+    from distill_core.evaluation.health import HealthProbe, TeacherHealth
+    from distill_core.evaluation.report import Assessment
+    from distill_core.latency.events import BlockTimed, LatencyFinished, LatencyStarted
+    from distill_core.teacher import MultiHeadLDA
+    from distill_core.teacher_data import LabelledQuestions
+    from distill_core.training.events import (
+        BaselineFitted,
+        EpochFinished,
+        RunFinished,
+        RunStarted,
+        StepsFinished,
+        TestEvaluated,
+    )
 
 
 class JobState(StrEnum):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import App
@@ -11,11 +13,12 @@ from textual.reactive import var
 
 from distill_core.architecture import default_architecture
 from distill_core.config import DataConfig, RunConfig
-from distill_core.latency.events import LatencyFinished
 from distill_tui import messages, places
 from distill_tui.controller import Controller
-from distill_tui.folding import Histories, fold_latency, fold_training
 from distill_tui.state import DatabaseView, JobState, LatencyView, RunSettings, TeacherView, TrainingView
+
+if TYPE_CHECKING:
+    from distill_tui.folding import Histories
 
 
 class Workbench(App[int]):
@@ -32,7 +35,13 @@ class Workbench(App[int]):
     def __init__(self) -> None:
         super().__init__()
         self.controller = Controller(self)
-        self.histories = Histories()
+
+    @cached_property
+    def histories(self) -> Histories:
+        """The points of the live charts; made when first needed, because NumPy must not delay the paint."""
+        from distill_tui.folding import Histories
+
+        return Histories()
 
     def open_path(self, path: Path) -> None:
         """Start reading a database; what is shown stays until it is read."""
@@ -135,15 +144,18 @@ class Workbench(App[int]):
 
     @on(messages.TrainingProgressed)
     def _fold_training(self, message: messages.TrainingProgressed) -> None:
+        from distill_tui import folding
+
         self.histories.extend(message.events)
-        self.training = fold_training(self.training, message.events)
+        self.training = folding.fold_training(self.training, message.events)
 
     @on(messages.LatencyProgressed)
     def _fold_latency(self, message: messages.LatencyProgressed) -> None:
-        self.latency = fold_latency(self.latency, message.events)
-        finished = message.events[-1]
-        if isinstance(finished, LatencyFinished) and self.latency.trained:
-            self.controller.judge_again(finished)
+        from distill_tui import folding
+
+        self.latency = folding.fold_latency(self.latency, message.events)
+        if self.latency.finished is not None and self.latency.trained:
+            self.controller.judge_again(self.latency.finished)
 
     @on(messages.JobEnded)
     def _end_job(self, message: messages.JobEnded) -> None:

@@ -1,27 +1,5 @@
-"""Reading an `lda.db`."""
+"""Reading an `lda.db`. `__init__.pyi` lists what it exports."""
 
-from __future__ import annotations
+import lazy_loader
 
-from distill_core.database.demo import demo_database_path
-from distill_core.database.lda_database import LdaDatabase
-from distill_core.database.records import (
-    Answer,
-    EmbeddingModel,
-    Head,
-    Problem,
-    Projection,
-    Question,
-    Remapping,
-)
-
-__all__ = [
-    "Answer",
-    "EmbeddingModel",
-    "Head",
-    "LdaDatabase",
-    "Problem",
-    "Projection",
-    "Question",
-    "Remapping",
-    "demo_database_path",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

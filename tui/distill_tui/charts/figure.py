@@ -18,10 +18,11 @@ from distill_tui.charts.frame import (
 )
 from distill_tui.charts.history import Extent, MetricHistory
 from distill_tui.charts.legend import Entry, fit_legend
+from distill_tui.charts.numbers import short_number
 from distill_tui.charts.options import Options
 from distill_tui.charts.picture import Picture, Role, single_cells
 from distill_tui.charts.plot import PENS, Plot
-from distill_tui.charts.ticks import axis_ticks, short_number
+from distill_tui.charts.ticks import axis_ticks
 
 CELLS_PER_Y_TICK = 3
 NO_DATA = "no values yet"

@@ -1,4 +1,4 @@
-"""Tick values of an axis, and short labels for numbers."""
+"""Tick values of an axis, with labels that tell them apart."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from itertools import pairwise
 import numpy as np
 
 from distill_tui.charts.axes import ROUNDING, Axis, nice_step
+from distill_tui.charts.numbers import DIGITS, short_number
 
-THOUSANDS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 LOG_TICK_MANTISSAS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 MOST_HALVINGS = 4
 """How often a step is halved to get two ticks onto an axis."""
-DIGITS, MOST_DIGITS = 4, 12
-INTEGER_DIGITS = 3
-"""Below a thousand of its unit a number has up to three digits before the point, and they all count."""
-SMALLEST_PLAIN = 1e-3
-"""Below this a label is written with an exponent."""
+MOST_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +71,3 @@ def _log_values(axis: Axis, count: int) -> list[float]:
 
 def _inside(axis: Axis, values: list[float]) -> list[float]:
     return [v for v in values if axis.low * (1 - ROUNDING) <= v <= axis.high * (1 + ROUNDING)]
-
-
-def short_number(value: float, digits: int = DIGITS) -> str:
-    """Write a number with up to `digits` digits: 0.05, 1e-4, 2.5k; NaN and infinities by name."""
-    if not math.isfinite(value):
-        return {math.inf: "inf", -math.inf: "-inf"}.get(value, "NaN")
-    size = abs(value)
-    if size >= 1e12 or 0 < size < SMALLEST_PLAIN:
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
-    scale, unit = next(((s, u) for s, u in THOUSANDS if size >= s), (1.0, ""))
-    return f"{value / scale:.{max(digits, INTEGER_DIGITS)}g}{unit}"

@@ -5,15 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from importlib import import_module
 
 import click
 
 from distill_core.errors import DistillError, TrainingError
-from distill_tui.cli.app_commands import demo, open_database
-from distill_tui.cli.evaluate_command import evaluate
-from distill_tui.cli.inspect_command import inspect_database
-from distill_tui.cli.latency_command import latency
-from distill_tui.cli.train_command import train
+
+COMMANDS = {
+    "open": ("app_commands", "open_database"),
+    "demo": ("app_commands", "demo"),
+    "inspect": ("inspect_command", "inspect_database"),
+    "train": ("train_command", "train"),
+    "evaluate": ("evaluate_command", "evaluate"),
+    "latency": ("latency_command", "latency"),
+}
+"""Module and name of each command; imported when it is called, so that the app starts at once."""
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -25,10 +31,22 @@ class DatabaseOrCommand(click.Group):
         """Put the hidden command `open` before a first word that is no command."""
         first = next((arg for arg in args if not arg.startswith("-")), None)
         if (first is None and not set(args) & {"--help", "-h", "--version"}) or (
-            first is not None and first not in self.commands
+            first is not None and first not in COMMANDS
         ):
             args = ["open", *args]
         return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of a first visit."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"distill_tui.cli.{module}"), name)
+        return command
 
 
 @click.group(
@@ -45,10 +63,6 @@ def commands() -> None:
 
     Exit codes: 0 done, 1 failed, 2 wrong usage or unreadable input, 130 interrupted.
     """
-
-
-for command in (open_database, demo, inspect_database, train, evaluate, latency):
-    commands.add_command(command)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from distill_core.database import LdaDatabase, demo_database_path
+from distill_core.database import check_database, demo_database_path
 from distill_core.errors import DistillError
 
 
@@ -32,7 +32,7 @@ def _require_database(database: Path) -> None:
         raise DistillError(
             f"'{database}' is neither a command nor a file.", "'distill-tui --help' lists the commands."
         )
-    LdaDatabase(database).close()
+    check_database(database)
 
 
 def _run_app(database: Path | None) -> int:

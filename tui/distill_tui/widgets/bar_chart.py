@@ -9,8 +9,9 @@ import numpy as np
 from textual.reactive import reactive
 
 from distill_tui.charts.axes import HUGE, TINY, Axis, linear_axis, log_axis
+from distill_tui.charts.numbers import short_number
 from distill_tui.charts.picture import single_cells
-from distill_tui.charts.ticks import axis_ticks, short_number
+from distill_tui.charts.ticks import axis_ticks
 from distill_tui.widgets.still_chart import FEWEST_COLUMNS, FRAME_ROWS, SUBCELLS, Canvas, StillChart
 
 CELLS_PER_TICK = 12

@@ -12,8 +12,9 @@ from textual.reactive import reactive
 from distill_tui.charts.axes import HUGE, Axis, linear_axis
 from distill_tui.charts.frame import round_to_cell
 from distill_tui.charts.history import FloatArray
+from distill_tui.charts.numbers import short_number
 from distill_tui.charts.picture import single_cells
-from distill_tui.charts.ticks import Tick, axis_ticks, short_number
+from distill_tui.charts.ticks import Tick, axis_ticks
 from distill_tui.widgets.still_chart import (
     FEWEST_COLUMNS,
     FEWEST_ROWS,

@@ -1,0 +1,10 @@
+from .demo import demo_database_path as demo_database_path
+from .lda_database import LdaDatabase as LdaDatabase
+from .opening import check_database as check_database
+from .records import Answer as Answer
+from .records import EmbeddingModel as EmbeddingModel
+from .records import Head as Head
+from .records import Problem as Problem
+from .records import Projection as Projection
+from .records import Question as Question
+from .records import Remapping as Remapping
