@@ -107,7 +107,7 @@ def share_by_autograd(
     predicted: torch.Tensor, target: torch.Tensor, cosine_weight: float, reduction: MseReduction
 ) -> float:
     """Differentiate each term by itself, sample by sample."""
-    shares = []
+    shares: list[float] = []
     for row, wanted in zip(predicted, target, strict=True):
         output = row.clone().requires_grad_()
         squares = (output - wanted).square()
@@ -144,7 +144,7 @@ def test_a_term_alone_has_the_whole_gradient(
 
 def test_the_published_loss_hardly_listens_to_the_mse() -> None:
     """Unit vectors at a right angle: 0.3 * 2 / d * sqrt(2) against 0.7."""
-    predicted, target = torch.eye(384, dtype=torch.float64)[:2].split(1)
+    predicted, target = torch.eye(384, dtype=torch.float64)[:2, None]
     by_mse = 0.3 * 2 / 384 * 2**0.5
     assert mse_gradient_share(predicted, target).item() == pytest.approx(by_mse / (by_mse + 0.7))
     assert mse_gradient_share(predicted, target, 0.7, "sum").item() == pytest.approx(

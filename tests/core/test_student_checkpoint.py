@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import warnings
@@ -11,8 +12,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
 from distill_core.errors import CheckpointError
-from distill_core.students import ProjectionTransformer, load_student, require_writable, save_student
+from distill_core.students import (
+    ProjectionTransformer,
+    load_student,
+    read_run_config,
+    require_writable,
+    save_student,
+)
 from tests.core.test_student_encoder import make_queries, make_student
 
 NAMES = ["student.pt", "student.safetensors", "student.bin", "student"]
@@ -68,6 +76,75 @@ def test_safetensors_carry_the_shape_beside_the_weights(
             "ff_dim": "12",
             "dropout": "0.3",
         }
+
+
+CONFIG = RunConfig(
+    data=DataConfig(database="/data/Größe τ/lda.db", mh_id=3, temperature=0.1),
+    split=SplitConfig(split="cluster", validation_fraction=0.15, exclude_near_duplicates=True),
+    student=StudentConfig(heads=2, layers=1, ff_dim=12, dropout=0.3),
+    training=TrainingConfig(epochs=7, learning_rate=1e-3, mse_reduction="sum", seed=2**32 - 1),
+)
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("config", [CONFIG, RunConfig(data=DataConfig(database=""))])
+def test_safetensors_remember_the_settings_of_their_run(
+    tmp_path: Path, student: ProjectionTransformer, name: str, config: RunConfig
+) -> None:
+    file = save_student(student, tmp_path / name, config)
+    assert read_run_config(file) == config
+    loaded = load_student(file)
+    assert {key: getattr(loaded, key) for key in SHAPE} == {**SHAPE, "dropout": 0.3}
+    assert all(torch.equal(loaded.state_dict()[key], weight) for key, weight in student.state_dict().items())
+
+
+def test_files_without_the_settings_of_a_run_have_none(
+    tmp_path: Path, student: ProjectionTransformer
+) -> None:
+    assert read_run_config(save_student(student, tmp_path / "s.pt", CONFIG)) is None
+    assert read_run_config(save_student(student, tmp_path / "s.safetensors")) is None
+    save_file(dict(student.state_dict()), tmp_path / "bare.safetensors")
+    assert read_run_config(tmp_path / "bare.safetensors") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "null",
+        "[1]",
+        '{"data": {}}',
+        '{"data": {"database": "a"}, "student": {"heads": 0}}',
+        "\ud800",
+    ],
+)
+def test_settings_that_are_damaged_are_refused(
+    tmp_path: Path, student: ProjectionTransformer, text: str
+) -> None:
+    whole = save_student(student, tmp_path / "s.safetensors", CONFIG).read_bytes()
+    size = int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8 : 8 + size])
+    header["__metadata__"]["config"] = text
+    encoded = json.dumps(header).encode()
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(len(encoded).to_bytes(8, "little") + encoded + whole[8 + size :])
+    with pytest.raises(CheckpointError, match=r"damaged\.safetensors"):
+        read_run_config(damaged)
+
+
+def test_settings_of_a_truncated_or_missing_file_are_refused(
+    tmp_path: Path, student: ProjectionTransformer
+) -> None:
+    whole = save_student(student, tmp_path / "s.safetensors", CONFIG).read_bytes()
+    damaged = tmp_path / "cut.safetensors"
+    for kept in [9, 10, 100, len(whole) // 2, len(whole) - 1]:
+        damaged.write_bytes(whole[:kept])
+        with pytest.raises(CheckpointError, match=r"cut\.safetensors"):
+            read_run_config(damaged)
+    for place in (tmp_path / "nothing.safetensors", tmp_path):
+        with pytest.raises(CheckpointError):
+            read_run_config(place)
 
 
 @pytest.mark.parametrize("name", NAMES[:2])

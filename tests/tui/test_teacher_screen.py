@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from textual.widgets import DataTable, OptionList
+from textual.widgets import DataTable
 
 from distill_tui.messages import TeacherLoaded
 from distill_tui.widgets.question_list import QuestionList
@@ -52,27 +52,34 @@ async def test_the_projections_of_the_database_fill_the_table(database: Path) ->
         ]
 
 
+def fact(stage: Stage, name: str) -> str:
+    """Return a line of the facts, without its name."""
+    lines = [" ".join(line.split()) for line in stage.text("#facts").splitlines()]
+    return next((line.removeprefix(name).strip() for line in lines if line.startswith(name)), "")
+
+
 async def test_the_facts_are_those_of_the_projection(database: Path) -> None:
-    weights = [list(softmax_weights(database, 1, question).values()) for question in range(1, 25)]
-    effective = np.median([np.exp(-np.sum(np.array(row) * np.log(row))) for row in weights])
+    weights = np.array([list(softmax_weights(database, 1, question).values()) for question in range(1, 25)])
+    effective = np.exp(-np.sum(weights * np.log(weights), axis=1))
     async with staged(database) as stage:
         await stage.show_teacher()
-        facts = stage.text("#facts")
-    assert "heads N            4" in facts
-    assert "dimension d        8" in facts
-    assert "temperature τ      0.1" in facts
-    assert "questions          24" in facts
-    assert f"effective heads    {effective:.1f} of 4" in facts
-    assert f"parameters         {2 * 4 * 8}" in facts
+        assert fact(stage, "heads N").split(",")[0] == "4"
+        assert fact(stage, "temperature τ") == "0.1"
+        assert fact(stage, "questions").split(",")[0] == "24"
+        assert fact(stage, "effective heads").startswith(f"{np.median(effective):.1f} of 4")
+        assert fact(stage, "parameters") == str(2 * 4 * 8)
+        assert fact(stage, "model") == "model-1"
 
 
-@pytest.mark.parametrize(("mh_id", "warned"), [(1, False), (2, True)])
-async def test_a_teacher_that_is_nearly_a_constant_is_called_so(
-    database: Path, mh_id: int, warned: bool
-) -> None:
+@pytest.mark.parametrize("warned", [False, True])
+async def test_a_teacher_that_is_nearly_a_constant_is_called_so(tmp_path: Path, warned: bool) -> None:
+    """At tau 10 every head has nearly the same weight, whatever the query."""
+    database = write_lda_db(tmp_path / "db", temperatures=(10.0 if warned else 0.1,))
     async with staged(database) as stage:
-        await stage.show_teacher(mh_id)
-        assert ("a constant will come close" in " ".join(stage.text("#facts").split())) is warned
+        view = await stage.show_teacher()
+        facts = " ".join(stage.text("#facts").split())
+        assert bool(view.health.warnings) is warned
+        assert all(" ".join(warning.split()) in facts for warning in view.health.warnings)
 
 
 async def test_files_that_were_found_elsewhere_are_told(database: Path) -> None:
@@ -106,26 +113,20 @@ async def test_the_first_question_is_routed_at_once(database: Path) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("typed", "ids"),
-    [
-        ("topic 2", (2, 7, 8, 9, 10, 11, 12, 20, 21, 22, 23, 24)),
-        ("TOPIC question 21", (21,)),
-        ("21 about quest", (21,)),
-        ("no such words", ()),
-    ],
-)
-async def test_the_filter_keeps_the_questions_with_all_its_words(
-    database: Path, typed: str, ids: tuple[int, ...]
-) -> None:
+async def test_the_filter_keeps_the_questions_with_all_its_words(database: Path) -> None:
     async with staged(database) as stage:
         await stage.show_teacher()
-        await stage.press("slash")
-        await stage.fill("#filter", typed)
-        assert shown_questions(stage) == [f"question {row} about topic {(row - 1) // 6 + 1}" for row in ids]
-        bars = dict(stage.find("#routing", WeightBars).rows)
-        assert bars == (pytest.approx(softmax_weights(database, 1, ids[0]), abs=1e-5) if ids else {})
-        assert bool(stage.text("#routing-caption").strip()) is bool(ids)
+        for typed, ids in (
+            ("topic 2", (2, 7, 8, 9, 10, 11, 12, 20, 21, 22, 23, 24)),
+            ("TOPIC question 21", (21,)),
+            ("no such words", ()),
+            ("13 about quest", (13,)),
+        ):
+            await stage.fill("#filter", typed)
+            assert shown_questions(stage) == [f"question {row} about topic {(row - 1) // 6 + 1}" for row in ids]
+            bars = dict(stage.find("#routing", WeightBars).rows)
+            assert bars == (pytest.approx(softmax_weights(database, 1, ids[0]), abs=1e-5) if ids else {})
+            assert bool(stage.text("#routing-caption").strip()) is bool(ids)
 
 
 async def test_enter_leaves_the_filter_for_the_questions_it_kept(database: Path) -> None:
@@ -206,12 +207,14 @@ async def test_a_projection_read_late_from_a_database_left_behind_is_dropped(
         assert stage.app.teacher.path == other
 
 
-@pytest.mark.parametrize("size", [WIDE, NARROW, (40, 12), (20, 5)])
-async def test_it_fits_any_terminal(database: Path, size: tuple[int, int]) -> None:
-    async with staged(database, size=size) as stage:
-        view = await stage.show_teacher()
-        assert stage.text("TopBar").strip()
-        assert stage.find("#questions", OptionList).option_count == len(view.question_ids)
+async def test_it_fits_any_terminal(database: Path) -> None:
+    async with staged(database, size=NARROW) as stage:
+        await stage.show_teacher()
+        for size in ((40, 12), (20, 5), WIDE):
+            await stage.pilot.resize_terminal(*size)
+            await stage.settle()
+            assert stage.text("TopBar").strip()
+        assert "question 1 about topic 1" in stage.visible("#questions")
 
 
 async def test_the_bar_on_top_names_what_is_open(database: Path) -> None:
@@ -233,3 +236,48 @@ async def test_a_head_without_a_cluster_name_goes_by_its_number(database: Path) 
         assert {name for name, _weight in stage.find("#routing", WeightBars).rows} == {
             f"cluster {number}" for number in range(1, 5)
         }
+
+
+async def test_brackets_look_at_other_temperatures_and_equals_goes_back(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        stage.find("#questions", QuestionList).focus()
+        await stage.press("down")
+        stored = dict(stage.find("#routing", WeightBars).rows)
+        await stage.press(*["right_square_bracket"] * 20)
+        assert stage.app.teacher is not None
+        assert stage.app.teacher.teacher.temperature == pytest.approx(1.0), "20 steps are a factor of ten"
+        assert fact(stage, "temperature τ") == "1 (stored 0.1)"
+        hot = dict(stage.find("#routing", WeightBars).rows)
+        assert hot == pytest.approx(softmax_weights(database, 2, 2), abs=1e-3), "projection 2 has tau 1"
+        config = stage.app.run_config()
+        assert config is not None
+        assert config.data.temperature == pytest.approx(1.0)
+
+        await stage.press("equals_sign")
+        assert dict(stage.find("#routing", WeightBars).rows) == stored
+        assert fact(stage, "temperature τ") == "0.1"
+        config = stage.app.run_config()
+        assert config is not None
+        assert config.data.temperature is None
+
+
+async def test_one_step_each_way_is_the_stored_temperature_again(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.press("left_square_bracket")
+        assert stage.app.teacher is not None
+        assert stage.app.teacher.teacher.temperature < 0.1
+        await stage.press("right_square_bracket")
+        assert stage.app.teacher.chosen_temperature is None
+
+
+async def test_temperatures_stay_within_bounds(tmp_path: Path) -> None:
+    database = write_lda_db(tmp_path / "db", temperatures=(0.00105, 95.0))
+    async with staged(database) as stage:
+        for mh_id, key, bound in ((1, "left_square_bracket", 1e-3), (2, "right_square_bracket", 100.0)):
+            await stage.show_teacher(mh_id)
+            await stage.press(key, key, key)
+            assert stage.app.teacher is not None
+            assert stage.app.teacher.teacher.temperature == pytest.approx(bound)
+            assert np.isfinite(list(dict(stage.find("#routing", WeightBars).rows).values())).all()
