@@ -48,6 +48,7 @@ def evaluate(**options: Unpack[EvaluateOptions]) -> None:
     A .safetensors file knows its run: the same test queries judge again. A .pt file does not; name the
     database, and know that its student may have been trained on the test queries drawn here.
     """
+    from distill_core.devices import cpu_threads
     from distill_core.students import load_student, read_run_config
     from distill_core.teacher_data import load_teacher_data
     from distill_core.training.judging import fit_ladder, judge_student
@@ -61,10 +62,11 @@ def evaluate(**options: Unpack[EvaluateOptions]) -> None:
             f"the projection has {data.teacher.dimension}.",
             "Name the database and the projection that it was distilled from.",
         )
-    baselines = tuple(fit_ladder(data, config.training.seed))
-    measured = _measure(data, student, config) if options["measure"] else None
-    for event in judge_student(data, config, student.project, baselines, measured=measured):
-        (write_json if options["as_json"] else write_lines)(event)
+    with cpu_threads(config.training.threads):
+        baselines = tuple(fit_ladder(data, config.training.seed))
+        measured = _measure(data, student, config) if options["measure"] else None
+        for event in judge_student(data, config, student.project, baselines, measured=measured):
+            (write_json if options["as_json"] else write_lines)(event)
 
 
 def _measure(data: TeacherData, student: ProjectionTransformer, config: RunConfig) -> LatencyFinished | None:

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import DirectoryTree, Footer, Input, Label, OptionList
 from textual.widgets.option_list import Option
-from textual_autocomplete import PathAutoComplete
+from textual_autocomplete import DropdownItem, PathAutoComplete, TargetState
 
 from distill_core.database import demo_database_path
 from distill_tui.places import read_recent
@@ -37,6 +37,19 @@ class SqliteTree(DirectoryTree):
         ]
 
 
+class PathCompletion(PathAutoComplete):
+    """Completes absolute paths from the root and `~` from home, which its base looks for where we are."""
+
+    def get_candidates(self, target_state: TargetState) -> list[DropdownItem]:
+        """Return what is in the folder that is typed so far."""
+        folder, slash, name = target_state.text[: target_state.cursor_position].rpartition("/")
+        if folder.startswith("~"):
+            folder = str(typed_path(folder))
+        self.path = Path(slash) if slash and not folder else Path()
+        typed = f"{folder}{slash}{name}"
+        return super().get_candidates(TargetState(typed, len(typed)))
+
+
 class DatabasePicker(ModalScreen[Path | None]):
     """Ends with the path chosen, or None."""
 
@@ -55,7 +68,7 @@ class DatabasePicker(ModalScreen[Path | None]):
             yield Label("", id="path-error", classes="error", markup=False)
             yield Label(f"Or choose a file below {Path.cwd()}", classes="caption", markup=False)
             yield SqliteTree(Path.cwd(), id="files")
-        yield PathAutoComplete(
+        yield PathCompletion(
             path, show_dotfiles=False, folder_prefix=Content("▸ "), file_prefix=Content("  ")
         )
         yield Footer(show_command_palette=False)
