@@ -14,7 +14,7 @@ from distill_tui.state import JobState
 
 Event = TypeVar("Event")
 
-POST_SECONDS = 0.2
+POST_SECONDS = 0.4
 
 
 class Job(Generic[Event]):
@@ -24,7 +24,7 @@ class Job(Generic[Event]):
 
     Args:
         events: Makes the generator; called on the worker thread.
-        post: Receives batches of events, at most every 200 ms, on the worker thread.
+        post: Receives batches of events, at most every 400 ms, on the worker thread.
         conclude: Makes the events that follow a stop, for example the evaluation of what was learnt.
     """
 

@@ -1,0 +1,74 @@
+"""Databases, trained students and held-out figures for the published claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from distill_core.architecture import default_architecture
+from distill_core.config import DataConfig, SplitConfig, StudentConfig, TrainingConfig
+from distill_core.database import demo_database_path
+from distill_core.evaluation import Evaluation, evaluate
+from distill_core.students import ProjectionTransformer
+from distill_core.teacher_data import TeacherData, load_teacher_data
+from distill_core.training.events import EpochFinished
+from distill_core.training.random_state import OwnRandomState
+from distill_core.training.trainer import LabelledQueries, Trainer
+
+Matrix = NDArray[np.float32]
+
+SEEDS = range(5)
+FEW_SEEDS = range(3)
+
+
+class Source(NamedTuple):
+    """A database and its name."""
+
+    name: str
+    path: Path
+
+    def load(self, temperature: float, seed: int) -> TeacherData:
+        """Return projection 1 at a temperature, its queries split by a seed."""
+        data = DataConfig(database=str(self.path), temperature=temperature)
+        return load_teacher_data(data, SplitConfig(), seed)
+
+
+def sources(folder: Path | None) -> tuple[Source, ...]:
+    """Return the reference databases, or the demo."""
+    if folder is None:
+        return (Source("demo", demo_database_path()),)
+    return tuple(Source(name, folder / name / "lda.db") for name in ("n18", "n30"))
+
+
+def trained(
+    data: TeacherData, settings: TrainingConfig, epochs: Sequence[int], heads: int | None = None
+) -> Iterator[ProjectionTransformer]:
+    """Yield the book rule's student as `distill-tui train` trains it, after each of some epochs."""
+    book_heads, layers = default_architecture(data.teacher.num_heads, data.teacher.dimension)
+    shape = StudentConfig(heads=heads or book_heads, layers=layers)
+    random_state = OwnRandomState(settings.seed, torch.device("cpu"))
+    with random_state:
+        student = ProjectionTransformer.from_config(shape, data.teacher.dimension)
+    rows = data.split.train
+    labelled = LabelledQueries(torch.from_numpy(data.queries[rows]), torch.from_numpy(data.targets[rows]))
+    if 0 in epochs:
+        yield student
+    for event in Trainer(student, labelled, None, settings.with_values(epochs=max(epochs)), random_state):
+        if isinstance(event, EpochFinished) and event.epoch in epochs:
+            yield student
+
+
+def judged(data: TeacherData, predict: Callable[[Matrix], Matrix]) -> Evaluation:
+    """Return the held-out evaluation of a student or a baseline."""
+    test = data.held_out(data.split.test)
+    return evaluate(predict(test.queries), test.targets, test.constant)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the mean and the range over seeds."""
+    return f"{np.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
