@@ -61,7 +61,9 @@ class PromptController(IdleController):
 class Stage:
     """A running app, its pilot, and short words for what tests do with them."""
 
-    def __init__(self, app: DistillApp, pilot: Pilot[int], database: Path, controller: IdleController) -> None:
+    def __init__(
+        self, app: DistillApp, pilot: Pilot[int], database: Path, controller: IdleController
+    ) -> None:
         self.app, self.pilot, self.database, self.controller = app, pilot, database, controller
 
     @property
@@ -90,6 +92,7 @@ class Stage:
         field = self.find(selector, Input)
         field.focus()
         field.value = text
+        field.cursor_position = len(text)
         await self.settle()
 
     async def go(self, mode: str) -> None:

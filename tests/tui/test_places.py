@@ -34,7 +34,9 @@ def test_at_most_ten_are_remembered(tmp_path: Path) -> None:
     assert places.read_recent() == tuple(reversed(paths[2:]))
 
 
-def test_a_state_folder_that_cannot_be_made_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_folder_that_cannot_be_made_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DISTILL_TUI_STATE", str(touch(tmp_path / "file")))
     places.remember(tmp_path / "a.db")
     assert places.read_recent() == ()

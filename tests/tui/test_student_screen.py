@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from textual.events import Key
 from textual.widgets import DataTable, Input, Static
 
@@ -126,9 +125,7 @@ async def test_a_number_half_typed_never_writes_itself_back(database: Path) -> N
         assert stage.app.settings.training.epochs == 123456
 
 
-async def test_a_projection_of_another_dimension_is_checked_against_h(
-    database: Path, tmp_path: Path
-) -> None:
+async def test_a_projection_of_another_dimension_is_checked_against_h(database: Path, tmp_path: Path) -> None:
     other = write_lda_db(tmp_path / "other", num_heads=4, dimension=6, questions_per_head=5)
     async with staged(database) as stage:
         await stage.show_teacher()
@@ -212,10 +209,12 @@ async def test_escape_gives_the_digits_back_to_the_screens(database: Path) -> No
         assert stage.app.current_mode == "teacher"
 
 
-async def test_down_and_up_move_through_the_fields(database: Path) -> None:
-    async with staged(database) as stage:
+async def test_down_enter_and_up_move_through_the_fields_even_where_the_form_must_scroll(
+    database: Path,
+) -> None:
+    async with staged(database, size=(80, 18)) as stage:
         await stage.show_teacher()
-        await stage.press("2", "e", "down", "down")
+        await stage.press("2", "e", "down", "enter")
         assert stage.screen.focused is stage.find("#cosine_weight", Input)
         await stage.press("up")
         assert stage.screen.focused is stage.find("#layers", Input)

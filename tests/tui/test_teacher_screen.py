@@ -123,7 +123,9 @@ async def test_the_filter_keeps_the_questions_with_all_its_words(database: Path)
             ("13 about quest", (13,)),
         ):
             await stage.fill("#filter", typed)
-            assert shown_questions(stage) == [f"question {row} about topic {(row - 1) // 6 + 1}" for row in ids]
+            assert shown_questions(stage) == [
+                f"question {row} about topic {(row - 1) // 6 + 1}" for row in ids
+            ]
             bars = dict(stage.find("#routing", WeightBars).rows)
             assert bars == (pytest.approx(softmax_weights(database, 1, ids[0]), abs=1e-5) if ids else {})
             assert bool(stage.text("#routing-caption").strip()) is bool(ids)

@@ -57,7 +57,14 @@ async def test_a_run_shows_its_settings_its_progress_and_its_numbers(database: P
         await stage.tell(TrainingProgressed((events.run_started(), events.epoch_finished(3))))
         assert headline(stage) == "Running"
         settings = stage.text("#run-settings")
-        for part in ("H 4 L 2", "λ 0.7", "lr 0.0001", "batch 32", "seed 0", "40 train, 6 validation, 12 test"):
+        for part in (
+            "H 4 L 2",
+            "λ 0.7",
+            "lr 0.0001",
+            "batch 32",
+            "seed 0",
+            "40 train, 6 validation, 12 test",
+        ):
             assert part in settings
         assert stage.text("#run-numbers").strip() == (
             "epoch 3 of 10 · 1,234 samples/s · 00:02 gone · 01:05 to go"
@@ -73,8 +80,13 @@ async def test_the_charts_get_every_epoch(database: Path) -> None:
         await stage.go("train")
         await stage.start_training()
         for epoch in range(1, 6):
-            await stage.tell(TrainingProgressed((events.epoch_finished(epoch, loss=1 / epoch, cosine=0.1 * epoch),)))
-        shown = {metric: stage.find(f"#chart-{metric}", MetricChart).history for metric in ("loss", "mse", "cosine")}
+            await stage.tell(
+                TrainingProgressed((events.epoch_finished(epoch, loss=1 / epoch, cosine=0.1 * epoch),))
+            )
+        shown = {
+            metric: stage.find(f"#chart-{metric}", MetricChart).history
+            for metric in ("loss", "mse", "cosine")
+        }
     assert shown["loss"]["train"].y.tolist() == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
     assert shown["loss"]["validation"].y.tolist() == pytest.approx([1.1, 0.6, 1 / 3 + 0.1, 0.35, 0.3])
     assert shown["mse"]["train"].y.tolist() == pytest.approx([0.1, 0.05, 1 / 30, 0.025, 0.02])

@@ -34,7 +34,9 @@ async def show_tab(stage: Stage, name: str) -> None:
 
 def finished(mean: float, low: float, sd: float, *, epochs: int = 10) -> RunFinished:
     cosine = CosineSummary(mean=mean, sd=sd, min=low, p5=low + 0.001, max=0.9999)
-    return RunFinished(evaluation=Evaluation(n=3, cosine=cosine, mse=1.25e-4), epochs=epochs, active_seconds=5.0)
+    return RunFinished(
+        evaluation=Evaluation(n=3, cosine=cosine, mse=1.25e-4), epochs=epochs, active_seconds=5.0
+    )
 
 
 def figures(stage: Stage, name: str) -> str:
@@ -64,7 +66,11 @@ async def test_the_figures_stand_beside_the_published_expectations(database: Pat
             (0.9500, 0.9810, 0.0200, {"min"}),
         ):
             await stage.train(events.run_started(), finished(mean, low, sd))
-            for name, value, bound in (("mean", mean, "> 0.99"), ("min", low, "> 0.98"), ("sd", sd, "< 0.01")):
+            for name, value, bound in (
+                ("mean", mean, "> 0.99"),
+                ("min", low, "> 0.98"),
+                ("sd", sd, "< 0.01"),
+            ):
                 assert figures(stage, name).startswith(f"{name} {value:.4f} ")
                 assert figures(stage, name).endswith(f"{bound} {'met' if name in met else 'not met'}")
             assert "0.9999" in figures(stage, "max")
@@ -102,7 +108,9 @@ async def test_at_most_a_hundred_worst_queries_are_listed(tmp_path: Path) -> Non
     async with staged(database) as stage:
         await stage.show_teacher()
         await stage.go("validate")
-        await stage.train(events.run_started(), events.tested(tuple(range(1, 151)), cosines), events.run_finished())
+        await stage.train(
+            events.run_started(), events.tested(tuple(range(1, 151)), cosines), events.run_finished()
+        )
         found = worst(stage)
     assert len(found) == 100
     assert found[0][:2] == ("0.8500", "question 150 about topic 4")
@@ -137,7 +145,9 @@ async def test_a_projection_looked_at_later_does_not_change_what_the_run_was_abo
         await stage.train_to_the_end()
         await stage.show_teacher(database=other)
         await stage.go("validate")
-        assert worst(stage)[0] == ("0.6100", "question 9 about topic 2", "topic_2"), "not topic 1 of the other"
+        assert worst(stage)[0] == ("0.6100", "question 9 about topic 2", "topic_2"), (
+            "not topic 1 of the other"
+        )
 
 
 async def test_a_new_run_clears_the_old_figures(database: Path) -> None:

@@ -35,8 +35,10 @@ class TeacherScreen(WorkbenchScreen):
     """
     BINDINGS = [
         Binding("slash", "filter", "Filter", key_display="/", id="teacher.filter"),
-        Binding("left_square_bracket", "scale_temperature(-1)", "τ−", key_display="[", id="teacher.cooler"),
-        Binding("right_square_bracket", "scale_temperature(1)", "τ+", key_display="]", id="teacher.hotter"),
+        Binding(
+            "left_square_bracket", "scale_temperature(-1)", "τ−, τ+", key_display="[ ]", id="teacher.cooler"
+        ),
+        Binding("right_square_bracket", "scale_temperature(1)", "τ+", show=False, id="teacher.hotter"),
         Binding("equals_sign", "reset_temperature", "Stored τ", show=False, id="teacher.stored"),
     ]
     AUTO_FOCUS = "#projections"

@@ -45,7 +45,7 @@ class MetricChart(Widget):
     }
     """
     ALLOW_SELECT = False
-    REDRAW_SECONDS: ClassVar[float] = 0.2
+    REDRAW_SECONDS: ClassVar[float] = 0.4
     LEGEND_SECONDS: ClassVar[float] = 1.0
 
     history: reactive[MetricHistory] = reactive(MetricHistory)

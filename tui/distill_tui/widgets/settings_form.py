@@ -97,9 +97,10 @@ class SettingRow(Horizontal):
 class SettingsForm(VerticalScroll):
     """All settings of a run. Give it `values`; it answers with `Changed` once every field is right."""
 
+    # First, because a field takes enter for itself, and a form that is too high would scroll.
     BINDINGS = [
-        Binding("down,enter", "app.focus_next", "Next field", show=False, id="form.next"),
-        Binding("up", "app.focus_previous", "Previous field", show=False, id="form.previous"),
+        Binding("down,enter", "app.focus_next", "Next field", show=False, priority=True, id="form.next"),
+        Binding("up", "app.focus_previous", "Previous field", show=False, priority=True, id="form.previous"),
     ]
 
     values: reactive[RunSettings] = reactive(RunSettings(), init=False)
