@@ -24,7 +24,7 @@ def rows(stage: Stage, selector: str) -> list[tuple[str, ...]]:
 
 def worst(stage: Stage) -> list[tuple[str, ...]]:
     """Return cosine, question and true cluster of the rows of the worst queries."""
-    return [row[:3] for row in rows(stage, "#worst")]
+    return [(cosine, question, cluster) for cosine, cluster, question, *_ in rows(stage, "#worst")]
 
 
 async def show_tab(stage: Stage, name: str) -> None:

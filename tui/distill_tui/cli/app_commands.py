@@ -9,6 +9,7 @@ import click
 
 from distill_core.database import check_database, demo_database_path
 from distill_core.errors import DistillError
+from distill_tui.typed_path import is_there
 
 
 @click.command("open", hidden=True)
@@ -28,7 +29,7 @@ def demo() -> int:
 
 def _require_database(database: Path) -> None:
     """Refuse a wrong path on stderr, before the app takes the screen."""
-    if not database.exists() and not database.suffix and len(database.parts) == 1:
+    if not is_there(database) and not database.suffix and len(database.parts) == 1:
         raise DistillError(
             f"'{database}' is neither a command nor a file.", "'distill-tui --help' lists the commands."
         )

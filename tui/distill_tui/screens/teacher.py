@@ -51,7 +51,7 @@ class TeacherScreen(WorkbenchScreen):
         """Lay out projections and facts over questions and routing."""
         with Horizontal(id="teacher-top"):
             yield DataTable(id="projections", cursor_type="row", zebra_stripes=True)
-            with VerticalScroll(id="facts-scroll", can_focus=False):
+            with VerticalScroll(id="facts-scroll"):
                 yield TeacherFacts(id="facts")
         with Horizontal(id="teacher-bottom"):
             with Vertical(id="questions-pane"):

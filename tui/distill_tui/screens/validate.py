@@ -41,7 +41,7 @@ class ValidateScreen(WorkbenchScreen):
 
     def compose_body(self) -> ComposeResult:
         """Lay out the verdict over the tabs."""
-        with VerticalScroll(id="verdict-pane", can_focus=False):
+        with VerticalScroll(id="verdict-pane"):
             yield VerdictPanel(id="verdict", markup=False)
         with TabbedContent(id="validate-tabs"):
             with TabPane("Ladder", id="tab-ladder"):

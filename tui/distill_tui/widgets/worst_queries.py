@@ -9,6 +9,7 @@ from distill_core.training.events import TestEvaluated
 from distill_tui.state import TeacherView, TrainingView
 
 MAX_WORST = 100
+QUESTION_CELLS, ANSWER_CELLS = 44, 40
 
 
 class WorstQueries(DataTable[Text]):
@@ -19,7 +20,7 @@ class WorstQueries(DataTable[Text]):
 
     def on_mount(self) -> None:
         """Name the columns."""
-        for name in ("cosine", "question", "true cluster", "LDA's answer", "student's answer"):
+        for name in ("cosine", "true cluster", "question", "LDA's answer", "student's answer"):
             self.add_column(name, key=name)
 
     def show(self, view: TrainingView) -> None:
@@ -37,8 +38,8 @@ def _cells(teacher: TeacherView, tested: TestEvaluated, row: int) -> tuple[Text,
     question_id = tested.question_ids[row]
     texts = (
         f"{tested.cosines[row]:.4f}",
-        teacher.question_text(question_id),
         teacher.cluster_names(question_id),
+        _cut(teacher.question_text(question_id), QUESTION_CELLS),
         *(_answer(teacher, answers, row) for answers in (tested.teacher_answers, tested.student_answers)),
     )
     return tuple(Text(text) for text in texts)
@@ -52,4 +53,8 @@ def _answer(teacher: TeacherView, answers: tuple[int, ...], row: int) -> str:
         return f"answer {answers[row]}"
     names = {head.cluster_id: head.cluster_name for head in teacher.heads}
     clusters = ", ".join(names.get(cluster, "") for cluster in answer.cluster_ids)
-    return f"{clusters}: {answer.text[:60]}"
+    return f"{clusters}: {_cut(answer.text, ANSWER_CELLS)}"
+
+
+def _cut(text: str, cells: int) -> str:
+    return text if len(text) <= cells else f"{text[: cells - 1]}…"
