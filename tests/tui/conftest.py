@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,6 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def no_batching(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_batching(monkeypatch: pytest.MonkeyPatch) -> None:
     """Post every event by itself."""
     monkeypatch.setattr(job, "POST_SECONDS", 0.0)
-    yield

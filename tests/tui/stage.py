@@ -13,7 +13,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from textual.events import Key
 from textual.geometry import Region
+from textual.keys import key_to_character
 from textual.message import Message
 from textual.pilot import Pilot
 from textual.screen import Screen
@@ -40,6 +42,18 @@ class IdleController(Controller):
     def __init__(self, app: DistillApp) -> None:
         super().__init__(app)
         self.wanted: list[tuple[str, Callable[[], object]]] = []
+        self.opened: list[Path] = []
+        self.saved: list[Path] = []
+
+    def open_database(self, path: Path) -> None:
+        """Note which database is asked for."""
+        self.opened.append(path)
+        super().open_database(path)
+
+    def save_student(self, path: Path) -> None:
+        """Note where the student shall go."""
+        self.saved.append(path)
+        super().save_student(path)
 
     def _in_thread(self, work: Callable[[], object], group: str) -> None:
         self.wanted.append((group, work))
@@ -79,13 +93,15 @@ class Stage:
 
     async def settle(self) -> None:
         """Wait until the messages, and those that they caused, have had their effect."""
-        for _ in range(2):
-            await self.pilot.pause()
+        for _ in range(4):
+            await self.pilot.pause(0)
 
     async def press(self, *keys: str) -> None:
-        """Press keys and wait until they have had their effect."""
-        await self.pilot.press(*keys)
-        await self.settle()
+        """Press keys and wait until each has had its effect; faster than the pilot, which waits for a lull."""
+        for key in keys:
+            name = "space" if key == " " else key
+            self.app.post_message(Key(name, key_to_character(name)))
+            await self.settle()
 
     async def fill(self, selector: str, text: str) -> None:
         """Put a text into a field in one go, in place of what stands there, and leave the focus in it."""
@@ -120,6 +136,10 @@ class Stage:
     async def train_to_the_end(self) -> None:
         """Run through a made-up run of ten epochs with an evaluation on three questions."""
         await self.train(*full_run())
+
+    def training_state(self) -> JobState:
+        """Return how the run stands."""
+        return self.app.training.state
 
     def find(self, selector: str, kind: type[AnyWidget]) -> AnyWidget:
         """Return a widget of the screen on top."""

@@ -6,7 +6,7 @@ from textual.events import Key
 from textual.widgets import DataTable, Input, Static
 
 from distill_core.config import StudentConfig, TrainingConfig, describe
-from distill_tui.widgets.settings_form import FIELDS, SettingRow
+from distill_tui.widgets.settings_form import FIELDS, SettingRow, SettingsForm
 from tests.core.database_factory import write_lda_db
 from tests.tui.stage import NARROW, Stage, staged
 
@@ -37,12 +37,19 @@ async def test_every_setting_has_a_field_with_its_default_and_a_line_that_explai
 
 
 async def test_heads_and_layers_start_from_the_book_rule(tmp_path: Path) -> None:
-    """N = 18: 4^2 = 16 is nearer than 4^3 = 64."""
-    database = write_lda_db(tmp_path / "db", num_heads=18, dimension=8, questions_per_head=2)
-    async with staged(database) as stage:
-        await stage.show_teacher()
-        await stage.go("student")
-        assert (stage.find("#heads", Input).value, stage.find("#layers", Input).value) == ("4", "2")
+    """N = 6: 4^1 = 4 is nearer than 4^2 = 16; N = 70: 4^3 = 64 is. The default L = 2 is neither."""
+    for num_heads, layers in ((6, 1), (70, 3)):
+        folder = tmp_path / str(num_heads)
+        database = write_lda_db(folder, num_heads=num_heads, dimension=8, questions_per_head=2)
+        async with staged(database) as stage:
+            await stage.show_teacher()
+            await stage.go("student")
+            assert (stage.find("#heads", Input).value, stage.find("#layers", Input).value) == (
+                "4",
+                str(layers),
+            )
+            student = stage.app.settings.student
+            assert (student.heads, student.layers) == (4, layers), "looking at the screen changes nothing"
 
 
 async def test_what_is_typed_sets_the_run(database: Path) -> None:
@@ -111,18 +118,24 @@ async def test_a_mended_field_is_marked_no_more(database: Path) -> None:
         assert stage.app.settings.student.heads == 2
 
 
-async def test_a_number_half_typed_never_writes_itself_back(database: Path) -> None:
-    """All keys wait in the queue at once, as they do on a slow link."""
+async def test_what_was_typed_first_never_overwrites_what_was_typed_next(database: Path) -> None:
+    """Keys come in bursts on a slow link, so the form's word about the first may come after the second."""
     async with staged(database) as stage:
         await stage.show_teacher()
         await stage.go("student")
-        stage.find("#epochs", Input).focus()
+        await stage.fill("#epochs", "1")
+        first = SettingsForm.Changed(stage.app.settings)
+        await stage.fill("#epochs", "12")
+        stage.screen.post_message(first)
         await stage.settle()
-        for key in ("home", "shift+end", *"123456"):
-            stage.app.post_message(Key(key, key if len(key) == 1 else None))
+        assert stage.find("#epochs", Input).value == "12"
+
+        stage.find("#epochs", Input).value = ""
+        for key in "4567":
+            stage.app.post_message(Key(key, key))
         await stage.settle()
-        assert stage.find("#epochs", Input).value == "123456"
-        assert stage.app.settings.training.epochs == 123456
+        assert stage.find("#epochs", Input).value == "4567"
+        assert stage.app.settings.training.epochs == 4567
 
 
 async def test_a_projection_of_another_dimension_is_checked_against_h(database: Path, tmp_path: Path) -> None:
@@ -172,6 +185,16 @@ async def test_candidates_say_flat_heads_and_their_rules(database: Path) -> None
     assert rows["4,1"][:4] == ["4", "1", "4", "1.00"], "4^1 is exactly N = 4"
     assert "book" in rows["4,1"][5]
     assert rows["2,2"][:4] == ["2", "2", "4", "1.00"]
+
+
+async def test_candidates_cost_what_the_feed_forward_width_makes_of_them(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        table = stage.find("#candidates", DataTable)
+        await stage.fill("#ff_dim", "16")
+        layer = 4 * 8 * 8 + 4 * 8 + (8 * 16 + 16) + (16 * 8 + 8) + 4 * 8
+        assert str(table.get_row("4,1")[4]) == f"{2 * (8 * 8 + 8) + layer:,}"
 
 
 async def test_costs_are_live_with_the_form(database: Path) -> None:

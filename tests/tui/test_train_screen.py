@@ -33,7 +33,7 @@ async def test_without_a_teacher_nothing_can_be_started(database: Path) -> None:
     async with staged(database) as stage:
         await stage.go("train")
         await stage.press("ctrl+t", "enter")
-        assert stage.app.training.state is JobState.IDLE
+        assert stage.training_state() is JobState.IDLE
         assert offered(stage) == set()
 
 
@@ -43,7 +43,7 @@ async def test_enter_starts_a_run_here(database: Path) -> None:
         await stage.go("train")
         before = len(stage.controller.wanted)
         await stage.press("enter")
-        assert stage.app.training.state is JobState.RUNNING
+        assert stage.training_state() is JobState.RUNNING
         assert stage.controller.groups[before:] == ["engine"]
         assert "Starting: loading torch" in headline(stage)
         assert offered(stage) == {"train.pause", "train.stop"}
@@ -113,21 +113,21 @@ async def test_pause_go_on_and_stop(database: Path) -> None:
         await stage.tell(TrainingProgressed((events.run_started(), events.epoch_finished(1))))
 
         await stage.press("space")
-        assert stage.app.training.state is JobState.PAUSED
+        assert stage.training_state() is JobState.PAUSED
         assert headline(stage).startswith("Paused")
         assert offered(stage) == {"train.pause", "train.stop"}
         assert "training paused" in stage.text("TopBar")
 
         await stage.press("space")
-        assert stage.app.training.state is JobState.RUNNING
+        assert stage.training_state() is JobState.RUNNING
         assert headline(stage) == "Running"
 
         await stage.press("s")
-        assert stage.app.training.state is JobState.STOPPING
+        assert stage.training_state() is JobState.STOPPING
         assert headline(stage).startswith("Stopping")
         assert offered(stage) == set()
         await stage.press("space", "s")
-        assert stage.app.training.state is JobState.STOPPING
+        assert stage.training_state() is JobState.STOPPING
 
         await stage.tell(TrainingProgressed(full_run()[-2:]), JobEnded("training", JobState.STOPPED))
         assert headline(stage).startswith("Stopped early")
@@ -141,7 +141,7 @@ async def test_progress_that_arrives_while_paused_or_stopping_leaves_the_state_a
         await stage.start_training()
         await stage.press("space")
         await stage.tell(TrainingProgressed((events.run_started(), events.epoch_finished(2))))
-        assert stage.app.training.state is JobState.PAUSED
+        assert stage.training_state() is JobState.PAUSED
         assert "epoch 2 of 10" in stage.text("#run-numbers")
 
 
@@ -151,7 +151,7 @@ async def test_a_paused_run_can_be_stopped(database: Path) -> None:
         await stage.go("train")
         await stage.start_training()
         await stage.press("space", "s")
-        assert stage.app.training.state is JobState.STOPPING
+        assert stage.training_state() is JobState.STOPPING
 
 
 async def test_stopping_before_the_first_step(database: Path) -> None:
@@ -161,7 +161,7 @@ async def test_stopping_before_the_first_step(database: Path) -> None:
         await stage.start_training()
         await stage.press("s")
         await stage.tell(JobEnded("training", JobState.STOPPED))
-        assert stage.app.training.state is JobState.STOPPED
+        assert stage.training_state() is JobState.STOPPED
         assert not stage.app.controller.is_busy
         await stage.press("4")
         assert stage.app.current_mode == "validate"

@@ -36,6 +36,11 @@ class StudentScreen(WorkbenchScreen):
     ]
     AUTO_FOCUS = "#candidates"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._typed: RunSettings | None = None
+        """The settings that the form told last."""
+
     def compose_body(self) -> ComposeResult:
         """Lay out form, costs and candidates; beside each other where there is room."""
         with Container(id="student-body"):
@@ -53,8 +58,8 @@ class StudentScreen(WorkbenchScreen):
         table.border_title = "Candidates, enter takes one"
         for name in ("H", "L", "H^L", "H^L / N", "parameters", "rule"):
             table.add_column(name, key=name)
-        self.watch(self.app, "teacher", self._show_teacher)
         self.watch(self.app, "settings", self._show_settings)
+        self.watch(self.app, "teacher", self._show_teacher)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to leave a field only while in one."""
@@ -80,9 +85,12 @@ class StudentScreen(WorkbenchScreen):
         self.query_one(SettingsForm).dimension = view.teacher.dimension if view else None
         self._fill_candidates()
 
-    def _show_settings(self, settings: RunSettings) -> None:
-        self.query_one(SettingsForm).values = settings
+    def _show_settings(self, old: RunSettings, settings: RunSettings) -> None:
+        if settings is not self._typed:  # else the fields have it, and may have more by now
+            self.query_one(SettingsForm).values = settings
         self.query_one(CostTable).student = settings.student
+        if old.student.ff_dim != settings.student.ff_dim:
+            self._fill_candidates()
         self._mark_chosen()
 
     def _candidates(self) -> tuple[Candidate, ...]:
@@ -132,4 +140,5 @@ class StudentScreen(WorkbenchScreen):
             note.update("Mend the marked fields before you train.")
             return
         note.update("ctrl+t trains; esc leaves the fields, then 1 to 5 switch screens.")
+        self._typed = event.settings
         self.workbench.settings = event.settings

@@ -118,8 +118,9 @@ class SettingsForm(VerticalScroll):
             yield SettingRow(settings, field)
 
     def on_mount(self) -> None:
-        """Fill the fields."""
-        self.fill(self.values)
+        """Fill the fields, and say nothing: these are not yet the values that the app has."""
+        with self.prevent(Input.Changed):
+            self.fill(self.values)
 
     def watch_values(self, values: RunSettings) -> None:
         """Show other values."""

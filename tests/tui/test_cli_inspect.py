@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from distill_tui.cli import run
+from tests.core.database_factory import write_lda_db
+from tests.core.test_database_schema import execute
+
+
+def inspected(database: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    assert run(["inspect", str(database), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    (line,) = out.splitlines()
+    contents: dict[str, object] = json.loads(line)
+    return contents
+
+
+def test_json_has_the_models_the_projections_and_the_problems(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    database = write_lda_db(
+        tmp_path, num_heads=4, dimension=8, questions_per_head=6, temperatures=(0.1, 1.0), path_style="beside"
+    )
+    contents = inspected(database, capsys)
+    assert contents["models"] == [{"id": 1, "name": "model-1", "dimension": 8}]
+    shared = {"model": "model-1", "dimension": 8, "num_heads": 4, "num_questions": 24}
+    projections = contents["projections"]
+    assert isinstance(projections, list)
+    assert len(projections) == 2
+    for found, temperature in zip(projections, (0.1, 1.0), strict=True):
+        number = projections.index(found) + 1
+        expected = {"id": number, "name": f"projection {number}", "temperature": temperature, **shared}
+        assert {name: found[name] for name in expected} == expected
+    assert contents["problems"] == []
+    assert contents["path"] == str(database)
+    assert contents["sha256"] == hashlib.sha256(database.read_bytes()).hexdigest()
+
+
+def test_two_models_keep_their_projections_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = write_lda_db(tmp_path, dimension=(8, 6), temperatures=(0.5,))
+    contents = inspected(database, capsys)
+    projections = contents["projections"]
+    assert isinstance(projections, list)
+    assert [(row["id"], row["model"], row["dimension"]) for row in projections] == [
+        (1, "model-1", 8),
+        (2, "model-2", 6),
+    ]
+
+
+def test_a_problem_names_its_projection_and_does_not_fail(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(database, "UPDATE multi_head_projections SET temperature = -1 WHERE mh_projection_id = 2")
+    problems = inspected(database, capsys)["problems"]
+    assert isinstance(problems, list)
+    (error,) = [problem for problem in problems if problem["severity"] == "error"]
+    assert error["mh_id"] == 2
+    assert "-1" in error["message"]
+
+
+def test_plain_lines_say_the_same(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", "--db", str(database)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "\x1b" not in out
+    lines = out.splitlines()
+    assert lines[0] == str(database)
+    assert "model 1: model-1, 8 dimensions" in lines
+    assert any(
+        line.startswith("projection 1: projection 1, 4 heads, temperature 0.1, 24 questions")
+        for line in lines
+    )
+    assert any(line.startswith("note") for line in lines), "the files are not at their stored paths"
+
+
+def test_it_prints_the_health_of_each_teacher(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["inspect", str(database)])
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("effective heads" in line for line in lines) == 2

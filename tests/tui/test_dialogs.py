@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from textual.widgets import DirectoryTree, Input, Label, OptionList
+
+from distill_core.config import DataConfig, RunConfig
+from distill_core.database import demo_database_path
+from distill_tui import places
+from distill_tui.messages import StudentSaved
+from distill_tui.screens.database_picker import DatabasePicker
+from distill_tui.screens.save_dialog import SaveDialog
+from distill_tui.state import JobState
+from tests.tui.stage import PromptController, Stage, staged
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory of its own, for the tree of files and for what is saved."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+async def submit_path(stage: Stage, text: str) -> None:
+    await stage.fill("#path", text)
+    await stage.press("enter")
+    if isinstance(stage.screen, DatabasePicker) and not path_error(stage):
+        await stage.press("enter")  # the first one took a completion
+
+
+def path_error(stage: Stage) -> str:
+    label = stage.find("#path-error", Label)
+    return str(label.content) if label.has_class("-shown") else ""
+
+
+def tree_labels(stage: Stage) -> set[str]:
+    tree = stage.find("#files", DirectoryTree)
+    return {str(node.label) for node in tree.root.children}
+
+
+async def tree_is_read(stage: Stage) -> None:
+    """Wait until the tree's own thread has read the working directory."""
+    for _ in range(500):
+        tree = stage.find("#files", DirectoryTree)
+        if tree.root.children:
+            return
+        await stage.pilot.pause(0.02)
+    raise AssertionError("the tree was not read")
+
+
+async def test_a_typed_path_is_opened(database: Path, folder: Path) -> None:
+    async with staged(database, picker=True) as stage:
+        await submit_path(stage, str(database))
+        assert not isinstance(stage.screen, DatabasePicker)
+        assert stage.app.busy_with == "opening lda.db"
+        assert stage.controller.groups == ["load"]
+
+
+async def test_a_wrong_path_is_said_and_the_dialog_stays(
+    database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    (folder / "[bold]").mkdir()
+    async with staged(database, picker=True) as stage:
+        for typed, complaint in (
+            ("", "Type a path."),
+            ("absent.db", "There is no file absent.db."),
+            ("absent[/red].db", "There is no file absent[/red].db."),
+            (str(folder / "[bold]"), f"{folder}/[bold] is a folder; name the lda.db in it."),
+            ("~", f"{folder} is a folder; name the lda.db in it."),
+            ("~nobody-of-this-name/lda.db", "There is no file ~nobody-of-this-name/lda.db."),
+            ("x" * 300, f"There is no file {'x' * 300}."),
+            (f"{database}/lda.db", f"There is no file {database}/lda.db."),
+        ):
+            await submit_path(stage, typed)
+            assert isinstance(stage.screen, DatabasePicker)
+            assert path_error(stage) == complaint
+            assert "".join(complaint[:30].split()) in "".join(stage.visible("#path-error").split())
+        await stage.press("x")
+        assert path_error(stage) == "", "typing on takes the complaint away"
+        await submit_path(stage, str(database))
+        assert stage.controller.groups == ["load"], "only the right path was opened"
+
+
+async def test_recent_databases_and_the_demo_can_be_chosen(database: Path, folder: Path) -> None:
+    odd = folder / "[i]odd[" / "red]" / "lda.db"
+    odd.parent.mkdir(parents=True)
+    shutil.copy(database, odd)
+    for path in (odd, database):
+        places.remember(path)
+    async with staged(database, picker=True) as stage:
+        options = stage.find("#recent", OptionList)
+        prompts = [str(options.get_option_at_index(row).prompt) for row in range(options.option_count)]
+        assert prompts == [str(database), str(odd), "the bundled demo: 36 topics, 432 questions"]
+        assert "[i]odd[/red]/lda.db" in stage.visible("#recent").replace("\n", "")
+        assert stage.screen.focused is options
+        for keys in (("enter",), ("down", "enter"), ("end", "enter")):
+            await stage.press(*keys)
+            assert not isinstance(stage.screen, DatabasePicker)
+            await stage.press("o")
+        assert stage.controller.opened == [database, odd, demo_database_path()]
+
+
+async def test_a_recent_database_that_is_gone_is_not_offered(database: Path, folder: Path) -> None:
+    places.remember(folder / "gone.db")
+    async with staged(database, picker=True) as stage:
+        assert "gone.db" not in stage.visible("#recent")
+
+
+async def test_the_tree_offers_folders_and_sqlite_files_only(database: Path, folder: Path) -> None:
+    (folder / "text.db").write_text("I am no database")
+    (folder / "notes.txt").write_bytes(b"SQLite format 3\x00")
+    (folder / ".hidden.db").write_bytes(database.read_bytes())
+    (folder / "empty.sqlite").touch()
+    for name in ("lda.db", "other.SQLITE3", "[b]raw[@x].sqlite"):
+        shutil.copy(database, folder / name)
+    (folder / "data").mkdir()
+    (folder / "loop.db").symlink_to(folder / "loop.db")
+    async with staged(database, picker=True) as stage:
+        await tree_is_read(stage)
+        assert tree_labels(stage) == {"data", "lda.db", "other.SQLITE3", "[b]raw[@x].sqlite"}
+
+
+async def test_a_file_of_the_tree_is_opened(database: Path, folder: Path) -> None:
+    shutil.copy(database, folder / "only.db")
+    async with staged(database, picker=True) as stage:
+        await tree_is_read(stage)
+        stage.find("#files", DirectoryTree).focus()
+        await stage.press("down", "enter")
+        assert not isinstance(stage.screen, DatabasePicker)
+        assert stage.app.busy_with == "opening only.db"
+
+
+async def test_the_path_is_completed(database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(database.parent.parent))
+    shutil.copy(database, folder / "wonderful.db")
+    top = f"/{folder.parts[1]}"
+    async with staged(database, picker=True) as stage:
+        field = stage.find("#path", Input)
+        for typed, completed in (
+            ("won", "wonderful.db"),
+            ("../d", "../db/"),
+            (top[:-1], f"{top}/"),
+            (f"{folder}/won", f"{folder}/wonderful.db"),
+            ("~/d", "~/db/"),
+        ):
+            await stage.fill("#path", "")
+            await stage.fill("#path", typed)
+            await stage.press("enter")
+            assert field.value == completed
+        await stage.fill("#path", "~/db/ld")
+        await stage.press("enter", "enter")
+        assert stage.app.busy_with == "opening lda.db"
+
+
+async def test_escape_leaves_the_picker_and_changes_nothing(database: Path, folder: Path) -> None:
+    async with staged(database) as stage:
+        view = await stage.show_teacher()
+        before = list(stage.controller.groups)
+        await stage.press("o")
+        assert isinstance(stage.screen, DatabasePicker)
+        await stage.press("escape")
+        assert not isinstance(stage.screen, DatabasePicker)
+        assert stage.app.teacher is view
+        assert stage.controller.groups == before
+
+
+async def test_saving_is_offered_once_there_is_a_student(database: Path, folder: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.press("ctrl+s")
+        assert not isinstance(stage.screen, SaveDialog)
+        await stage.start_training()
+        await stage.press("ctrl+s")
+        assert not isinstance(stage.screen, SaveDialog)
+
+
+async def test_the_save_dialog_confirms_before_it_replaces(database: Path, folder: Path) -> None:
+    existing = folder / "[b]old.pt"
+    existing.write_text("precious")
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.train_to_the_end()
+        await stage.press("ctrl+s")
+        assert isinstance(stage.screen, SaveDialog)
+
+        for name in ("", str(folder)):
+            await stage.fill("#file", name)
+            await stage.press("enter")
+            assert "Name a file." in stage.text("#save-note")
+        await stage.fill("#file", existing.name)
+        await stage.press("enter")
+        assert isinstance(stage.screen, SaveDialog)
+        assert "[b]old.pt exists; enter again to replace it." in stage.text("#save-note")
+        await stage.fill("#file", "x" * 300)
+        await stage.fill("#file", existing.name)
+        await stage.press("enter")
+        assert stage.controller.saved == [existing.absolute()]
+
+        await stage.press("ctrl+s")
+        await stage.fill("#file", "~nobody-of-this-name/new.safetensors")
+        await stage.press("enter")
+        assert stage.controller.saved[1:] == [folder / "~nobody-of-this-name" / "new.safetensors"]
+
+        await stage.press("ctrl+s", "escape")
+        assert len(stage.controller.saved) == 2
+        assert existing.read_text() == "precious"
+
+
+async def test_what_became_of_saving_is_said(database: Path, folder: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.tell(StudentSaved("/data/[b]s.pt"), StudentSaved("/x/s.pt", "The disk [/dev] is full."))
+        good, bad = ("".join(toast.split()) for toast in stage.toasts())
+    assert "Studentsaved/data/[b]s.pt" in good
+    assert "NotsavedThedisk[/dev]isfull." in bad
+
+
+@pytest.mark.parametrize("name", ["student.safetensors", "student.pt"])
+async def test_the_trained_student_is_written(database: Path, folder: Path, name: str) -> None:
+    from distill_core.students import ProjectionTransformer, load_student
+    from distill_core.training import TrainingSession
+
+    async with staged(database, controller=PromptController) as stage:
+        await stage.show_teacher()
+        stage.app.training = stage.app.training.__class__(JobState.FINISHED)
+        session = TrainingSession(RunConfig(data=DataConfig(database=str(database))))
+        session.student = ProjectionTransformer(8, 4, 1, 16)
+        stage.controller.session = session
+        stage.app.refresh_bindings()
+        await stage.press("ctrl+s")
+        await stage.fill("#file", name)
+        await stage.press("enter")
+        assert any(name in "".join(toast.split()) for toast in stage.toasts())
+    assert load_student(folder / name, dimension=8).ff_dim == 16
+
+
+async def test_a_place_that_cannot_be_written_to_is_said(database: Path, folder: Path) -> None:
+    from distill_core.students import ProjectionTransformer
+    from distill_core.training import TrainingSession
+
+    (folder / "file").touch()
+    async with staged(database, controller=PromptController) as stage:
+        await stage.show_teacher()
+        stage.app.training = stage.app.training.__class__(JobState.FINISHED)
+        session = TrainingSession(RunConfig(data=DataConfig(database=str(database))))
+        session.student = ProjectionTransformer(8, 4, 1, 16)
+        stage.controller.session = session
+        await stage.press("ctrl+s")
+        await stage.fill("#file", "file/student.pt")
+        await stage.press("enter")
+        assert any(
+            "Not saved" in toast and "file/student.pt" in "".join(toast.split()) for toast in stage.toasts()
+        )

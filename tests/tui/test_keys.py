@@ -1,0 +1,268 @@
+"""Every key is pressed once, in the place where it works, and does what its binding says."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from textual.binding import Binding
+from textual.widgets import HelpPanel, Input, TabbedContent
+from textual.widgets._footer import FooterKey
+
+import distill_tui
+from distill_tui.app import DistillApp
+from distill_tui.messages import JobEnded
+from distill_tui.screens.train import TrainScreen
+from distill_tui.state import JobState
+from distill_tui.widgets.metric_chart import MetricChart
+from distill_tui.widgets.question_list import QuestionList
+from tests.tui.stage import Stage, staged
+
+Prepare = Callable[[Stage], Awaitable[object]]
+
+
+def bindings() -> Iterator[tuple[str, Binding]]:
+    """Yield every binding of the app, its screens and its widgets, with the class that declares it."""
+    for module in pkgutil.walk_packages(distill_tui.__path__, "distill_tui."):
+        if module.name == "distill_tui.__main__":
+            continue
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if isinstance(value, type) and value.__module__ == module.name and "BINDINGS" in vars(value):
+                for binding in vars(value)["BINDINGS"]:
+                    assert isinstance(binding, Binding), f"{name} has a binding without an id: {binding}"
+                    yield name, binding
+
+
+async def nothing(stage: Stage) -> None:
+    """Press it as the screen is."""
+
+
+async def on_filter(stage: Stage) -> None:
+    stage.find("#filter", Input).focus()
+
+
+async def on_questions(stage: Stage, row: int = 3) -> None:
+    questions = stage.find("#questions", QuestionList)
+    questions.focus()
+    questions.highlighted = row
+
+
+async def on_epochs(stage: Stage) -> None:
+    stage.find("#epochs", Input).focus()
+
+
+async def at_another_temperature(stage: Stage) -> None:
+    await stage.press("right_square_bracket")
+
+
+async def running(stage: Stage) -> None:
+    await stage.start_training()
+
+
+async def measuring(stage: Stage) -> None:
+    stage.app.start_latency()
+
+
+async def trained(stage: Stage) -> None:
+    await stage.train_to_the_end()
+
+
+async def quitting(stage: Stage) -> None:
+    await stage.start_training()
+    await stage.press("q")
+
+
+async def saving(stage: Stage) -> None:
+    await stage.train_to_the_end()
+    await stage.press("ctrl+s")
+
+
+async def elsewhere(stage: Stage) -> None:
+    await stage.go("latency" if stage.app.current_mode != "latency" else "teacher")
+
+
+def mode(stage: Stage) -> object:
+    return stage.app.current_mode
+
+
+def screen(stage: Stage) -> object:
+    return type(stage.screen).__name__
+
+
+def focus(stage: Stage) -> object:
+    return stage.screen.focused.id if stage.screen.focused else None
+
+
+def help_shown(stage: Stage) -> object:
+    return bool(stage.screen.query(HelpPanel))
+
+
+def training(stage: Stage) -> object:
+    return stage.app.training.state
+
+
+def latency(stage: Stage) -> object:
+    return stage.app.latency.state
+
+
+def tau(stage: Stage) -> object:
+    return stage.app.teacher.teacher.temperature if stage.app.teacher else None
+
+
+def highlighted(stage: Stage) -> object:
+    return stage.find("#questions", QuestionList).highlighted
+
+
+def log_axes(stage: Stage) -> object:
+    return [(chart.log_x, chart.log_y) for chart in stage.screen.query(MetricChart)]
+
+
+def zoomed(stage: Stage) -> object:
+    assert isinstance(stage.screen, TrainScreen)
+    return stage.screen.zoomed
+
+
+def tab(stage: Stage) -> object:
+    return stage.find("#validate-tabs", TabbedContent).active
+
+
+@dataclass(frozen=True)
+class Press:
+    """A key, where and when to press it, what to look at, and what is to be seen then (and not before)."""
+
+    binding: str
+    key: str
+    look: Callable[[Stage], object]
+    then: object
+    prepare: Prepare = nothing
+
+
+PRESSES: dict[str, tuple[Press, ...]] = {
+    "teacher": (
+        Press("app.teacher", "1", mode, "teacher", elsewhere),
+        Press("app.student", "2", mode, "student"),
+        Press("app.train", "3", mode, "train"),
+        Press("app.validate", "4", mode, "validate"),
+        Press("app.latency", "5", mode, "latency"),
+        Press("app.open", "o", screen, "DatabasePicker"),
+        Press("app.start", "ctrl+t", training, JobState.RUNNING),
+        Press("app.save", "ctrl+s", screen, "SaveDialog", trained),
+        Press("app.help", "question_mark", help_shown, True),
+        Press("app.help", "f1", help_shown, False),
+        Press("app.quit", "q", screen, "QuitDialog", running),
+        Press("app.quit", "ctrl+q", screen, "QuitDialog", running),
+        Press("teacher.filter", "slash", focus, "filter"),
+        Press("teacher.cooler", "left_square_bracket", tau, 0.0891),
+        Press("teacher.hotter", "right_square_bracket", tau, 0.1),
+        Press("teacher.stored", "equals_sign", tau, 0.1, at_another_temperature),
+        Press("questions.down", "j", highlighted, 4, on_questions),
+        Press("questions.up", "k", highlighted, 2, on_questions),
+        Press("questions.first", "g", highlighted, 0, on_questions),
+        Press("questions.last", "G", highlighted, 23, on_questions),
+    ),
+    "student": (
+        Press("student.edit", "e", focus, "heads"),
+        Press("student.leave", "escape", focus, "candidates", on_epochs),
+        Press("student.candidates", "c", focus, "candidates"),
+        Press("form.next", "down", focus, "learning_rate", on_epochs),
+        Press("form.next", "enter", focus, "learning_rate", on_epochs),
+        Press("form.previous", "up", focus, "cosine_weight", on_epochs),
+    ),
+    "train": (
+        Press("train.start", "enter", training, JobState.RUNNING),
+        Press("train.pause", "space", training, JobState.PAUSED, running),
+        Press("train.stop", "s", training, JobState.STOPPING, running),
+        Press("train.log_y", "L", log_axes, [(False, False), (False, True), (False, True)]),
+        Press("train.log_x", "X", log_axes, [(True, False), (True, True), (True, True)]),
+        Press("train.zoom", "z", zoomed, "cosine"),
+    ),
+    "validate": (Press("validate.tab", "t", tab, "tab-cosines"),),
+    "latency": (
+        Press("latency.measure", "enter", latency, JobState.RUNNING),
+        Press("latency.stop", "s", latency, JobState.STOPPING, measuring),
+    ),
+    "dialogs": (
+        Press("picker.back", "escape", screen, "TeacherScreen", lambda stage: stage.press("o")),
+        Press("save.cancel", "escape", screen, "TeacherScreen", saving),
+        Press("quit.cancel", "escape", screen, "TeacherScreen", quitting),
+        Press("quit.cancel", "c", screen, "TeacherScreen", quitting),
+        *(Press("quit.move", key, focus, "stop", quitting) for key in ("left", "right", "h", "l")),
+        Press("quit.stop", "s", training, JobState.STOPPING, quitting),
+    ),
+}
+"""In groups that share an app, in their order; only the last may end it."""
+
+
+async def back_to(stage: Stage, group: str) -> None:
+    """Close dialogs, end jobs and go to the screen of a group."""
+    while stage.screen.is_modal:
+        stage.app.pop_screen()
+    if stage.controller.is_busy:
+        await stage.tell(JobEnded(stage.controller.job_name, JobState.STOPPED))
+    await stage.go("teacher" if group == "dialogs" else group)
+    stage.screen.set_focus(None)
+
+
+@pytest.mark.parametrize("group", PRESSES)
+async def test_every_key_does_what_it_says(database: Path, group: str) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        for press in PRESSES[group]:
+            await back_to(stage, group)
+            await press.prepare(stage)
+            await stage.settle()
+            assert stage.offers(press.binding), f"{press.binding} is not offered"
+            before = press.look(stage)
+            assert before != press.then, f"{press.binding}: the test proves nothing"
+            await (stage.pilot if press.binding == "quit.stop" else stage).press(press.key)
+            assert press.look(stage) == press.then, f"{press.binding} by {press.key}"
+    if group == "dialogs":
+        assert stage.controller.state is JobState.STOPPING
+        assert stage.app.return_value == 0
+
+
+def test_every_key_of_every_binding_is_pressed() -> None:
+    declared = {(binding.id, key) for _owner, binding in bindings() for key in binding.key.split(",")}
+    pressed = {(press.binding, press.key) for presses in PRESSES.values() for press in presses}
+    assert pressed == declared
+
+
+def test_every_binding_has_an_id_of_its_own_and_a_verb() -> None:
+    found = list(bindings())
+    assert len(found) > 20
+    assert all(binding.id for _owner, binding in found)
+    doubled = [name for name, count in Counter(binding.id for _owner, binding in found).items() if count > 1]
+    assert doubled == []
+    assert all(binding.description or not binding.show for _owner, binding in found)
+
+
+def test_no_key_needs_a_modifier_that_terminals_eat() -> None:
+    keys = {key: owner for owner, binding in bindings() for key in binding.key.split(",")}
+    assert not set(keys) & {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+c", "ctrl+z"}
+    for owner, binding in bindings():
+        assert binding.key != "ctrl+q", f"{owner}: ctrl+q alone"
+
+
+@pytest.mark.parametrize("size", [(120, 36)])
+async def test_the_footer_shows_at_most_seven_keys_and_none_is_cut(
+    database: Path, size: tuple[int, int]
+) -> None:
+    async with staged(database, size=size) as stage:
+        await stage.show_teacher()
+        crowded = {}
+        for situation in (nothing, running, trained):
+            await back_to(stage, "teacher")
+            await situation(stage)
+            for name in DistillApp.MODES:
+                await stage.go(name)
+                keys = list(stage.screen.query(FooterKey))
+                assert keys
+                assert all(key.region.right <= size[0] for key in keys), f"{name}: keys are cut off"
+                if len(keys) > 7:
+                    crowded[name, situation.__name__] = [key.description for key in keys]
+    assert crowded == {}

@@ -1,0 +1,173 @@
+"""A dozen pictures of the screens. `pytest tests/tui/test_snapshots.py --snapshot-update` draws them anew.
+
+Nothing in them moves: made-up data, posted messages, no thread, no clock, no path of this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import DirectoryTree, TabbedContent
+
+from distill_core.training.events import EpochFinished
+from distill_tui.app import DistillApp
+from distill_tui.loading import load_teacher, open_database
+from distill_tui.messages import (
+    DatabaseOpened,
+    JobEnded,
+    LatencyProgressed,
+    TeacherLoaded,
+    TrainingProgressed,
+)
+from distill_tui.state import JobState
+from tests.core.database_factory import write_lda_db
+from tests.core.test_database_schema import execute
+from tests.tui import events
+from tests.tui.judged import judged_run
+from tests.tui.stage import NARROW, WIDE, IdleController, Stage
+
+Compare = Callable[..., bool]
+Scene = Callable[[Stage], Awaitable[None]]
+
+TOPICS = ("git", "sql", "networks", "statistics", "linux", "python")
+SIZES = pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x36", "80x24"])
+
+
+@pytest.fixture
+def playbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A database with topics that can be read, beside its vectors."""
+    monkeypatch.chdir(tmp_path)
+    database = write_lda_db(
+        tmp_path / "playbooks", num_heads=6, dimension=12, questions_per_head=8, path_style="absolute", seed=7
+    )
+    execute(
+        database,
+        *(
+            f"UPDATE qa_clusters SET name = '{name}' WHERE cluster_id = {row}"
+            for row, name in enumerate(TOPICS, 1)
+        ),
+    )
+    return database
+
+
+@pytest.fixture
+def picture(snap_compare: Compare, playbooks: Path) -> Callable[[Scene, tuple[int, int]], bool]:
+    """Play a scene in the app and compare it with the picture on file."""
+
+    def compare(scene: Scene, size: tuple[int, int]) -> bool:
+        app = DistillApp(playbooks)
+        app.controller = controller = IdleController(app)
+
+        async def play(pilot: Pilot[int]) -> None:
+            stage = Stage(app, pilot, playbooks, controller)
+            await stage.settle()
+            await open_fixed(stage)
+            await scene(stage)
+            await stage.settle()
+
+        return snap_compare(app, terminal_size=size, run_before=play)
+
+    return compare
+
+
+async def open_fixed(stage: Stage) -> None:
+    """Show the database as if it lay in a folder that every machine has."""
+    here = Path("playbooks/lda.db")
+    view = replace(load_teacher(stage.database, 1), path=here, problems=())
+    opened = replace(open_database(stage.database), path=here)
+    await stage.tell(DatabaseOpened(opened), TeacherLoaded(view))
+
+
+async def teacher(stage: Stage) -> None:
+    await stage.press("tab", "tab", "tab", "down", "down")
+
+
+async def student(stage: Stage) -> None:
+    await stage.go("student")
+
+
+async def wrong_setting(stage: Stage) -> None:
+    await stage.go("student")
+    await stage.fill("#heads", "5")
+    await stage.press("escape")
+
+
+async def train_running(stage: Stage) -> None:
+    begun = [event for event in judged_run(stage.database) if not isinstance(event, EpochFinished)]
+    epochs = [events.epoch_finished(epoch, loss=1 / epoch, cosine=1 - 0.8 / epoch) for epoch in range(1, 7)]
+    await stage.start_training()
+    await stage.tell(TrainingProgressed((*begun[:-3], *epochs)))
+    await stage.go("train")
+
+
+async def train_failed(stage: Stage) -> None:
+    await stage.train(
+        events.run_started(),
+        *(events.epoch_finished(epoch, loss=0.5 * epoch, cosine=0.6 - 0.1 * epoch) for epoch in (1, 2, 3)),
+        events.epoch_finished(4, loss=float("nan"), cosine=float("nan")),
+        outcome=JobState.FAILED,
+        error="The loss is not a number any more after step 8. Lower the learning rate.",
+    )
+    await stage.go("train")
+
+
+async def judged(stage: Stage) -> None:
+    await stage.train(*judged_run(stage.database))
+    await stage.go("validate")
+
+
+async def cosines(stage: Stage) -> None:
+    await judged(stage)
+    stage.find("#validate-tabs", TabbedContent).active = "tab-cosines"
+
+
+async def latency(stage: Stage) -> None:
+    stage.app.start_latency()
+    told = (events.latency_started(), events.block_timed(80), events.latency_finished())
+    await stage.tell(LatencyProgressed(told), JobEnded("latency", JobState.FINISHED))
+    await stage.go("latency")
+
+
+async def picker(stage: Stage) -> None:
+    await stage.press("o")
+    tree = stage.find("#files", DirectoryTree)
+    while not tree.root.children:
+        await stage.pilot.pause(0.02)
+
+
+async def quit_dialog(stage: Stage) -> None:
+    await stage.start_training()
+    await stage.press("q")
+
+
+@SIZES
+@pytest.mark.parametrize(
+    "scene", [teacher, student, train_running, judged, latency], ids=lambda scene: scene.__name__
+)
+def test_screen(
+    picture: Callable[[Scene, tuple[int, int]], bool], scene: Scene, size: tuple[int, int]
+) -> None:
+    assert picture(scene, size)
+
+
+@pytest.mark.parametrize("scene", [train_failed, wrong_setting, cosines], ids=lambda scene: scene.__name__)
+def test_special_state(picture: Callable[[Scene, tuple[int, int]], bool], scene: Scene) -> None:
+    assert picture(scene, WIDE)
+
+
+def test_quit_dialog(picture: Callable[[Scene, tuple[int, int]], bool]) -> None:
+    assert picture(quit_dialog, NARROW)
+
+
+def test_picker(
+    picture: Callable[[Scene, tuple[int, int]], bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the working directory and the recent databases named as seen from it."""
+    (tmp_path / "state").mkdir(exist_ok=True)
+    (tmp_path / "state" / "recent.txt").write_text("playbooks/lda.db\n")
+    monkeypatch.setattr("distill_tui.screens.database_picker.Path.cwd", lambda: Path("playbooks"))
+    assert picture(picker, NARROW)
