@@ -97,7 +97,7 @@ class Stage:
             await self.pilot.pause(0)
 
     async def press(self, *keys: str) -> None:
-        """Press keys and wait until each has had its effect; faster than the pilot, which waits for a lull."""
+        """Press keys and wait until each has had its effect; the pilot would wait for a lull."""
         for key in keys:
             name = "space" if key == " " else key
             self.app.post_message(Key(name, key_to_character(name)))
