@@ -8,6 +8,7 @@ async with staged(database) as stage:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -93,8 +94,16 @@ class Stage:
 
     async def settle(self) -> None:
         """Wait until the messages, and those that they caused, have had their effect."""
-        for _ in range(4):
+        for _ in range(8):
             await self.pilot.pause(0)
+
+    async def reach(self, condition: Callable[[], bool]) -> bool:
+        """Wait until a condition holds, for as many rounds as any effect may take; say whether it does."""
+        for _ in range(500):
+            if condition():
+                return True
+            await asyncio.sleep(0.005)  # not the pilot: the app may be on its way out
+        return condition()
 
     async def press(self, *keys: str) -> None:
         """Press keys and wait until each has had its effect; the pilot would wait for a lull."""

@@ -7,6 +7,7 @@ import pkgutil
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,10 @@ async def back_to(stage: Stage, group: str) -> None:
     stage.screen.set_focus(None)
 
 
+def _looks_as_said(press: Press, stage: Stage) -> bool:
+    return bool(press.look(stage) == press.then)
+
+
 @pytest.mark.parametrize("group", PRESSES)
 async def test_every_key_does_what_it_says(database: Path, group: str) -> None:
     async with staged(database) as stage:
@@ -220,7 +225,8 @@ async def test_every_key_does_what_it_says(database: Path, group: str) -> None:
             before = press.look(stage)
             assert before != press.then, f"{press.binding}: the test proves nothing"
             await (stage.pilot if press.binding == "quit.stop" else stage).press(press.key)
-            assert press.look(stage) == press.then, f"{press.binding} by {press.key}"
+            reached = await stage.reach(partial(_looks_as_said, press, stage))
+            assert reached, f"{press.binding} by {press.key}: {press.look(stage)}, not {press.then}"
     if group == "dialogs":
         assert stage.controller.state is JobState.STOPPING
         assert stage.app.return_value == 0

@@ -90,12 +90,6 @@ async def student(stage: Stage) -> None:
     await stage.go("student")
 
 
-async def wrong_setting(stage: Stage) -> None:
-    await stage.go("student")
-    await stage.fill("#heads", "5")
-    await stage.press("escape")
-
-
 async def train_running(stage: Stage) -> None:
     begun = [event for event in judged_run(stage.database) if not isinstance(event, EpochFinished)]
     epochs = [events.epoch_finished(epoch, loss=1 / epoch, cosine=1 - 0.8 / epoch) for epoch in range(1, 7)]
@@ -154,7 +148,7 @@ def test_screen(
     assert picture(scene, size)
 
 
-@pytest.mark.parametrize("scene", [train_failed, wrong_setting, cosines], ids=lambda scene: scene.__name__)
+@pytest.mark.parametrize("scene", [train_failed, cosines], ids=lambda scene: scene.__name__)
 def test_special_state(picture: Callable[[Scene, tuple[int, int]], bool], scene: Scene) -> None:
     assert picture(scene, WIDE)
 

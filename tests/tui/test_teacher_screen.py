@@ -71,17 +71,6 @@ async def test_the_facts_are_those_of_the_projection(database: Path) -> None:
         assert fact(stage, "model") == "model-1"
 
 
-@pytest.mark.parametrize("warned", [False, True])
-async def test_a_teacher_that_is_nearly_a_constant_is_called_so(tmp_path: Path, warned: bool) -> None:
-    """At tau 10 every head has nearly the same weight, whatever the query."""
-    database = write_lda_db(tmp_path / "db", temperatures=(10.0 if warned else 0.1,))
-    async with staged(database) as stage:
-        view = await stage.show_teacher()
-        facts = " ".join(stage.text("#facts").split())
-        assert bool(view.health.warnings) is warned
-        assert all(" ".join(warning.split()) in facts for warning in view.health.warnings)
-
-
 async def test_files_that_were_found_elsewhere_are_told(database: Path) -> None:
     async with staged(database) as stage:
         view = await stage.show_teacher()
@@ -89,28 +78,6 @@ async def test_files_that_were_found_elsewhere_are_told(database: Path) -> None:
     assert any("not at their stored paths" in problem.message for problem in view.problems)
     assert "note: " in text
     assert "not at their stored paths" in " ".join(text.split())
-
-
-@pytest.mark.parametrize("mh_id", [1, 2])
-async def test_the_bars_are_the_routing_of_the_question_under_the_cursor(database: Path, mh_id: int) -> None:
-    async with staged(database) as stage:
-        await stage.show_teacher(mh_id)
-        stage.find("#questions", QuestionList).focus()
-        await stage.press("down", "down")
-
-        expected = softmax_weights(database, mh_id, question_id=3)
-        bars = stage.find("#routing", WeightBars).rows
-        assert dict(bars) == pytest.approx(expected, abs=1e-5)
-        assert [name for name, _value in bars] == sorted(expected, key=lambda name: -expected[name])
-        assert stage.text("#routing-caption").strip() == "true cluster: topic_1"
-
-
-async def test_the_first_question_is_routed_at_once(database: Path) -> None:
-    async with staged(database) as stage:
-        await stage.show_teacher()
-        assert dict(stage.find("#routing", WeightBars).rows) == pytest.approx(
-            softmax_weights(database, 1, 1), abs=1e-5
-        )
 
 
 async def test_the_filter_keeps_the_questions_with_all_its_words(database: Path) -> None:
@@ -256,22 +223,14 @@ async def test_brackets_look_at_other_temperatures_and_equals_goes_back(database
         assert config is not None
         assert config.data.temperature == pytest.approx(1.0)
 
+        await stage.press("left_square_bracket")
+        assert stage.app.teacher.teacher.temperature < 1.0
         await stage.press("equals_sign")
         assert dict(stage.find("#routing", WeightBars).rows) == stored
         assert fact(stage, "temperature τ") == "0.1"
         config = stage.app.run_config()
         assert config is not None
         assert config.data.temperature is None
-
-
-async def test_one_step_each_way_is_the_stored_temperature_again(database: Path) -> None:
-    async with staged(database) as stage:
-        await stage.show_teacher()
-        await stage.press("left_square_bracket")
-        assert stage.app.teacher is not None
-        assert stage.app.teacher.teacher.temperature < 0.1
-        await stage.press("right_square_bracket")
-        assert stage.app.teacher.chosen_temperature is None
 
 
 async def test_temperatures_stay_within_bounds(tmp_path: Path) -> None:
@@ -283,3 +242,30 @@ async def test_temperatures_stay_within_bounds(tmp_path: Path) -> None:
             assert stage.app.teacher is not None
             assert stage.app.teacher.teacher.temperature == pytest.approx(bound)
             assert np.isfinite(list(dict(stage.find("#routing", WeightBars).rows).values())).all()
+
+
+async def test_a_teacher_that_is_nearly_a_constant_is_called_so(tmp_path: Path) -> None:
+    """At tau 10 every head has nearly the same weight, whatever the query."""
+    database = write_lda_db(tmp_path / "db", temperatures=(0.1, 10.0))
+    async with staged(database) as stage:
+        for mh_id, warned in ((1, False), (2, True)):
+            view = await stage.show_teacher(mh_id)
+            facts = " ".join(stage.text("#facts").split())
+            assert bool(view.health.warnings) is warned
+            assert all(" ".join(warning.split()) in facts for warning in view.health.warnings)
+
+
+async def test_the_bars_are_the_routing_of_the_question_under_the_cursor(database: Path) -> None:
+    async with staged(database) as stage:
+        for mh_id in (1, 2):
+            await stage.show_teacher(mh_id)
+            bars = stage.find("#routing", WeightBars)
+            first = softmax_weights(database, mh_id, question_id=1)
+            assert dict(bars.rows) == pytest.approx(first, abs=1e-5), "the first question is routed at once"
+
+            stage.find("#questions", QuestionList).focus()
+            await stage.press("down", "down")
+            expected = softmax_weights(database, mh_id, question_id=3)
+            assert dict(bars.rows) == pytest.approx(expected, abs=1e-5)
+            assert [name for name, _value in bars.rows] == sorted(expected, key=lambda name: -expected[name])
+            assert stage.text("#routing-caption").strip() == "true cluster: topic_1"

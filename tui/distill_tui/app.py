@@ -132,7 +132,7 @@ class DistillApp(Workbench):
 
     def _leave_if(self, leave: bool | None) -> None:
         if leave:
-            self.controller.stop()
+            self.set_job_state("stop")
             self.exit(0)
 
     def _apply_keymap(self) -> None:
