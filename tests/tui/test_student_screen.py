@@ -90,7 +90,7 @@ async def test_a_wrong_value_is_said_at_its_field_until_it_is_mended(database: P
             await stage.fill(f"#{field}", right)
         assert not stage.screen.query(SettingRow).filter(".-failed")
 
-        await stage.press("e", "3")
+        await stage.press("escape", "e", "3")
         assert row_of(stage, "heads").has_class("-failed")
         await stage.press("backspace", "2")
         assert not row_of(stage, "heads").has_class("-failed")
