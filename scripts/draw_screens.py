@@ -33,7 +33,7 @@ async def photograph(size: tuple[int, int]) -> None:
     app = DistillApp(demo_database_path())
     async with app.run_test(size=size) as pilot:
         await wait(pilot, lambda: app.teacher is not None)
-        await pilot.press("tab", "tab", *["down"] * 4)
+        await pilot.press("slash", "enter", *["down"] * 4)
         await shoot(pilot, "1-teacher", size)
         await pilot.press("2")
         await shoot(pilot, "2-student", size)
@@ -50,8 +50,6 @@ async def photograph(size: tuple[int, int]) -> None:
         await pilot.press("5", "enter")
         await wait(pilot, lambda: app.latency.state is JobState.FINISHED)
         await shoot(pilot, "5-latency", size)
-        await pilot.press("1", "o")
-        await shoot(pilot, "open", size)
 
 
 async def wait(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
