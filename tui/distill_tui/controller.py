@@ -14,6 +14,7 @@ from distill_tui.job import Job
 from distill_tui.messages import (
     DatabaseOpened,
     JobEnded,
+    JudgedAgain,
     LatencyProgressed,
     LoadFailed,
     StudentSaved,
@@ -24,7 +25,7 @@ from distill_tui.state import JobState, TeacherView
 
 if TYPE_CHECKING:
     from distill_core.latency.events import LatencyEvent, LatencyFinished
-    from distill_core.training import TrainingSession
+    from distill_core.training import RunStarted, TrainingSession
 
 
 class Controller:
@@ -105,11 +106,19 @@ class Controller:
 
         return self._start("latency", Job(events, self._post_latency))
 
-    def judge_again(self, measured: LatencyFinished) -> None:
-        """Judge the last student anew, with its measured cost; ends in `TrainingProgressed`."""
+    def judge_again(self, run: RunStarted, measured: LatencyFinished) -> None:
+        """Judge the last student anew, with its measured cost; ends in `JudgedAgain`."""
         session = self.session
-        if session is not None:
-            self._in_thread(lambda: self._post_training(tuple(session.conclude(measured))), group="judge")
+        if session is None:
+            return
+
+        def judge() -> JudgedAgain:
+            try:
+                return JudgedAgain(run, tuple(session.conclude(measured)))
+            except Exception as error:  # noqa: BLE001 - shown to the user, never dropped
+                return JudgedAgain(run, (), f"{type(error).__name__}: {error}")
+
+        self._in_thread(lambda: self._app.post_message(judge()), group="judge")
 
     def has_student_for(self, config: RunConfig) -> bool:
         """Whether the last run's student is of this shape and from this projection."""

@@ -8,7 +8,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from distill_core.latency.events import LatencyEvent
-    from distill_core.training.events import TrainEvent
+    from distill_core.training.events import RunStarted, TrainEvent
     from distill_tui.state import DatabaseView, JobState, TeacherView
 
 
@@ -43,6 +43,20 @@ class TrainingProgressed(Message):
     def __init__(self, events: tuple[TrainEvent, ...]) -> None:
         super().__init__()
         self.events = events
+
+
+class JudgedAgain(Message):
+    """The last student was judged with its measured cost, or could not be.
+
+    Attributes:
+        run: The first event of the run it is about; another run may have started since.
+    """
+
+    def __init__(self, run: RunStarted, events: tuple[TrainEvent, ...], error: str = "") -> None:
+        super().__init__()
+        self.run = run
+        self.events = events
+        self.error = error
 
 
 class LatencyProgressed(Message):

@@ -154,8 +154,6 @@ class Workbench(App[int]):
         from distill_tui import folding
 
         self.latency = folding.fold_latency(self.latency, message.events)
-        if self.latency.finished is not None and self.latency.trained:
-            self.controller.judge_again(self.latency.finished)
 
     @on(messages.JobEnded)
     def _end_job(self, message: messages.JobEnded) -> None:
@@ -163,6 +161,19 @@ class Workbench(App[int]):
             return  # of a job that is not the active one
         self.controller.finish(message.outcome)
         self._show_job_state(message.error, message.trace)
+        measured, run = self.latency.finished, self.training.started
+        if message.job == "latency" and self.latency.trained and measured is not None and run is not None:
+            self.controller.judge_again(run, measured)
+
+    @on(messages.JudgedAgain)
+    def _show_new_verdict(self, message: messages.JudgedAgain) -> None:
+        from distill_tui import folding
+
+        if message.run is not self.training.started:
+            return  # of a run before the present one
+        if message.error:
+            self.notify(message.error, title="Not judged anew", severity="error", markup=False)
+        self.training = folding.fold_training(self.training, message.events)
 
     @on(messages.StudentSaved)
     def _show_saved(self, message: messages.StudentSaved) -> None:
