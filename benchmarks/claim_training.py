@@ -16,9 +16,10 @@ from distill_core.database import demo_database_path
 from distill_core.evaluation import Evaluation, evaluate
 from distill_core.students import ProjectionTransformer
 from distill_core.teacher_data import TeacherData, load_teacher_data
+from distill_core.training.batches import LabelledQueries
 from distill_core.training.events import EpochFinished
 from distill_core.training.random_state import OwnRandomState
-from distill_core.training.trainer import LabelledQueries, Trainer
+from distill_core.training.training_setup import book_trainer
 
 Matrix = NDArray[np.float32]
 
@@ -50,7 +51,7 @@ def trained(
 ) -> Iterator[ProjectionTransformer]:
     """Yield the book rule's student as `distill-tui train` trains it, after each of some epochs."""
     book_heads, layers = default_architecture(data.teacher.num_heads, data.teacher.dimension)
-    shape = StudentConfig(heads=heads or book_heads, layers=layers)
+    shape = StudentConfig(heads=heads or book_heads, layers=layers, dropout=0.1)
     random_state = OwnRandomState(settings.seed, torch.device("cpu"))
     with random_state:
         student = ProjectionTransformer.from_config(shape, data.teacher.dimension)
@@ -58,7 +59,8 @@ def trained(
     labelled = LabelledQueries(torch.from_numpy(data.queries[rows]), torch.from_numpy(data.targets[rows]))
     if 0 in epochs:
         yield student
-    for event in Trainer(student, labelled, None, settings.with_values(epochs=max(epochs)), random_state):
+    settings = settings.with_values(recipe="book", epochs=max(epochs))
+    for event in book_trainer(student, labelled, None, settings, random_state):
         if isinstance(event, EpochFinished) and event.epoch in epochs:
             yield student
 

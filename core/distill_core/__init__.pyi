@@ -4,6 +4,8 @@ from .config import RunConfig as RunConfig
 from .database import LdaDatabase as LdaDatabase
 from .database import demo_database_path as demo_database_path
 from .errors import DistillError as DistillError
+from .export import export_run as export_run
+from .export import load as load
 from .latency import compare_latency as compare_latency
 from .students import ProjectionTransformer as ProjectionTransformer
 from .students import load_student as load_student

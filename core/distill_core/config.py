@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from distill_core.errors import SettingsError
 
-StudentKind = Literal["encoder"]
-Recipe = Literal["book"]
+StudentKind = Literal["encoder", "memory", "mlp"]
+Recipe = Literal["strong", "book"]
 SplitKind = Literal["query", "cluster"]
 MseReduction = Literal["mean", "sum"]
+AUTO = "auto"
+"""How a form or a command line says that a setting is left to the recipe: None in the settings."""
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -94,15 +97,23 @@ class SplitConfig(_Settings, frozen=True, kw_only=True):
 
 
 class StudentConfig(_Settings, frozen=True, kw_only=True):
-    """The shape of the student. H must divide the dimension of the embeddings."""
+    """The shape of the student. H must divide the dimension of the embeddings, or the memory's width."""
 
     kind: Annotated[
         StudentKind,
-        Meta(title="Student", description="encoder: the published transformer, one token a query."),
+        Meta(
+            title="Student",
+            description="encoder: as published; memory: H heads over learned slots; mlp: plain control.",
+        ),
     ] = "encoder"
     heads: Annotated[
         int,
-        Meta(ge=1, le=1024, title="Heads H", description="Attention heads; must divide the dimension d."),
+        Meta(
+            ge=1,
+            le=1024,
+            title="Heads H",
+            description="Attention heads; must divide d (memory: the width). None in an mlp.",
+        ),
     ] = 4
     layers: Annotated[
         int,
@@ -114,36 +125,61 @@ class StudentConfig(_Settings, frozen=True, kw_only=True):
             ge=1,
             le=65536,
             title="Feed-forward",
-            description="Hidden width of each feed-forward block.",
+            description="Hidden width of each feed-forward block; sizes an mlp, unused by memory.",
         ),
     ] = 512
-    dropout: Annotated[
-        float,
+    slots: Annotated[
+        int,
         Meta(
-            ge=0,
-            lt=1,
-            title="Dropout",
-            description="Share dropped while training; 0 is off.",
+            ge=1,
+            le=65536,
+            title="Slots K",
+            description="memory only: keys and values of each head, never more than N.",
         ),
-    ] = 0.1
+    ] = 1024
+    width: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65536,
+            title="Width r",
+            description="memory only: dimensions the heads share, at most d.",
+        ),
+    ] = 96
+    dropout: Annotated[
+        Annotated[float, Meta(ge=0, lt=1)] | None,
+        Meta(
+            title="Dropout",
+            description="Share dropped while training; auto: strong 0, book 0.1. None in a memory.",
+        ),
+    ] = None
 
 
 class TrainingConfig(_Settings, frozen=True, kw_only=True):
-    """How the student learns. The defaults are the published recipe."""
+    """How the student learns. What is None is left to the recipe (`distill_core.training.recipes`)."""
 
     recipe: Annotated[
-        Recipe, Meta(title="Recipe", description="book: the published recipe, on the stored queries alone.")
-    ] = "book"
+        Recipe,
+        Meta(
+            title="Recipe",
+            description="strong: new queries, labelled as they are drawn; book: as published.",
+        ),
+    ] = "strong"
     epochs: Annotated[
-        int, Meta(ge=1, le=1_000_000, title="Epochs", description="Passes over the training queries.")
-    ] = 200
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        Meta(
+            title="Epochs",
+            description="Rounds over as many queries as train; auto: book 200, strong 3,000 steps.",
+        ),
+    ] = None
     batch_size: Annotated[
-        int, Meta(ge=1, le=1_000_000, title="Batch", description="Queries a training step.")
-    ] = 32
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        Meta(title="Batch", description="Queries a training step; auto: strong 64, book 32."),
+    ] = None
     learning_rate: Annotated[
-        float,
-        Meta(gt=0, le=10, title="Learning rate", description="Step size of AdamW; published: 1e-4."),
-    ] = 1e-4
+        Annotated[float, Meta(gt=0, le=10)] | None,
+        Meta(title="Learning rate", description="Highest step size of AdamW; auto: strong 3e-3, book 1e-4."),
+    ] = None
     cosine_weight: Annotated[
         float,
         Meta(
@@ -154,9 +190,9 @@ class TrainingConfig(_Settings, frozen=True, kw_only=True):
         ),
     ] = 0.7
     mse_reduction: Annotated[
-        MseReduction,
-        Meta(title="MSE over d", description="mean (published) or sum over the dimensions, d times as much."),
-    ] = "mean"
+        MseReduction | None,
+        Meta(title="MSE over d", description="mean or sum over the d dimensions; auto: mean."),
+    ] = None
     seed: Annotated[
         int,
         Meta(
@@ -187,8 +223,9 @@ def describe(settings: type[msgspec.Struct], name: str) -> FieldDescription:
     hint = _hints(settings)[name]
     kind, *notes = get_args(hint)
     meta = next(note for note in notes if isinstance(note, Meta))
-    choices = tuple(str(choice) for choice in get_args(kind)) if get_origin(kind) is Literal else ()
-    choices = ("false", "true") if kind is bool else choices
+    choices = tuple(str(choice) for part in _parts(kind) for choice in _choices(part))
+    if choices and is_optional(settings, name):
+        choices = (AUTO, *choices)
     return FieldDescription(name, meta.title or name, meta.description or "", choices)
 
 
@@ -199,11 +236,19 @@ def check_field(settings: type[msgspec.Struct], name: str, value: object) -> obj
         SettingsError: The value is not of the type or not in the range that the setting declares.
     """
     hint = _hints(settings)[name]
+    if value == AUTO and is_optional(settings, name):
+        return None
     try:
         return msgspec.convert(value, hint, strict=not isinstance(value, str))
     except msgspec.ValidationError as error:
         title = describe(settings, name).title if get_args(hint) else name
         raise SettingsError(f"{title}: {_in_words(error)}.", field=name) from error
+
+
+def is_optional(settings: type[msgspec.Struct], name: str) -> bool:
+    """Return whether a setting can be left to the recipe, or to the database."""
+    kind, *_ = get_args(_hints(settings)[name]) or (None,)
+    return NoneType in _parts(kind)
 
 
 def parse_config(builtins: Mapping[str, object]) -> RunConfig:
@@ -218,8 +263,20 @@ def parse_config(builtins: Mapping[str, object]) -> RunConfig:
         raise SettingsError(f"The settings cannot be used: {_in_words(error)}.") from error
 
 
-def require_divisible(dimension: int, heads: int) -> None:
-    """Check that H divides the dimension of the embeddings.
+def require_fitting_heads(student: StudentConfig, dimension: int) -> None:
+    """Check that H divides what the heads of this student share: d, the memory's width, nothing in an mlp.
+
+    Raises:
+        SettingsError: It does not; the hint names the nearest head counts that do.
+    """
+    if student.kind == "encoder":
+        require_divisible(dimension, student.heads)
+    elif student.kind == "memory":
+        require_divisible(min(student.width, dimension), student.heads, "width")
+
+
+def require_divisible(dimension: int, heads: int, name: str = "dimension") -> None:
+    """Check that H divides the dimension of the embeddings, or another number of this name.
 
     Raises:
         SettingsError: It does not; the hint names the nearest head counts that do.
@@ -229,7 +286,7 @@ def require_divisible(dimension: int, heads: int) -> None:
     fitting = [count for count in range(1, min(dimension, 64) + 1) if dimension % count == 0]
     nearest = sorted(sorted(fitting, key=lambda count: abs(count - heads))[:3])
     raise SettingsError(
-        f"Heads H = {heads} does not divide the dimension {dimension}.",
+        f"Heads H = {heads} does not divide the {name} {dimension}.",
         f"Take one of {', '.join(map(str, nearest))}.",
         field="heads",
     )
@@ -242,12 +299,22 @@ def _in_words(error: msgspec.ValidationError) -> str:
         ("`float", "`a number"),
         ("`str", "`text"),
         ("`bool", "`true or false"),
-        ("`null", "`nothing"),
     ):
         reason = reason.replace(term, words)
-    reason = reason.replace("`", "")
+    reason = reason.replace(" | null", f" or {AUTO}").replace("`", "")
     where = f" (at {place.strip('`').removeprefix('$.')})" if place else ""
     return f"{reason[0].lower()}{reason[1:]}{where}"
+
+
+def _parts(kind: object) -> tuple[object, ...]:
+    """Return the members of a union; of `X | None` in an `Annotated` they are X and None."""
+    return get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,)
+
+
+def _choices(kind: object) -> tuple[object, ...]:
+    if kind is bool:
+        return ("false", "true")
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 @cache

@@ -58,3 +58,11 @@ class DeviceError(DistillError):
 
 class TrainingError(DistillError):
     """Training cannot go on: the loss is not a number any more."""
+
+
+class RunError(DistillError):
+    """A run's folder cannot be read, written or found, or the run is already being trained."""
+
+
+class ExportError(DistillError):
+    """A run cannot be exported to the folder asked for, or a part of it cannot be made."""

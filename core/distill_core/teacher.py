@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,12 @@ Array = NDArray[np.float32]
 
 _MAX_SCORES = 1 << 24
 """Scores held at once: queries are taken in chunks so that (chunk, N) stays below this."""
+
+_SAFE_TEMPERATURE = 0.02
+"""From here up scores lie within 50 of 0: no power leaves float32, and no maximum need be taken off."""
+
+_MAX_COPIED = 1 << 20
+"""Answers of so many numbers in all are kept in both orders: a single query then takes half the time."""
 
 _LOWEST_TEMPERATURE = 1e-30
 """Scores at a lower tau overflow float32; routing is hard long before, so nothing is lost."""
@@ -49,6 +56,7 @@ class MultiHeadLDA:
                 field="temperature",
             )
         self.temperature = float(temperature)
+        self._one = (int(self.centroids.shape[1]),)
         norms = np.linalg.norm(self.centroids, axis=1, keepdims=True)
         if not norms.all():
             raise VectorError(
@@ -56,7 +64,10 @@ class MultiHeadLDA:
                 "It has no direction; recompute the projection.",
             )
         divisors = norms * max(self.temperature, _LOWEST_TEMPERATURE)
-        self._scaled = np.ascontiguousarray((self.centroids / divisors).T)
+        self._scaled = self.centroids / divisors
+        self._needs_maximum = self.temperature < _SAFE_TEMPERATURE
+        small = self.answers.size <= _MAX_COPIED
+        self._answers_by_column = np.ascontiguousarray(self.answers.T) if small else self.answers.T
 
     @property
     def num_heads(self) -> int:
@@ -74,6 +85,9 @@ class MultiHeadLDA:
 
     def project(self, queries: ArrayLike) -> Array:
         """Return the projection of one query (d,) or of many (n, d), in the same shape, float32."""
+        if isinstance(queries, np.ndarray) and queries.dtype == np.float32 and queries.shape == self._one:
+            projected: Array = self._answers_by_column @ self._weights_of_one(queries)
+            return projected
         return self._by_chunks(queries, lambda weights: weights @ self.answers, self.dimension)
 
     def route(self, queries: ArrayLike) -> Array:
@@ -88,7 +102,7 @@ class MultiHeadLDA:
                 f"Pass one query ({self.dimension},) or many (n, {self.dimension}).",
             )
         if rows.ndim == 1:
-            return finish(self._weights(rows))
+            return finish(self._weights_of_one(rows))
         chunk = max(1, _MAX_SCORES // self.num_heads)
         if len(rows) <= chunk:
             return finish(self._weights(rows))
@@ -97,11 +111,22 @@ class MultiHeadLDA:
             out[start : start + chunk] = finish(self._weights(rows[start : start + chunk]))
         return out
 
+    def _weights_of_one(self, query: Array) -> Array:
+        """As `_weights`, with as few calls as possible: for one query their number is what takes time."""
+        scores: Array = self._scaled @ query
+        scores *= 1.0 / max(math.sqrt(query.dot(query)), 1e-30)
+        if self._needs_maximum:
+            scores -= np.maximum.reduce(scores)
+        np.exp(scores, out=scores)
+        scores /= np.add.reduce(scores)
+        return scores
+
     def _weights(self, rows: Array) -> Array:
         norms = np.sqrt(np.einsum("...i,...i->...", rows, rows))[..., None]
-        scores: Array = rows @ self._scaled
+        scores: Array = rows @ self._scaled.T
         scores /= np.maximum(norms, np.float32(1e-30))
-        scores -= scores.max(axis=-1, keepdims=True)
+        if self._needs_maximum:
+            scores -= scores.max(axis=-1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
         return scores

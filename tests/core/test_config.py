@@ -17,10 +17,13 @@ from distill_core.config import (
     TrainingConfig,
     check_field,
     describe,
+    is_optional,
     parse_config,
     require_divisible,
+    require_fitting_heads,
 )
 from distill_core.errors import SettingsError
+from distill_core.training.recipes import resolve
 
 SECTIONS = (DataConfig, SplitConfig, StudentConfig, TrainingConfig)
 FIELDS = [(section, name) for section in SECTIONS for name in section.__struct_fields__]
@@ -99,8 +102,9 @@ def run_configs() -> st.SearchStrategy[RunConfig]:
     )
 
 
-def test_the_defaults_are_the_published_recipe() -> None:
-    config = RunConfig(data=DataConfig(database="lda.db"))
+def test_the_recipe_book_is_the_published_one() -> None:
+    config = RunConfig(data=DataConfig(database="lda.db"), training=TrainingConfig(recipe="book"))
+    config = resolve(config, 100)
     split, training, student = config.split, config.training, config.student
     assert (training.epochs, training.batch_size) == (200, 32)
     assert (training.learning_rate, training.cosine_weight) == (1e-4, 0.7)
@@ -174,7 +178,9 @@ def test_settings_hold_converted_values_whatever_they_were_made_of() -> None:
 def test_settings_survive_toml_and_json(config: RunConfig) -> None:
     builtins = msgspec.to_builtins(config)
     if config.data.temperature is None:
-        del builtins["data"]["temperature"]  # TOML writes nothing where a value is None
+        builtins["data"].pop("temperature")
+    for section in ("student", "training"):  # TOML writes nothing where a value is None
+        builtins[section] = {name: value for name, value in builtins[section].items() if value is not None}
     assert parse_config(tomllib.loads(tomli_w.dumps(builtins))) == config
     assert parse_config(msgspec.json.decode(msgspec.json.encode(config))) == config
 
@@ -215,9 +221,40 @@ def test_every_setting_describes_itself(section: type[msgspec.Struct], name: str
 
 def test_a_setting_with_few_values_lists_them() -> None:
     assert describe(TrainingConfig, "device").choices == ("auto", "cpu", "cuda", "mps")
-    assert describe(TrainingConfig, "mse_reduction").choices == ("mean", "sum")
+    assert describe(TrainingConfig, "mse_reduction").choices == ("auto", "mean", "sum")
     assert describe(SplitConfig, "split").choices == ("query", "cluster")
     assert describe(TrainingConfig, "epochs").choices == ()
+
+
+def test_what_is_left_to_the_recipe_is_auto_in_text_and_none_in_the_settings() -> None:
+    assert check_field(TrainingConfig, "epochs", "auto") is None
+    assert check_field(TrainingConfig, "epochs", "12") == 12
+    assert check_field(StudentConfig, "dropout", "auto") is None
+    assert is_optional(TrainingConfig, "learning_rate")
+    assert not is_optional(TrainingConfig, "seed")
+    with pytest.raises(SettingsError, match="expected a whole number or auto, got text"):
+        check_field(TrainingConfig, "epochs", "many")
+    with pytest.raises(SettingsError, match="Seed"):
+        check_field(TrainingConfig, "seed", "auto")
+
+
+@pytest.mark.parametrize(
+    ("student", "dimension", "fits"),
+    [
+        (StudentConfig(heads=3), 8, False),
+        (StudentConfig(heads=4), 8, True),
+        (StudentConfig(kind="memory", heads=3, width=96), 384, True),
+        (StudentConfig(kind="memory", heads=5, width=96), 384, False),
+        (StudentConfig(kind="memory", heads=3, width=96), 8, False),
+        (StudentConfig(kind="mlp", heads=3), 8, True),
+    ],
+)
+def test_heads_must_divide_what_they_share(student: StudentConfig, dimension: int, *, fits: bool) -> None:
+    if fits:
+        require_fitting_heads(student, dimension)
+        return
+    with pytest.raises(SettingsError, match="does not divide the"):
+        require_fitting_heads(student, dimension)
 
 
 @given(st.integers(1, 2048), st.integers(-2, 1100))

@@ -194,8 +194,8 @@ def test_a_student_that_is_the_teacher_has_skill_one(config: RunConfig) -> None:
     assert tested.cosines == pytest.approx([1.0] * 10)
     assert finished.skill == pytest.approx(1.0)
     assert finished.skill_interval == pytest.approx((1.0, 1.0))
-    assert finished.evaluation.mse == 0.0
-    assert finished.evaluation.r2 == 1.0
+    assert finished.evaluation.mse == pytest.approx(0.0, abs=1e-12)
+    assert finished.evaluation.r2 == pytest.approx(1.0)
     assert finished.evaluation.relative_norm == pytest.approx(1.0)
     assert finished.retrieval is not None
     teacher, student = finished.retrieval.of("teacher"), finished.retrieval.of("student")
@@ -233,8 +233,8 @@ def test_a_student_that_does_not_compute_is_still_judged(config: RunConfig) -> N
 def test_the_costs_are_those_of_the_two_shapes(config: RunConfig) -> None:
     data = load(config)
     _, assessment, _ = judged(data, config, data.teacher.project)
-    # two maps of 8 x 8; a layer: four maps of 8 x 8, feed-forward 8 x 12 and back, two norms
-    assert assessment.student.cost.parameters == 2 * 72 + 4 * 72 + (96 + 12 + 96 + 8) + 32
+    # folded, with biases: two maps of 8 x 8, feed-forward 8 x 12 and back, one norm
+    assert assessment.student.cost.parameters == 2 * 72 + (96 + 12 + 96 + 8) + 16
 
 
 def test_without_usable_answers_a_run_is_judged_without_retrieval(config: RunConfig) -> None:
@@ -365,6 +365,6 @@ def test_a_saved_student_is_judged_again_as_it_was(
     saved = read_run_config(file)
     assert saved == session.config
     student = load_student(file)
-    _, again, figures = judged(load(saved), saved, student.project)
+    _, again, figures = judged(load(saved), saved, student.fold().project)
     assert again == assessment
     assert msgspec.structs.replace(finished, epochs=0, active_seconds=0.0) == figures

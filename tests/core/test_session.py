@@ -36,8 +36,9 @@ from distill_core.training import (
     TrainingSession,
     train,
 )
+from distill_core.training.batches import LabelledQueries
 from distill_core.training.random_state import OwnRandomState
-from distill_core.training.trainer import LabelledQueries, Trainer
+from distill_core.training.training_setup import book_trainer
 from tests.core.database_factory import write_lda_db
 
 LADDER = ["constant", "query", "nearest_query", "nearest_centroid", "top_2", "ridge", "merged_2"]
@@ -49,8 +50,16 @@ def config(tmp_path: Path) -> RunConfig:
     """A run over 40 questions that is over in a moment."""
     return RunConfig(
         data=DataConfig(database=str(write_lda_db(tmp_path / "db", questions_per_head=10))),
-        student=StudentConfig(heads=2, layers=1, ff_dim=12),
-        training=TrainingConfig(epochs=3, batch_size=16, learning_rate=1e-3, seed=4, device="cpu"),
+        student=StudentConfig(heads=2, layers=1, ff_dim=12, dropout=0.1),
+        training=TrainingConfig(
+            recipe="book",
+            epochs=3,
+            batch_size=16,
+            learning_rate=1e-3,
+            mse_reduction="mean",
+            seed=4,
+            device="cpu",
+        ),
     )
 
 
@@ -218,7 +227,7 @@ def test_ladder_and_judging_leave_the_student_and_the_random_stream_alone(config
     random_state = OwnRandomState(config.training.seed, torch.device("cpu"))
     with random_state:
         student = ProjectionTransformer.from_config(config.student, 8)
-    list(Trainer(student, LabelledQueries(queries, targets), None, config.training, random_state))
+    list(book_trainer(student, LabelledQueries(queries, targets), None, config.training, random_state))
     assert all(torch.equal(weights[name], weight) for name, weight in student.state_dict().items())
 
 

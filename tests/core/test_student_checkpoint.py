@@ -37,6 +37,7 @@ def test_a_saved_student_comes_back_whole(tmp_path: Path, student: ProjectionTra
     loaded = load_student(save_student(student.train(), tmp_path / "new folder" / name))
     assert {key: getattr(loaded, key) for key in SHAPE} == {**SHAPE, "dropout": 0.3}
     assert all(torch.equal(loaded.state_dict()[key], weight) for key, weight in student.state_dict().items())
+    assert isinstance(loaded, ProjectionTransformer)
     assert loaded.encoder.layers[0].dropout.p == 0.3
     assert not loaded.training
     assert student.training

@@ -14,8 +14,10 @@ from distill_core.config import TrainingConfig
 from distill_core.errors import TrainingError
 from distill_core.students import ProjectionTransformer
 from distill_core.training import EpochFinished, StepsFinished, trainer
+from distill_core.training.batches import LabelledQueries
 from distill_core.training.random_state import OwnRandomState
-from distill_core.training.trainer import LabelledQueries, Trainer
+from distill_core.training.trainer import Trainer
+from distill_core.training.training_setup import book_trainer
 
 CPU = torch.device("cpu")
 DIMENSION = 8
@@ -48,9 +50,11 @@ def make_trainer(
     validation: LabelledQueries | None = None,
     **settings: object,
 ) -> Trainer:
-    defaults = TrainingConfig(epochs=3, batch_size=8, learning_rate=0.01, seed=1)
+    defaults = TrainingConfig(recipe="book", epochs=3, batch_size=8, learning_rate=0.01, seed=1)
     config = defaults.with_values(**settings)
-    return Trainer(student, train or make_queries(), validation, config, OwnRandomState(config.seed, CPU))
+    return book_trainer(
+        student, train or make_queries(), validation, config, OwnRandomState(config.seed, CPU)
+    )
 
 
 def weights_of(student: nn.Module) -> list[Tensor]:
@@ -328,8 +332,8 @@ def test_a_closed_run_stops_where_it_is() -> None:
     run = make_trainer(make_linear(), epochs=5)
     events = iter(run)
     next(events)
-    student_then = weights_of(run.student)
+    student_then = weights_of(run.learner.student)
     events.close()  # type: ignore[attr-defined]
     assert list(events) == []
-    assert all(map(torch.equal, weights_of(run.student), student_then))
+    assert all(map(torch.equal, weights_of(run.learner.student), student_then))
     assert run.epochs_done == 1

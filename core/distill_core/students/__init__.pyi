@@ -1,5 +1,11 @@
+from .building import new_student as new_student
 from .checkpoint import load_student as load_student
 from .checkpoint import read_run_config as read_run_config
 from .checkpoint import require_writable as require_writable
 from .checkpoint import save_student as save_student
 from .encoder import ProjectionTransformer as ProjectionTransformer
+from .folded_encoder import FoldedEncoder as FoldedEncoder
+from .memory import MemoryStudent as MemoryStudent
+from .mlp import MlpStudent as MlpStudent
+from .student import Projector as Projector
+from .student import Student as Student

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
 import secrets
@@ -21,8 +22,14 @@ from torch import Tensor, nn
 from distill_core.config import RunConfig, parse_config
 from distill_core.errors import CheckpointError, SettingsError
 from distill_core.students.encoder import ProjectionTransformer
+from distill_core.students.memory import MemoryStudent
+from distill_core.students.mlp import MlpStudent
+from distill_core.students.student import Student
 
 _SHAPE = {"embed_dim": int, "num_heads": int, "num_layers": int, "ff_dim": int, "dropout": float}
+_KINDS: dict[str, type[ProjectionTransformer] | type[MemoryStudent] | type[MlpStudent]] = {
+    kind.KIND: kind for kind in (ProjectionTransformer, MemoryStudent, MlpStudent)
+}
 _PARTS = ("input_proj", "encoder", "output_proj")
 _UNREADABLE = (
     ArithmeticError,
@@ -43,7 +50,7 @@ _UNREADABLE = (
 """What torch and safetensors were seen to raise when a file is damaged at random."""
 
 
-def load_student(path: str | os.PathLike[str], *, dimension: int | None = None) -> ProjectionTransformer:
+def load_student(path: str | os.PathLike[str], *, dimension: int | None = None) -> Student:
     """Load a student from safetensors, or from the reference implementation's layout, whatever the name.
 
     Args:
@@ -71,10 +78,10 @@ def load_student(path: str | os.PathLike[str], *, dimension: int | None = None) 
     return student
 
 
-def save_student(
-    student: ProjectionTransformer, path: str | os.PathLike[str], config: RunConfig | None = None
-) -> Path:
+def save_student(student: Student, path: str | os.PathLike[str], config: RunConfig | None = None) -> Path:
     """Write a student; `.pt` gives the reference implementation's layout, any other name safetensors.
+
+    Only the published encoder fits the reference implementation's layout.
 
     The file appears whole or not at all. With safetensors the settings of the run go into the metadata, so
     that the student can be judged again on the same split.
@@ -83,10 +90,17 @@ def save_student(
         CheckpointError: The file cannot be written.
     """
     file = Path(path)
-    write = _save_reference if file.suffix == ".pt" else partial(_save_safetensors, config)
+    write = partial(_save_safetensors, student, config)
+    if file.suffix == ".pt":
+        if not isinstance(student, ProjectionTransformer):
+            raise CheckpointError(
+                f"A student of the kind {student.KIND} has no place in the reference's .pt layout.",
+                "Choose a name that ends in .safetensors.",
+            )
+        write = partial(_save_reference, student)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _replace(file, lambda temporary: write(student, temporary))
+        _replace(file, write)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise CheckpointError(
             f"The weights cannot be written to {file}: {error}.", "Choose another place."
@@ -133,10 +147,6 @@ def require_writable(path: str | os.PathLike[str]) -> None:
         ) from error
 
 
-def _shape_of(student: ProjectionTransformer) -> dict[str, Any]:
-    return {name: getattr(student, name) for name in _SHAPE}
-
-
 def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach().cpu().contiguous() for name, weight in module.state_dict().items()}
 
@@ -149,7 +159,7 @@ def _is_safetensors(file: Path) -> bool:
 
 def _save_reference(student: ProjectionTransformer, path: Path) -> None:
     parts = {part: _on_cpu(getattr(student, part)) for part in _PARTS}
-    torch.save({**_shape_of(student), **parts}, path)
+    torch.save({**student.shape, **parts}, path)
 
 
 def _load_reference(path: Path) -> ProjectionTransformer:
@@ -163,19 +173,25 @@ def _load_reference(path: Path) -> ProjectionTransformer:
     return student
 
 
-def _save_safetensors(config: RunConfig | None, student: ProjectionTransformer, path: Path) -> None:
-    metadata = {name: str(value) for name, value in _shape_of(student).items()}
+def _save_safetensors(student: Student, config: RunConfig | None, path: Path) -> None:
+    metadata = {name: str(value) for name, value in student.shape.items()}
     if config is not None:
         metadata["config"] = msgspec.json.encode(config).decode()
     # `save_file` would make a file that only its owner can read.
-    path.write_bytes(save(_on_cpu(student), {"format": "pt", "student": "encoder", **metadata}))
+    path.write_bytes(save(_on_cpu(student), {"format": "pt", "student": student.KIND, **metadata}))
 
 
-def _load_safetensors(path: Path) -> ProjectionTransformer:
+def _load_safetensors(path: Path) -> Student:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    student = ProjectionTransformer(**{name: kind(metadata[name]) for name, kind in _SHAPE.items()})
+    kind = _KINDS[metadata.get("student", "encoder")]
+    # The numbers of a shape are whole, but for the dropout.
+    names = tuple(inspect.signature(kind).parameters)
+    shape: dict[str, Any] = {
+        name: float(metadata[name]) if name == "dropout" else int(metadata[name]) for name in names
+    }
+    student = kind(**shape)
     student.load_state_dict(weights)
     return student
 

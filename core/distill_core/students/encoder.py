@@ -6,14 +6,19 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from distill_core.config import StudentConfig, require_divisible
-from distill_core.errors import VectorError
+from distill_core.students.folded_encoder import FoldedEncoder
+from distill_core.students.one_token import OneTokenEncoder
+from distill_core.students.student import Student
+from distill_core.teacher import MultiHeadLDA
+
+_FIRST_GAIN = 5.0
+"""How much louder the first map starts along the strongest direction of the centroids."""
 
 
-class ProjectionTransformer(nn.Module):
+class ProjectionTransformer(Student):
     """Linear(d, d), L post-norm encoder layers of H heads with GELU, Linear(d, d).
 
     The query is one token, so attention has one key and its softmax is 1: H does not change what the
@@ -29,6 +34,8 @@ class ProjectionTransformer(nn.Module):
     Raises:
         SettingsError: H does not divide d.
     """
+
+    KIND = "encoder"
 
     def __init__(
         self,
@@ -58,37 +65,52 @@ class ProjectionTransformer(nn.Module):
     @classmethod
     def from_config(cls, config: StudentConfig, dimension: int) -> ProjectionTransformer:
         """Build an untrained student of the given shape, with torch's current random state."""
-        return cls(dimension, config.heads, config.layers, config.ff_dim, config.dropout)
+        return cls(dimension, config.heads, config.layers, config.ff_dim, config.dropout or 0.0)
 
     @property
-    def num_parameters(self) -> int:
-        """Stored numbers, all of them trainable."""
-        return sum(parameter.numel() for parameter in self.parameters())
+    def shape(self) -> dict[str, int | float]:
+        """The arguments that build this student."""
+        return {
+            "embed_dim": self.embed_dim,
+            "num_heads": self.num_heads,
+            "num_layers": self.num_layers,
+            "ff_dim": self.ff_dim,
+            "dropout": self.dropout,
+        }
 
     def forward(self, queries: Tensor) -> Tensor:
         """Map queries (batch, d) to projections (batch, d)."""
         tokens = self.input_proj(queries).unsqueeze(1)
         return cast(Tensor, self.output_proj(self.encoder(tokens).squeeze(1)))
 
-    def project(self, queries: ArrayLike) -> NDArray[np.float32]:
-        """Return the projection of one query (d,) or many (n, d), without dropout, in the same shape.
+    def fold(self) -> FoldedEncoder:
+        """Return the same function for inference only, in a little more than half the parameters."""
+        return FoldedEncoder(self.input_proj, self._layers, self.output_proj)
 
-        Raises:
-            VectorError: The queries are not of dimension d.
+    def training_form(self) -> OneTokenEncoder:
+        """Return the same network, sharing its weights, without queries, keys and softmax of attention."""
+        return OneTokenEncoder(self.input_proj, self._layers, self.output_proj)
+
+    @torch.no_grad()
+    def start_from(self, teacher: MultiHeadLDA, seed: int = 0) -> None:
+        """Make the first map louder in the directions in which the teacher's centroids differ.
+
+        A singular vector of the centred, unit centroids is amplified in proportion to its singular value.
         """
-        rows = np.asarray(queries, dtype=np.float32)
-        if rows.ndim not in (1, 2) or rows.shape[-1] != self.embed_dim:
-            raise VectorError(
-                f"Queries of shape {rows.shape} do not fit a student of dimension {self.embed_dim}.",
-                f"Pass one query ({self.embed_dim},) or many (n, {self.embed_dim}).",
-            )
-        parameter = self.input_proj.weight
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.inference_mode():
-                batch = torch.tensor(np.atleast_2d(rows)).to(parameter.device, parameter.dtype)
-                projected = self(batch).float().cpu().numpy()
-        finally:
-            self.train(was_training)
-        return cast(NDArray[np.float32], projected.reshape(rows.shape))
+        lengths = np.linalg.norm(teacher.centroids, axis=1, keepdims=True)
+        centroids = torch.from_numpy(teacher.centroids / lengths)
+        _, values, directions = torch.linalg.svd(centroids - centroids.mean(dim=0), full_matrices=False)
+        gains = _FIRST_GAIN * values / values[0].clamp_min(1e-12)
+        weight = self.input_proj.weight
+        along = (weight.cpu() @ directions.T * gains) @ directions
+        weight.add_(along.to(weight))
+
+    @torch.no_grad()
+    def scale_output(self, factor: float) -> None:
+        """Multiply what the student puts out by a factor."""
+        self.output_proj.weight.mul_(factor)
+        self.output_proj.bias.mul_(factor)
+
+    @property
+    def _layers(self) -> list[nn.TransformerEncoderLayer]:
+        return [cast(nn.TransformerEncoderLayer, layer) for layer in self.encoder.layers]

@@ -8,15 +8,16 @@ from numpy.typing import ArrayLike
 
 from distill_core.config import TrainingConfig
 from distill_core.errors import VectorError
-from distill_core.students import ProjectionTransformer
+from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
+from distill_core.training.batches import LabelledQueries
 from distill_core.training.events import EpochFinished
 from distill_core.training.random_state import OwnRandomState
-from distill_core.training.trainer import LabelledQueries, Trainer
+from distill_core.training.training_setup import book_trainer
 
 
 def train_distillation(  # noqa: PLR0913 - the published signature
-    student: ProjectionTransformer,
+    student: Student,
     teacher: MultiHeadLDA,
     queries: ArrayLike,
     num_epochs: int = 200,
@@ -37,13 +38,14 @@ def train_distillation(  # noqa: PLR0913 - the published signature
         DistillError: A setting is out of range, the queries do not fit, or the loss is lost.
     """
     settings = TrainingConfig(
+        recipe="book",
         epochs=num_epochs,
         cosine_weight=cosine_weight,
         learning_rate=learning_rate,
         batch_size=batch_size,
         seed=seed,
     )
-    device = student.input_proj.weight.device
+    device = next(student.parameters()).device
     rows = np.array(queries, dtype=np.float32)
     if rows.ndim != 2 or len(rows) == 0 or rows.shape[1] != student.embed_dim:
         raise VectorError(
@@ -53,7 +55,7 @@ def train_distillation(  # noqa: PLR0913 - the published signature
     labelled = LabelledQueries(
         torch.from_numpy(rows).to(device), torch.from_numpy(teacher.project(rows)).to(device)
     )
-    trainer = Trainer(student, labelled, None, settings, OwnRandomState(seed, device))
+    trainer = book_trainer(student, labelled, None, settings, OwnRandomState(seed, device))
     epochs = [event.train for event in trainer if isinstance(event, EpochFinished)]
     return {
         "loss": [terms.loss for terms in epochs],

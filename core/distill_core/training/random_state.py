@@ -17,7 +17,7 @@ class OwnRandomState:
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self._device = device
+        self.device = device
         self._own = self._seeded(seed)
         self._outside = self._own
 
@@ -32,17 +32,27 @@ class OwnRandomState:
         self._own = self._read()
         self._write(self._outside)
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return where the generators left off."""
+        cpu, accelerator = self._own
+        return {"cpu": cpu} if accelerator is None else {"cpu": cpu, "accelerator": accelerator}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on where generators left off."""
+        accelerator = state.get("accelerator")
+        self._own = state["cpu"].cpu(), None if accelerator is None else accelerator.cpu()
+
     def _seeded(self, seed: int) -> tuple[Tensor, Tensor | None]:
         # torch.manual_seed would reseed every device of the process, also those of others.
         cpu = torch.Generator().manual_seed(seed).get_state()
-        if self._device.type == "cpu":
+        if self.device.type == "cpu":
             return cpu, None
-        return cpu, torch.Generator(self._device).manual_seed(seed).get_state()
+        return cpu, torch.Generator(self.device).manual_seed(seed).get_state()
 
     def _read(self) -> tuple[Tensor, Tensor | None]:
-        if self._device.type == "cuda":
-            return torch.get_rng_state(), torch.cuda.get_rng_state(self._device)
-        if self._device.type == "mps":
+        if self.device.type == "cuda":
+            return torch.get_rng_state(), torch.cuda.get_rng_state(self.device)
+        if self.device.type == "mps":
             return torch.get_rng_state(), torch.mps.get_rng_state()
         return torch.get_rng_state(), None
 
@@ -51,7 +61,7 @@ class OwnRandomState:
         torch.set_rng_state(cpu)
         if accelerator is None:
             return
-        if self._device.type == "cuda":
-            torch.cuda.set_rng_state(accelerator, self._device)
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(accelerator, self.device)
         else:
             torch.mps.set_rng_state(accelerator)

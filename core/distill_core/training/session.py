@@ -3,40 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
 
 import torch
 
 from distill_core.architecture import lda_cost
-from distill_core.config import RunConfig, require_divisible
+from distill_core.config import RunConfig, require_fitting_heads
 from distill_core.devices import cpu_threads, resolve_device
 from distill_core.evaluation.baselines import Baseline
-from distill_core.evaluation.held_out import HeldOut
 from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.latency.events import LatencyFinished
-from distill_core.students import ProjectionTransformer
+from distill_core.students import Student
 from distill_core.teacher_data import TeacherData, load_teacher_data
 from distill_core.training.events import BaselineFitted, RunStarted, TrainEvent
 from distill_core.training.judging import fit_ladder, judge_student
 from distill_core.training.random_state import OwnRandomState
-from distill_core.training.trainer import LabelledQueries, Trainer
+from distill_core.training.recipes import resolve
+from distill_core.training.trainer import Trainer
+from distill_core.training.training_setup import make_trainer
+
+
+class Progress(NamedTuple):
+    """How far a training is."""
+
+    step: int
+    epoch: int
 
 
 class TrainingSession:
     """A run that can be iterated once, and that keeps the student and its data for what comes after.
 
+    Args:
+        config: The settings.
+        state: Of an earlier session with the same settings, to go on from.
+
     Attributes:
-        config: The settings of the run.
+        config: The settings of the run; from the first event on with nothing left to the recipe.
         data: The teacher and its labelled queries, from the first event on.
-        student: The student, from the first event on; its weights are those of the last step.
         baselines: The rungs of the ladder that are fitted so far.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, state: dict[str, Any] | None = None) -> None:
         self.config = config
+        self._state = state
         self.data: TeacherData | None = None
-        self.student: ProjectionTransformer | None = None
         self.baselines: list[Baseline] = []
         self._trainer: Trainer | None = None
+
+    @property
+    def student(self) -> Student | None:
+        """The student, from the first event on: its best weights so far, with `book` the last."""
+        return cast(Student, self._trainer.learner.best) if self._trainer else None
+
+    @property
+    def progress(self) -> Progress:
+        """How far the training is; nothing is done before the first event."""
+        trainer = self._trainer
+        return Progress(0, 0) if trainer is None else Progress(trainer.step, trainer.epochs_done)
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """Return all that the training depends on, to go on from; None before the first event."""
+        return None if self._trainer is None else self._trainer.state_dict()
 
     def __iter__(self) -> Iterator[TrainEvent]:
         """Fit the ladder, train, then judge on the test queries.
@@ -49,20 +76,16 @@ class TrainingSession:
             yield from self._run(device)
 
     def _run(self, device: torch.device) -> Iterator[TrainEvent]:
-        settings = self.config.training
-        data = self.data = load_teacher_data(self.config.data, self.config.split, settings.seed)
-        require_divisible(data.teacher.dimension, self.config.student.heads)
-        random_state = OwnRandomState(settings.seed, device)
+        seed = self.config.training.seed
+        data = self.data = load_teacher_data(self.config.data, self.config.split, seed)
+        require_fitting_heads(self.config.student, data.teacher.dimension)
+        self.config = resolve(self.config, len(data.split.train))
+        random_state = OwnRandomState(seed, device)
         with random_state:
-            student = ProjectionTransformer.from_config(self.config.student, data.teacher.dimension)
-        self.student = student.to(device)
-        trainer = self._trainer = Trainer(
-            student,
-            _on_device(data.held_out(data.split.train), device),
-            _on_device(data.held_out(data.split.validation), device),
-            settings,
-            random_state,
-        )
+            trainer = self._trainer = make_trainer(self.config, data, random_state)
+        if self._state is not None:
+            trainer.load_state_dict(self._state)
+            self._state = None
         yield self._started(data, trainer, device)
         yield from self._fit_ladder(data)
         yield from trainer
@@ -79,7 +102,7 @@ class TrainingSession:
             num_validation=len(split.validation),
             num_test=len(split.test),
             total_steps=trainer.total_steps,
-            student_parameters=sum(weight.numel() for weight in trainer.student.parameters()),
+            student_parameters=cast(Student, trainer.learner.student).num_parameters,
             teacher_parameters=lda_cost(teacher.num_heads, teacher.dimension).parameters,
             device=str(device),
             threads=torch.get_num_threads(),
@@ -98,14 +121,15 @@ class TrainingSession:
         Args:
             measured: A latency comparison of this student, which then decides on the cost.
         """
-        if self.data is None or self.student is None or self._trainer is None:
+        student, trainer = self.student, self._trainer
+        if self.data is None or student is None or trainer is None:
             return
         yield from judge_student(
             self.data,
             self.config,
-            self.student.project,
+            student.fold().project,
             self.baselines,
-            (self._trainer.epochs_done, self._trainer.active_seconds),
+            (trainer.epochs_done, trainer.active_seconds),
             measured,
         )
 
@@ -117,9 +141,3 @@ def train(config: RunConfig) -> Iterator[TrainEvent]:
         DistillError: The settings, the database or the device cannot be used, or the loss is lost.
     """
     return iter(TrainingSession(config))
-
-
-def _on_device(part: HeldOut, device: torch.device) -> LabelledQueries:
-    return LabelledQueries(
-        torch.from_numpy(part.queries).to(device), torch.from_numpy(part.targets).to(device)
-    )

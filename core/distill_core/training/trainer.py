@@ -1,142 +1,174 @@
-"""The training loop: epochs over the stored queries, as a generator of events."""
+"""The training loop: epochs of batches, as a generator of events."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from distill_core.config import MseReduction, TrainingConfig
 from distill_core.errors import TrainingError
+from distill_core.training.batches import Batches, LabelledQueries
 from distill_core.training.events import EpochFinished, StepsFinished, Terms
+from distill_core.training.learner import Learner
 from distill_core.training.loss import distillation_loss, mse_gradient_share
 from distill_core.training.random_state import OwnRandomState
+from distill_core.training.term_sums import TermSums
 
 _EVENT_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledQueries:
-    """Queries (n, d) and the teacher's projections of them (n, d), on one device."""
-
-    queries: Tensor
-    targets: Tensor
-
-    def __len__(self) -> int:
-        return len(self.queries)
-
-
-class _TermSums:
-    """Sums of loss, mse and cosine, kept on the device so that a step never waits for it."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._sums = torch.zeros(3, device=device)
-        self._count = 0
-
-    def add(self, loss: Tensor, mse: Tensor, cosine: Tensor) -> None:
-        self._sums += torch.stack((loss.detach() * len(mse), mse.detach().sum(), cosine.detach().sum()))
-        self._count += len(mse)
-
-    def merge(self, other: _TermSums) -> None:
-        self._sums += other._sums
-        self._count += other._count
-
-    def means(self) -> Terms:
-        loss, mse, cosine = (self._sums / max(self._count, 1)).tolist()
-        return Terms(loss=loss, mse=mse, cosine=cosine)
+_EXPLOSION = 1000.0
+"""A loss this many times that of the first epoch will not come back."""
+_COUNTERS = (
+    "step",
+    "epochs_done",
+    "best_epoch",
+    "_samples",
+    "_train_seconds",
+    "active_seconds",
+    "_first_loss",
+)
 
 
 class Trainer:
-    """Teaches a student the labels of its queries, by the published recipe.
+    """Teaches a student the labels of its queries.
 
     Iterating trains; to stop is to stop pulling. Time between two events that the consumer spends (a
-    pause) counts nowhere. All randomness comes from `random_state`.
+    pause) counts nowhere. All randomness comes from `random_state`. At every event the whole state can be
+    taken (`state_dict`); another trainer of the same settings goes on from it, to the same weights on a CPU.
+
+    Args:
+        learner: The student with what changes it.
+        batches: What it learns from.
+        validation: What is watched, on the learner's device; the lowest loss there tells the best weights.
+        settings: Resolved (`recipes.resolve`).
+        random_state: Drawn from by batches and dropout.
+        patience_epochs: Epochs without a better validation after which training ends; None goes on.
     """
 
     def __init__(
         self,
-        student: nn.Module,
-        train: LabelledQueries,
+        learner: Learner,
+        batches: Batches,
         validation: LabelledQueries | None,
         settings: TrainingConfig,
         random_state: OwnRandomState,
+        patience_epochs: int | None = None,
     ) -> None:
-        self.student = student
-        self.settings = settings
-        self._train = train
+        if settings.epochs is None or settings.mse_reduction is None:
+            raise ValueError("the settings are not resolved")
+        self.learner = learner
+        self.epochs = settings.epochs
+        self._batches = batches
         self._validation = validation
         self._random = random_state
-        self._device = train.queries.device
-        self._optimizer = torch.optim.AdamW(student.parameters(), lr=settings.learning_rate, fused=True)
+        self._patience_epochs = patience_epochs
+        self._loss_settings: tuple[float, MseReduction] = settings.cosine_weight, settings.mse_reduction
+        self._totals = TermSums(random_state.device)
         self.step = 0
         self.epochs_done = 0
-        self.total_steps = settings.epochs * math.ceil(len(train) / settings.batch_size)
+        self.best_epoch = 0
+        self.total_steps = settings.epochs * batches.per_epoch
+        self._first_loss = math.inf
+        self._scale = 1.0
+        """What the outputs on the validation queries are multiplied by to be nearest to the teacher's."""
         self._samples = 0
         self._train_seconds = 0.0
         self.active_seconds = 0.0
 
     def __iter__(self) -> Iterator[StepsFinished | EpochFinished]:
-        for epoch in range(1, self.settings.epochs + 1):
-            yield from self._epoch(epoch)
+        while self.epochs_done < self.epochs and not self._is_out_of_patience:
+            yield from self._epoch()
 
-    def _epoch(self, epoch: int) -> Iterator[StepsFinished | EpochFinished]:
-        with self._random:
-            order = torch.randperm(len(self._train)).to(self._device)
-        batches = torch.split(order, self.settings.batch_size)
-        totals = _TermSums(self._device)
-        done = 0
-        while done < len(batches):
-            started = time.perf_counter()
-            recent = _TermSums(self._device)
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the next steps and events depend on, as tensors, numbers and containers."""
+        return {
+            "learner": self.learner.state_dict(),
+            "batches": self._batches.state_dict(),
+            "random": self._random.state_dict(),
+            "totals": self._totals.state_dict(),
+            "counters": {name: getattr(self, name) for name in _COUNTERS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of a trainer with the same settings."""
+        self.learner.load_state_dict(state["learner"])
+        self._batches.load_state_dict(state["batches"])
+        self._random.load_state_dict(state["random"])
+        self._totals.load_state_dict(state["totals"])
+        for name in _COUNTERS:
+            setattr(self, name, state["counters"][name])
+
+    @property
+    def _is_out_of_patience(self) -> bool:
+        return (
+            self._patience_epochs is not None and self.epochs_done - self.best_epoch >= self._patience_epochs
+        )
+
+    def _epoch(self) -> Iterator[StepsFinished | EpochFinished]:
+        """Train to the end of the epoch, from its start or from where a state left it."""
+        per_epoch = self._batches.per_epoch
+        if self.step == self.epochs_done * per_epoch:
+            self._totals.clear()
             with self._random:
-                done = self._steps(batches, done, recent)
-            terms = recent.means()
+                self._batches.start_epoch()
+        done = self.step - self.epochs_done * per_epoch
+        while done < per_epoch:
+            started = time.perf_counter()
+            before = self._totals.copy()
+            with self._random:
+                done = self._steps(done)
+            terms = self._totals.means_since(before)
             self._count_time(started, training=True)
-            totals.merge(recent)
-            if done < len(batches):
-                yield self._steps_finished(epoch - 1 + done / len(batches), terms)
+            if done < per_epoch:
+                yield self._steps_finished(self.epochs_done + done / per_epoch, terms)
             self._require_finite(terms)
-        self.epochs_done = epoch
-        finished = self._epoch_finished(epoch, totals.means())
+        finished = self._finish_epoch()
+        if self.epochs_done == 1:
+            self._first_loss = finished.train.loss
         yield finished
         if finished.validation is not None:  # the last step may have lost the weights, its loss tells nothing
             self._require_finite(finished.validation)
 
-    def _steps(self, batches: Sequence[Tensor], done: int, sums: _TermSums) -> int:
+    def _steps(self, done: int) -> int:
         """Train on batches from `done` on until 100 ms are over; return how many are done."""
-        self.student.train()
+        self.learner.trained.train()
         deadline = time.perf_counter() + _EVENT_SECONDS
-        while done < len(batches):
-            rows = batches[done]
-            self._step(self._train.queries[rows], self._train.targets[rows], sums)
+        while done < self._batches.per_epoch:
+            self._step(self._batches.next())
             done += 1
             if time.perf_counter() >= deadline:
                 break
         return done
 
-    def _step(self, queries: Tensor, targets: Tensor, sums: _TermSums) -> None:
-        terms = distillation_loss(self.student(queries), targets, *self._loss_settings)
-        self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(terms.loss)
-        self._optimizer.step()
-        sums.add(*terms)
+    def _step(self, batch: LabelledQueries) -> None:
+        terms = distillation_loss(self.learner.predict(batch.queries), batch.targets, *self._loss_settings)
+        self.learner.step(terms.loss)
+        self._totals.add(*terms)
         self.step += 1
-        self._samples += len(queries)
+        self._samples += len(batch)
+
+    def _finish_epoch(self) -> EpochFinished:
+        self.epochs_done += 1
+        finished = self._epoch_finished(self.epochs_done, self._totals.means())
+        if finished.validation is not None and self.learner.keep_best(finished.validation.loss, self._scale):
+            self.best_epoch = self.epochs_done
+        return finished
 
     def _validate(self) -> tuple[Terms | None, float | None]:
         """Return the terms of the validation queries, and the MSE term's share in the gradient there."""
         if self._validation is None:
             return None, None
         started = time.perf_counter()
-        self.student.eval()
-        sums = _TermSums(self._device)
+        self.learner.validated.eval()
+        sums = TermSums(self._random.device)
         with torch.inference_mode():
-            predicted = self.student(self._validation.queries)
+            predicted = self.learner.validated(self._validation.queries)
             sums.add(*distillation_loss(predicted, self._validation.targets, *self._loss_settings))
+            self._scale = _best_scale(predicted, self._validation.targets)
             share = float(mse_gradient_share(predicted, self._validation.targets, *self._loss_settings))
             terms = sums.means()
         self._count_time(started)
@@ -147,10 +179,6 @@ class Trainer:
         self.active_seconds += seconds
         if training:
             self._train_seconds += seconds
-
-    @property
-    def _loss_settings(self) -> tuple[float, MseReduction]:
-        return self.settings.cosine_weight, self.settings.mse_reduction
 
     @property
     def _samples_per_second(self) -> float:
@@ -178,15 +206,23 @@ class Trainer:
             train=terms,
             validation=validation,
             mse_gradient_share=share,
-            learning_rate=float(self._optimizer.param_groups[0]["lr"]),
+            learning_rate=self.learner.learning_rate,
             samples_per_second=self._samples_per_second,
             active_seconds=self.active_seconds,
             eta_seconds=self._eta_seconds,
         )
 
     def _require_finite(self, terms: Terms) -> None:
-        if not math.isfinite(terms.loss):
-            raise TrainingError(
-                f"The loss is not a number any more at step {self.step}.",
-                f"Lower the learning rate (now {self.settings.learning_rate:g}).",
-            )
+        if math.isfinite(terms.loss) and terms.loss <= _EXPLOSION * max(self._first_loss, 1.0):
+            return
+        what = "has exploded" if math.isfinite(terms.loss) else "is not a number any more"
+        raise TrainingError(
+            f"The loss {what} at step {self.step}.",
+            f"Lower the learning rate (now {self.learner.learning_rate:.3g}).",
+        )
+
+
+def _best_scale(predicted: Tensor, targets: Tensor) -> float:
+    """Return the factor on predictions (n, d) with the least squared error to targets (n, d)."""
+    factor = (predicted * targets).sum() / predicted.square().sum().clamp_min(1e-30)
+    return float(factor)

@@ -1,0 +1,174 @@
+"""A student in which heads count: attention over learned slots, started from the merged teacher."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own idiom
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from distill_core.config import require_divisible
+from distill_core.errors import SettingsError
+from distill_core.evaluation.merged_teacher import MergedTeacher, merge_heads
+from distill_core.students.student import Student
+from distill_core.teacher import MultiHeadLDA
+
+_MOST_MERGED = 16_384
+"""Of more heads than this, as many are drawn before they are merged into slots."""
+
+_FIRST_VALUES = 1e-3
+"""Spread of the values in all layers but the last, which so start by passing the query on."""
+
+
+class MemoryStudent(Student):
+    """L layers, each with H heads that attend from the query over K learned key and value slots.
+
+    In every layer the direction of the input is mapped to a width r and cut into H parts; head h compares its
+    part with K keys of length r/H, and the mixture of its K values is its part of the output, which a r x d
+    matrix maps back. All layers but the last add their output to the query. With one layer, one head, r = d
+    and K = N this is the LDA itself, so the slots start as the teacher's heads, merged where K < N,
+    in the r directions in which they differ most.
+
+    Args:
+        embed_dim: d.
+        num_heads: H, must divide the width.
+        num_layers: L.
+        slots: K, slots of each head.
+        width: r, at most d.
+
+    Raises:
+        SettingsError: H does not divide the width, or that is larger than d.
+    """
+
+    KIND = "memory"
+
+    def __init__(
+        self,
+        embed_dim: int = 384,
+        num_heads: int = 1,
+        num_layers: int = 1,
+        slots: int = 256,
+        width: int = 96,
+    ) -> None:
+        super().__init__()
+        require_divisible(width, num_heads, "width")
+        if width > embed_dim:
+            raise SettingsError(f"A width of {width} is more than the dimension {embed_dim}.", field="width")
+        self.embed_dim = embed_dim
+        self.num_heads = num_heads
+        self.num_layers = num_layers
+        self.slots = slots
+        self.width = width
+        self.layers = nn.ModuleList(
+            MemoryLayer(embed_dim, num_heads, slots, width) for _ in range(num_layers)
+        )
+
+    @property
+    def shape(self) -> dict[str, int | float]:
+        """The arguments that build this student."""
+        return {
+            "embed_dim": self.embed_dim,
+            "num_heads": self.num_heads,
+            "num_layers": self.num_layers,
+            "slots": self.slots,
+            "width": self.width,
+        }
+
+    def forward(self, queries: Tensor) -> Tensor:
+        """Map queries (batch, d) to projections (batch, d)."""
+        rows = F.normalize(queries, dim=-1)
+        for layer in self.layers[:-1]:
+            rows = rows + layer(rows)
+        return cast(Tensor, self.layers[-1](rows))
+
+    @torch.no_grad()
+    def scale_output(self, factor: float) -> None:
+        """Multiply what the student puts out by a factor."""
+        last = cast(MemoryLayer, self.layers[-1])
+        last.output.weight.mul_(factor)
+        last.output.bias.mul_(factor)
+
+    @torch.no_grad()
+    def start_from(self, teacher: MultiHeadLDA, seed: int = 0) -> None:
+        """Make the slots the teacher's heads, merged into K groups where there are more.
+
+        Several heads share the width in rotated directions, so that each of them sees a part of every
+        centroid. K is at most N.
+        """
+        merged = _merged(teacher, self.slots, seed)
+        generator = torch.Generator().manual_seed(seed)
+        directions = _principal(merged.centroids, self.width)
+        middle = merged.answers.mean(axis=0)
+        spans = _principal(merged.answers - middle, self.width)
+        for layer in self.layers:
+            cast(MemoryLayer, layer).start_from(merged, directions, spans, generator)
+        last = cast(MemoryLayer, self.layers[-1])
+        last.output.bias.copy_(torch.from_numpy(middle))
+        answers = torch.from_numpy(merged.answers - middle)
+        last.values.copy_(last.by_head(answers @ last.output.weight))
+
+
+class MemoryLayer(nn.Module):
+    """H heads over K slots each: `sum_k softmax(scale (W_q x/|x|) . key_k + bias_k)_k value_k`, then W_o."""
+
+    def __init__(self, dimension: int, num_heads: int, slots: int, width: int) -> None:
+        super().__init__()
+        size = (num_heads, slots, width // num_heads)
+        self.query = nn.Linear(dimension, width, bias=False)
+        self.keys = nn.Parameter(torch.randn(size) / math.sqrt(size[2]))
+        self.biases = nn.Parameter(torch.zeros(num_heads, slots))
+        self.log_scale = nn.Parameter(torch.zeros(num_heads))
+        self.values = nn.Parameter(torch.randn(size) / math.sqrt(size[2]))
+        self.output = nn.Linear(width, dimension)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map rows (batch, d) to rows (batch, d)."""
+        parts = self.by_head(self.query(F.normalize(rows, dim=-1)))
+        parts = parts * self.log_scale.exp()[:, None, None]
+        scores = torch.baddbmm(self.biases[:, None, :], parts, self.keys.transpose(1, 2))
+        mixed = torch.bmm(torch.softmax(scores, dim=-1), self.values)
+        return cast(Tensor, self.output(mixed.transpose(0, 1).flatten(1)))
+
+    def by_head(self, rows: Tensor) -> Tensor:
+        """Cut rows (n, r) into the parts (H, n, r/H) of the heads."""
+        return rows.reshape(len(rows), len(self.keys), -1).transpose(0, 1)
+
+    def start_from(
+        self, merged: MergedTeacher, directions: Tensor, spans: Tensor, generator: torch.Generator
+    ) -> None:
+        """Take the centroids as keys, seen in `directions` (r, d); answers will lie in `spans` (r, d)."""
+        num_heads = len(self.keys)
+        turn_keys, turn_values = (_rotation(len(directions), num_heads, generator) for _ in range(2))
+        self.query.weight.copy_(turn_keys @ directions)
+        self.keys.copy_(self.by_head(torch.from_numpy(merged.centroids) @ self.query.weight.T))
+        self.biases.copy_(torch.from_numpy(merged.log_sizes).expand_as(self.biases))
+        # A head sees about 1/H of the squared length of query and centroid alike.
+        self.log_scale.fill_(math.log(math.sqrt(num_heads) / merged.temperature))
+        self.values.normal_(0.0, _FIRST_VALUES, generator=generator)
+        self.output.weight.copy_((turn_values @ spans).T)
+        self.output.bias.zero_()
+
+
+def _merged(teacher: MultiHeadLDA, slots: int, seed: int) -> MergedTeacher:
+    if teacher.num_heads > _MOST_MERGED:
+        rows = np.random.default_rng(seed).choice(teacher.num_heads, _MOST_MERGED, replace=False)
+        teacher = MultiHeadLDA(teacher.centroids[rows], teacher.answers[rows], teacher.temperature)
+    return merge_heads(teacher, slots, seed)
+
+
+def _principal(rows: NDArray[np.float32], count: int) -> Tensor:
+    """Return the `count` <= d orthonormal directions (count, d) in which rows (n, d) differ most."""
+    matrix = torch.from_numpy(rows)
+    directions: Tensor = torch.linalg.svd(matrix - matrix.mean(dim=0), full_matrices=True).Vh[:count]
+    return directions
+
+
+def _rotation(width: int, num_heads: int, generator: torch.Generator) -> Tensor:
+    if num_heads == 1:
+        return torch.eye(width)
+    rotation: Tensor = torch.linalg.qr(torch.randn(width, width, generator=generator)).Q
+    return rotation

@@ -1,0 +1,57 @@
+"""The control: a plain multi-layer perceptron with as many parameters as the published encoder."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from distill_core.students.student import Student
+
+
+class MlpStudent(Student):
+    """L hidden layers of one width with GELU between Linear maps from d and to d.
+
+    Args:
+        embed_dim: d.
+        num_layers: L.
+        width: Of each hidden layer; `architecture.mlp_width` gives the one of equal parameter count.
+        dropout: Share dropped after each hidden layer while training.
+    """
+
+    KIND = "mlp"
+
+    def __init__(
+        self, embed_dim: int = 384, num_layers: int = 2, width: int = 1024, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.num_layers = num_layers
+        self.width = width
+        self.dropout = dropout
+        inputs = (embed_dim, *(width for _ in range(num_layers - 1)))
+        self.hidden = nn.Sequential(
+            *(nn.Sequential(nn.Linear(size, width), nn.GELU(), nn.Dropout(dropout)) for size in inputs)
+        )
+        self.output = nn.Linear(width, embed_dim)
+
+    @property
+    def shape(self) -> dict[str, int | float]:
+        """The arguments that build this student."""
+        return {
+            "embed_dim": self.embed_dim,
+            "num_layers": self.num_layers,
+            "width": self.width,
+            "dropout": self.dropout,
+        }
+
+    def forward(self, queries: Tensor) -> Tensor:
+        """Map queries (batch, d) to projections (batch, d)."""
+        return cast(Tensor, self.output(self.hidden(queries)))
+
+    @torch.no_grad()
+    def scale_output(self, factor: float) -> None:
+        """Multiply what the student puts out by a factor."""
+        self.output.weight.mul_(factor)
+        self.output.bias.mul_(factor)

@@ -1,0 +1,112 @@
+"""Where the batches of training come from: stored queries in turn, or new ones as they are drawn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from distill_core.training.labelling import TorchTeacher
+from distill_core.training.sampling import QuerySampler
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledQueries:
+    """Queries (n, d) and the teacher's projections of them (n, d), on one device."""
+
+    queries: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+
+class Batches(Protocol):
+    """Epochs of batches. All randomness is torch's global one, which the trainer swaps for its own."""
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches an epoch."""
+
+    def start_epoch(self) -> None:
+        """Begin an epoch."""
+
+    def next(self) -> LabelledQueries:
+        """Return the next batch of the epoch."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return where the epoch stands."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on where an epoch stood."""
+
+
+class StoredBatches:
+    """Every stored query once an epoch, in a new order each."""
+
+    def __init__(self, labelled: LabelledQueries, batch_size: int) -> None:
+        self._labelled = labelled
+        self._batch_size = batch_size
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._position = 0
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches an epoch."""
+        return math.ceil(len(self._labelled) / self._batch_size)
+
+    def start_epoch(self) -> None:
+        """Draw the order of the epoch."""
+        # On the CPU whatever the device, so that the order is the same on all of them.
+        self._order = torch.randperm(len(self._labelled)).to(self._labelled.queries.device)
+        self._position = 0
+
+    def next(self) -> LabelledQueries:
+        """Return the next batch in the epoch's order; the last one may be smaller."""
+        rows = self._order[self._position : self._position + self._batch_size]
+        self._position += self._batch_size
+        return LabelledQueries(self._labelled.queries[rows], self._labelled.targets[rows])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the order of the epoch and the position in it."""
+        return {"order": self._order, "position": torch.tensor(self._position)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on in an order, from a position."""
+        self._order = state["order"].to(self._labelled.queries.device)
+        self._position = int(state["position"])
+
+
+class DrawnBatches:
+    """New queries for each batch, labelled by the teacher."""
+
+    def __init__(
+        self, sampler: QuerySampler, teacher: TorchTeacher, batch_size: int, batches_per_epoch: int
+    ) -> None:
+        self._sampler = sampler
+        self._teacher = teacher
+        self._batch_size = batch_size
+        self._per_epoch = batches_per_epoch
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches an epoch, which is a mere round number here."""
+        return self._per_epoch
+
+    def start_epoch(self) -> None:
+        """Do nothing: no epoch differs from another."""
+
+    def next(self) -> LabelledQueries:
+        """Draw and label a batch."""
+        queries = self._sampler.draw(self._batch_size)
+        return LabelledQueries(queries, self._teacher.label(queries))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return nothing: the random state says all."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Do nothing."""

@@ -1,0 +1,97 @@
+"""A trainer as the settings and the data ask for it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from distill_core.config import RunConfig, TrainingConfig
+from distill_core.evaluation.held_out import HeldOut
+from distill_core.students import Student, new_student
+from distill_core.teacher_data import TeacherData
+from distill_core.training.batches import DrawnBatches, LabelledQueries, StoredBatches
+from distill_core.training.labelling import TorchTeacher
+from distill_core.training.learner import Learner
+from distill_core.training.random_state import OwnRandomState
+from distill_core.training.recipes import resolve_training, strong_steps_per_epoch
+from distill_core.training.sampling import QuerySampler
+from distill_core.training.trainer import Trainer
+
+_PATIENCE = 0.5
+_FIRST_QUERIES = 512
+
+
+def make_trainer(config: RunConfig, data: TeacherData, random_state: OwnRandomState) -> Trainer:
+    """Build student, batches and trainer on the random state's device, with torch's current random numbers.
+
+    Args:
+        config: Resolved (`recipes.resolve`).
+        data: The teacher and the split queries; test queries are not looked at.
+        random_state: For the training itself.
+    """
+    settings, device = config.training, random_state.device
+    assert settings.batch_size is not None
+    assert settings.epochs is not None
+    strong = settings.recipe == "strong"
+    teacher = data.teacher
+    student = new_student(config.student, teacher.dimension, teacher.num_heads)
+    if strong or config.student.kind == "memory":
+        student.start_from(teacher, settings.seed)
+    student.to(device)
+    train = _on_device(data.held_out(data.split.train), device)
+    validation = _on_device(data.held_out(data.split.validation), device)
+    if not strong:
+        return book_trainer(student, train, validation, settings, random_state)
+    batches = _drawn_batches(data, train, settings.batch_size)
+    _match_length(student, batches, settings.batch_size)
+    learner = Learner(student, settings, settings.epochs * batches.per_epoch)
+    patience = max(1, math.ceil(_PATIENCE * settings.epochs))
+    return Trainer(learner, batches, validation, settings, random_state, patience)
+
+
+def book_trainer(
+    student: nn.Module,
+    train: LabelledQueries,
+    validation: LabelledQueries | None,
+    settings: TrainingConfig,
+    random_state: OwnRandomState,
+) -> Trainer:
+    """Return the published recipe on stored queries: a trainer of any network from (batch, d) to (batch, d).
+
+    Args:
+        student: Trained in place.
+        train: Learnt from.
+        validation: Watched, if there is one.
+        settings: With the recipe `book`; what is None takes its values.
+        random_state: On the device of all of them.
+    """
+    settings = resolve_training(settings, len(train))
+    assert settings.batch_size is not None
+    assert settings.epochs is not None
+    batches = StoredBatches(train, settings.batch_size)
+    learner = Learner(student, settings, settings.epochs * batches.per_epoch)
+    return Trainer(learner, batches, validation, settings, random_state)
+
+
+def _drawn_batches(data: TeacherData, train: LabelledQueries, batch_size: int) -> DrawnBatches:
+    teacher = TorchTeacher(data.teacher, train.queries.device)
+    per_epoch = strong_steps_per_epoch(len(train), batch_size)
+    return DrawnBatches(QuerySampler(train.queries, teacher.centroids), teacher, batch_size, per_epoch)
+
+
+@torch.no_grad()
+def _match_length(student: Student, batches: DrawnBatches, batch_size: int) -> None:
+    """Scale the untrained student's output to the mean length of the teacher's."""
+    drawn = [batches.next() for _ in range(max(1, _FIRST_QUERIES // batch_size))]
+    queries, targets = (torch.cat([getattr(part, name) for part in drawn]) for name in ("queries", "targets"))
+    length = float(student(queries).norm(dim=1).mean())
+    if length > 0:
+        student.scale_output(float(targets.norm(dim=1).mean()) / length)
+
+
+def _on_device(part: HeldOut, device: torch.device) -> LabelledQueries:
+    return LabelledQueries(
+        torch.from_numpy(part.queries).to(device), torch.from_numpy(part.targets).to(device)
+    )
