@@ -3,7 +3,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, cycle
 from typing import Any
 
@@ -26,8 +26,9 @@ from distill_core.latency import (
     comparison,
     timing,
 )
+from distill_core.latency.calls import lda_call, student_call
 from distill_core.latency.timing import Contestant, count_outliers
-from distill_core.students import ProjectionTransformer
+from distill_core.students import MemoryStudent, MlpStudent, ProjectionTransformer, Student
 from distill_core.teacher import MultiHeadLDA
 
 Floats = NDArray[np.float32]
@@ -71,7 +72,7 @@ class Models:
     """Two models and the queries that they are timed with."""
 
     teacher: MultiHeadLDA
-    student: ProjectionTransformer
+    student: Student
     queries: Floats
 
     def compare(self, *, device: str = "cpu", blocks: int = 2, **settings: int) -> Iterator[LatencyEvent]:
@@ -81,10 +82,17 @@ class Models:
 
 @pytest.fixture
 def models() -> Models:
+    """A teacher and a student that does not fold."""
     rng = np.random.default_rng(0)
     teacher = MultiHeadLDA(3 * rng.normal(size=(5, 8)), rng.normal(size=(5, 8)), 0.1)
     queries = rng.normal(size=(20, 8)).astype(np.float32)
-    return Models(teacher, ProjectionTransformer(8, 2, 1, 12), queries)
+    return Models(teacher, MlpStudent(8, 1, 12), queries)
+
+
+@pytest.fixture
+def folding(models: Models) -> Models:
+    """The same teacher, and the published encoder, which folds."""
+    return replace(models, student=ProjectionTransformer(8, 2, 1, 12))
 
 
 def nothing() -> None:
@@ -110,8 +118,8 @@ def drifting(clock: FakeClock, factors: Sequence[float]) -> Callable[[], None]:
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, lda: Project, student: Project) -> None:
-    monkeypatch.setattr(comparison, "_lda_call", lambda teacher, device: lda)
-    monkeypatch.setattr(comparison, "_student_call", lambda model: student)
+    monkeypatch.setattr(comparison, "lda_call", lambda teacher, device: lda)
+    monkeypatch.setattr(comparison, "student_call", lambda model: student)
 
 
 @pytest.fixture
@@ -268,6 +276,94 @@ def test_a_student_planted_three_times_slower_is_three_times_slower(models: Mode
     assert (result.batch_size, result.num_heads, result.device) == (10, 5, "cpu")
 
 
+@pytest.fixture
+def planted_three(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+    """The folded student takes three times as long as the LDA, as it was trained twelve times."""
+    lda, folded, unfolded = (clock.call_taking(LDA_NS * factor) for factor in (1, 3, 12))
+    monkeypatch.setattr(comparison, "lda_call", lambda teacher, device: lambda queries: lda())
+    monkeypatch.setattr(
+        comparison,
+        "student_call",
+        lambda model: (
+            (lambda queries: unfolded()) if isinstance(model, Student) else (lambda queries: folded())
+        ),
+    )
+
+
+@pytest.mark.usefixtures("planted_three")
+def test_three_contestants_go_forwards_and_backwards(folding: Models) -> None:
+    started, *blocks, last = folding.compare(blocks=4, batch_size=10)
+    assert isinstance(started, LatencyStarted)
+    assert started.blocks == 3 * 2 * 4
+    order = [(block.model, block.batch_size) for block in blocks if isinstance(block, BlockTimed)]
+    trio = ["lda", "transformer", "unfolded"]
+    assert order == [(model, size) for size in (1, 10) for model in 2 * (trio + trio[::-1])]
+    assert [(block.done, block.total) for block in blocks if isinstance(block, BlockTimed)] == [
+        (done, 24) for done in range(1, 25)
+    ]
+    assert isinstance(last, LatencyFinished)
+
+
+@pytest.mark.usefixtures("planted_three")
+def test_the_ratio_is_of_the_folded_student_and_the_other_form_stands_beside_it(folding: Models) -> None:
+    result = finished(folding.compare(blocks=4, batch_size=10))
+    assert (result.single_ratio, result.batch_ratio) == pytest.approx((3.0, 3.0))
+    assert result.transformer.single_us.p50 == pytest.approx(1_200.0)
+    assert result.unfolded is not None
+    assert result.unfolded.single_us.p50 == pytest.approx(4_800.0)
+    assert result.unfolded.batch_us_per_query.p50 == pytest.approx(480.0)
+    assert result.unfolded.single_qps == pytest.approx(1e6 / 4_800)
+    assert (result.unfolded.single_ratio, result.unfolded.batch_ratio) == pytest.approx((4.0, 4.0))
+    assert result.unfolded.single_ratio_interval == pytest.approx((4.0, 4.0))
+    assert result.unfolded.batch_ratio_interval == pytest.approx((4.0, 4.0))
+
+
+def test_what_only_the_unfolded_form_suffers_leaves_the_ratio_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock, folding: Models
+) -> None:
+    """Its blocks take 1 to 5 times as long: the interval of its ratio is theirs, and they are unsteady."""
+    steady, unsteady = clock.call_taking(1_000_000), drifting(clock, [1, 2, 3, 4, 5])
+    monkeypatch.setattr(comparison, "lda_call", lambda teacher, device: lambda queries: steady())
+    monkeypatch.setattr(
+        comparison,
+        "student_call",
+        lambda model: lambda queries: unsteady() if isinstance(model, Student) else steady(),
+    )
+    result = finished(folding.compare(blocks=5))
+    assert result.unfolded is not None
+    assert result.unfolded.single_ratio_interval == pytest.approx((1.0, 5.0))
+    assert result.unfolded.batch_ratio == pytest.approx(3.0)
+    assert result.single_ratio_interval == pytest.approx((1.0, 1.0))
+    assert not result.steady
+
+
+@pytest.mark.parametrize(
+    ("student", "models_timed"),
+    [
+        (ProjectionTransformer(8, 2, 2, 12), ["lda", "transformer", "unfolded"]),
+        (MemoryStudent(8, 2, 2, 5, 4), ["lda", "transformer"]),
+        (MlpStudent(8, 2, 12), ["lda", "transformer"]),
+    ],
+    ids=lambda value: getattr(value, "KIND", None),
+)
+def test_every_kind_of_student_is_timed(models: Models, student: Student, models_timed: list[str]) -> None:
+    events = list(replace(models, student=student).compare(threads=1))
+    assert [event.model for event in events if isinstance(event, BlockTimed)][
+        : len(models_timed)
+    ] == models_timed
+    result = finished(iter(events))
+    assert (result.unfolded is not None) is ("unfolded" in models_timed)
+    assert result.transformer.single_us.p50 > 0
+    assert student.training
+
+
+def test_a_file_of_the_time_before_folding_is_read(models: Models) -> None:
+    """What earlier versions wrote has no `unfolded`, and all its other keys."""
+    written = msgspec.to_builtins(finished(models.compare()))
+    del written["unfolded"]
+    assert msgspec.convert(written, LatencyFinished).unfolded is None
+
+
 def test_percentiles_are_of_the_raw_times(
     monkeypatch: pytest.MonkeyPatch,
     clock: FakeClock,
@@ -406,7 +502,7 @@ def test_on_another_device_both_models_run_there(
     """A machine with a pretended cuda: what moves there is recorded, and stays on the CPU."""
     student_at, moved, waited = [], [], []
 
-    def student_to(self: ProjectionTransformer, device: torch.device) -> ProjectionTransformer:
+    def student_to(self: MlpStudent, device: torch.device) -> MlpStudent:
         student_at.append(str(device))
         return self
 
@@ -420,7 +516,8 @@ def test_on_another_device_both_models_run_there(
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "synchronize", wait)
-    monkeypatch.setattr(ProjectionTransformer, "to", student_to)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Fast GPU")
+    monkeypatch.setattr(MlpStudent, "to", student_to)
     monkeypatch.setattr(torch.Tensor, "to", tensor_to)
     result = finished(models.compare(device="auto", batch_size=4))
     assert student_at == ["cuda", "cpu"]
@@ -428,6 +525,8 @@ def test_on_another_device_both_models_run_there(
     assert {(8, 5), (5, 8), (1, 8), (4, 8)} == {shape for shape, _ in moved}
     assert set(waited) == {"cuda"}
     assert result.device == "cuda"
+    assert result.machine is not None
+    assert result.machine.gpu == "Fast GPU"
     assert result.lda.single_us.p50 == pytest.approx(2_000.0)
     assert result.transformer.batch_us_per_query.p50 == pytest.approx(500.0)
 
@@ -436,7 +535,7 @@ def test_the_lda_of_other_devices_is_the_same_function(
     monkeypatch: pytest.MonkeyPatch, models: Models
 ) -> None:
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device: self)
-    call = comparison._lda_call(models.teacher, torch.device("cuda"))
+    call = lda_call(models.teacher, torch.device("cuda"))
     for rows in (models.queries, 1e-3 * models.queries[:1]):
         projected = call(torch.from_numpy(rows))
         assert isinstance(projected, torch.Tensor)
@@ -444,9 +543,9 @@ def test_the_lda_of_other_devices_is_the_same_function(
 
 
 def test_on_the_cpu_the_models_themselves_are_timed(models: Models) -> None:
-    lda = comparison._lda_call(models.teacher, torch.device("cpu"))
+    lda = lda_call(models.teacher, torch.device("cpu"))
     np.testing.assert_array_equal(np.asarray(lda(models.queries)), models.teacher.project(models.queries))
-    projected = comparison._student_call(models.student.eval())(torch.from_numpy(models.queries))
+    projected = student_call(models.student.eval())(torch.from_numpy(models.queries))
     assert isinstance(projected, torch.Tensor)
     assert projected.is_inference()
     np.testing.assert_allclose(projected, models.student.project(models.queries), rtol=0, atol=1e-6)

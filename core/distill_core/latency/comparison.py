@@ -1,19 +1,18 @@
-"""LDA and transformer side by side: same queries, same device, alternating blocks."""
+"""LDA and student side by side: same queries, same device, alternating blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import cast
 
 import msgspec
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from distill_core.devices import cpu_threads, resolve_device, synchronize
 from distill_core.errors import DistillError, SettingsError
+from distill_core.latency.calls import Project, lda_call, query_batches, student_call
 from distill_core.latency.events import (
     BlockTimed,
     LatencyEvent,
@@ -21,14 +20,17 @@ from distill_core.latency.events import (
     LatencyStarted,
     ModelLatency,
     Percentiles,
+    UnfoldedLatency,
 )
+from distill_core.latency.intervals import RatioInterval, is_unsteady, ratio_interval
+from distill_core.latency.machine import read_machine
+from distill_core.latency.machine_record import MachineRecord
 from distill_core.latency.timing import Call, Contestant, count_outliers
-from distill_core.students import ProjectionTransformer
+from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
 
-_INPUTS = 16
-_BOOTSTRAP_DRAWS = 2000
-_UNSTEADY_SPREAD = 1.5
+Field = tuple[Contestant, ...]
+"""Who runs against each other at one batch size: LDA, student, and the student unfolded if it folds."""
 
 
 class LatencySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +38,8 @@ class LatencySettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         batch_size: Queries a call in the batched case.
-        blocks: Blocks of about 20 ms for each model and batch size; even, so that ABBA is balanced.
-        device: As in training; both models run there.
+        blocks: Blocks of about 20 ms for each model and batch size; even, so that the order is balanced.
+        device: As in training; all models run there.
         threads: CPU threads of torch and of NumPy's BLAS alike; 0 leaves their own choice.
         seed: Of the bootstrap.
     """
@@ -56,14 +58,16 @@ class LatencySettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare_latency(
     teacher: MultiHeadLDA,
-    student: ProjectionTransformer,
+    student: Student,
     queries: ArrayLike,
     settings: LatencySettings | None = None,
 ) -> Iterator[LatencyEvent]:
-    """Time both models with one query at a time and in batches, in ABBA order; the last event is the result.
+    """Time both models with one query at a time and in batches; the last event is the result.
 
-    On a CPU the LDA runs in NumPy, elsewhere in torch on the same device. Times include waiting for the
-    device, and not the copy of the queries to it.
+    A student that folds is timed folded, and as it is beside it. Blocks go forwards and backwards in turn
+    (A B C C B A), so that no contestant is favoured by a machine that slowly changes. On a CPU the LDA runs
+    in NumPy, elsewhere in torch on the same device. Times include waiting for the device, and not the copy
+    of the queries to it.
 
     Raises:
         DistillError: There are no queries, or the device is not there.
@@ -87,16 +91,17 @@ def compare_latency(
 
 def _compare(
     teacher: MultiHeadLDA,
-    student: ProjectionTransformer,
+    student: Student,
     rows: NDArray[np.float32],
     settings: LatencySettings,
     device: torch.device,
 ) -> Iterator[LatencyEvent]:
-    lda = _lda_call(teacher, device)
-    pairs = [
-        (
-            _contestant("lda", lda, _inputs(rows, size, device, numpy=device.type == "cpu"), device, size),
-            _contestant("transformer", _student_call(student), _inputs(rows, size, device), device, size),
+    machine = read_machine(device)
+    calls = _model_calls(teacher, student, device)
+    fields = [
+        tuple(
+            _contestant(model, calls[model], _batches(rows, size, device, model), device, size)
+            for model in calls
         )
         for size in (1, settings.batch_size)
     ]
@@ -106,19 +111,34 @@ def _compare(
         batch_size=settings.batch_size,
         device=str(device),
         threads=torch.get_num_threads(),
-        blocks=2 * len(pairs) * settings.blocks,
+        blocks=_num_blocks(fields, settings.blocks),
     )
-    yield from _time_pairs(pairs, settings.blocks)
-    yield _result(pairs, teacher, settings, device)
+    yield from _time_fields(fields, settings.blocks)
+    yield _result(fields, teacher, settings, device, machine)
 
 
-def _time_pairs(pairs: list[tuple[Contestant, Contestant]], blocks: int) -> Iterator[BlockTimed]:
-    done, total = 0, 2 * len(pairs) * blocks
-    for pair in pairs:
-        for contestant in pair:
+def _model_calls(teacher: MultiHeadLDA, student: Student, device: torch.device) -> dict[str, Project]:
+    """Return the contestants by name, in the order of the blocks."""
+    folded = student.fold()
+    calls = {"lda": lda_call(teacher, device), "transformer": student_call(folded)}
+    return calls if folded is student else {**calls, "unfolded": student_call(student)}
+
+
+def _batches(rows: NDArray[np.float32], size: int, device: torch.device, model: str) -> tuple[object, ...]:
+    return query_batches(rows, size, device, numpy=model == "lda" and device.type == "cpu")
+
+
+def _num_blocks(fields: list[Field], blocks: int) -> int:
+    return sum(len(field) for field in fields) * blocks
+
+
+def _time_fields(fields: list[Field], blocks: int) -> Iterator[BlockTimed]:
+    done, total = 0, _num_blocks(fields, blocks)
+    for field in fields:
+        for contestant in field:
             contestant.warm_up()
         for round_number in range(blocks):
-            for contestant in pair if round_number % 2 == 0 else reversed(pair):
+            for contestant in field if round_number % 2 == 0 else reversed(field):
                 median_us = contestant.time_block()
                 done += 1
                 yield BlockTimed(
@@ -130,38 +150,9 @@ def _time_pairs(pairs: list[tuple[Contestant, Contestant]], blocks: int) -> Iter
                 )
 
 
-def _lda_call(teacher: MultiHeadLDA, device: torch.device) -> Callable[[object], object]:
-    if device.type == "cpu":
-        return lambda queries: teacher.project(cast(NDArray[np.float32], queries))
-    norms = np.linalg.norm(teacher.centroids, axis=1, keepdims=True)
-    scaled = torch.from_numpy(teacher.centroids / (norms * teacher.temperature)).T.contiguous().to(device)
-    answers = torch.from_numpy(teacher.answers).to(device)
-
-    def project(queries: object) -> Tensor:
-        directions = torch.nn.functional.normalize(cast(Tensor, queries), dim=-1)
-        return torch.softmax(directions @ scaled, dim=-1) @ answers
-
-    return torch.inference_mode()(project)
-
-
-def _student_call(student: ProjectionTransformer) -> Callable[[object], object]:
-    def project(queries: object) -> Tensor:
-        return cast(Tensor, student(queries))
-
-    return torch.inference_mode()(project)
-
-
-def _inputs(
-    rows: NDArray[np.float32], batch_size: int, device: torch.device, *, numpy: bool = False
-) -> tuple[object, ...]:
-    starts = np.arange(_INPUTS) * batch_size
-    batches = [rows[np.arange(start, start + batch_size) % len(rows)] for start in starts]
-    return tuple(batch if numpy else torch.from_numpy(batch).to(device) for batch in batches)
-
-
 def _contestant(
     model: str,
-    project: Callable[[object], object],
+    project: Project,
     inputs: tuple[object, ...],
     device: torch.device,
     size: int,
@@ -171,26 +162,47 @@ def _contestant(
 
 
 def _result(
-    pairs: list[tuple[Contestant, Contestant]],
+    fields: list[Field],
     teacher: MultiHeadLDA,
     settings: LatencySettings,
     device: torch.device,
+    machine: MachineRecord,
 ) -> LatencyFinished:
-    (lda_single, student_single), (lda_batch, student_batch) = pairs
-    single, single_interval = _ratio(student_single, lda_single, settings.seed)
-    batch, batch_interval = _ratio(student_batch, lda_batch, settings.seed)
+    (lda_single, student_single, *_), (lda_batch, student_batch, *_) = fields
+    single = _ratio(student_single, lda_single, settings.seed)
+    batch = _ratio(student_batch, lda_batch, settings.seed)
     return LatencyFinished(
         lda=_model_latency(lda_single, lda_batch),
         transformer=_model_latency(student_single, student_batch),
-        single_ratio=single,
-        single_ratio_interval=single_interval,
-        batch_ratio=batch,
-        batch_ratio_interval=batch_interval,
+        unfolded=_unfolded_latency(fields, settings.seed),
+        single_ratio=single.ratio,
+        single_ratio_interval=(single.low, single.high),
+        batch_ratio=batch.ratio,
+        batch_ratio_interval=(batch.low, batch.high),
         batch_size=settings.batch_size,
         device=str(device),
         threads=torch.get_num_threads(),
         num_heads=teacher.num_heads,
-        steady=all(_is_steady(contestant) for pair in pairs for contestant in pair),
+        steady=not any(is_unsteady(contestant.block_medians()) for field in fields for contestant in field),
+        machine=machine,
+    )
+
+
+def _unfolded_latency(fields: list[Field], seed: int) -> UnfoldedLatency | None:
+    """Return the times of the student as it was trained, and over those of its folded form."""
+    single_field, batch_field = fields
+    if len(single_field) < 3:
+        return None
+    _, folded_single, unfolded_single = single_field
+    _, folded_batch, unfolded_batch = batch_field
+    single = _ratio(unfolded_single, folded_single, seed)
+    batch = _ratio(unfolded_batch, folded_batch, seed)
+    return UnfoldedLatency(
+        **msgspec.structs.asdict(_model_latency(unfolded_single, unfolded_batch)),
+        single_ratio=single.ratio,
+        single_ratio_interval=(single.low, single.high),
+        batch_ratio=batch.ratio,
+        batch_ratio_interval=(batch.low, batch.high),
     )
 
 
@@ -210,14 +222,5 @@ def _percentiles(times: NDArray[np.float64]) -> Percentiles:
     return Percentiles(p50=p50, p90=p90, p99=p99)
 
 
-def _ratio(upper: Contestant, lower: Contestant, seed: int) -> tuple[float, tuple[float, float]]:
-    """Median over blocks of the paired ratio, with a percentile bootstrap interval over blocks."""
-    ratios = upper.block_medians() / lower.block_medians()
-    draws = np.random.default_rng(seed).choice(ratios, size=(_BOOTSTRAP_DRAWS, len(ratios)))
-    low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
-    return float(np.median(ratios)), (float(low), float(high))
-
-
-def _is_steady(contestant: Contestant) -> bool:
-    low, high = np.percentile(contestant.block_medians(), [10, 90])
-    return bool(high <= _UNSTEADY_SPREAD * low)
+def _ratio(upper: Contestant, lower: Contestant, seed: int) -> RatioInterval:
+    return ratio_interval(upper.block_medians(), lower.block_medians(), seed=seed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from distill_core.latency.machine_record import MachineRecord
+
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
     """Microseconds a query. `p90` is the headline of the single-stream case."""
@@ -31,6 +33,21 @@ class ModelLatency(msgspec.Struct, frozen=True, kw_only=True):
     outliers: int
 
 
+class UnfoldedLatency(ModelLatency, frozen=True, kw_only=True):
+    """The student as it was trained, beside the folded form of it.
+
+    Attributes:
+        single_ratio: Its time over the folded form's, one query at a time; above 1 folding pays.
+        single_ratio_interval: 95 % bootstrap interval over blocks.
+        batch_ratio, batch_ratio_interval: The same in batches.
+    """
+
+    single_ratio: float
+    single_ratio_interval: tuple[float, float]
+    batch_ratio: float
+    batch_ratio_interval: tuple[float, float]
+
+
 class LatencyEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
     """Base of the events; as JSON each carries its name under `event`."""
 
@@ -47,7 +64,11 @@ class LatencyStarted(LatencyEvent, frozen=True, kw_only=True, tag="started"):
 
 
 class BlockTimed(LatencyEvent, frozen=True, kw_only=True, tag="block"):
-    """One block of calls is timed; `done` of `total` blocks."""
+    """One block of calls is timed; `done` of `total` blocks.
+
+    Attributes:
+        model: "lda", "transformer" (the student, folded where it folds) or "unfolded".
+    """
 
     done: int
     total: int
@@ -60,14 +81,18 @@ class LatencyFinished(LatencyEvent, frozen=True, kw_only=True, tag="finished"):
     """The result of the comparison.
 
     Attributes:
-        single_ratio: Transformer's median over the LDA's, one query at a time; above 1 the LDA is faster.
+        transformer: The student of whatever kind, folded where it folds; the ratios are about this one.
+        unfolded: The same student as it was trained; None where it does not fold.
+        single_ratio: Student's median over the LDA's, one query at a time; above 1 the LDA is faster.
         single_ratio_interval: Its 95 % bootstrap interval over blocks.
         batch_ratio, batch_ratio_interval: The same in batches.
         steady: False when blocks of one model disagree so much that the figures deserve doubt.
+        machine: Where it was measured; None in what an older version wrote.
     """
 
     lda: ModelLatency
     transformer: ModelLatency
+    unfolded: UnfoldedLatency | None = None
     single_ratio: float
     single_ratio_interval: tuple[float, float]
     batch_ratio: float
@@ -77,3 +102,4 @@ class LatencyFinished(LatencyEvent, frozen=True, kw_only=True, tag="finished"):
     threads: int
     num_heads: int
     steady: bool
+    machine: MachineRecord | None = None

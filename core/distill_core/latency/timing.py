@@ -24,7 +24,7 @@ class Contestant:
     """A model under the clock, at one batch size.
 
     Attributes:
-        model: "lda" or "transformer".
+        model: "lda", "transformer" or "unfolded".
         batch_size: Queries a call.
         calls: One callable for each input, taken in turn, so that no input stays in the caches alone.
         synchronize: Waits for the device; called inside the time of each call.
@@ -67,7 +67,7 @@ class Contestant:
 
     def _time_calls(self, count: int) -> NDArray[np.float64]:
         times = np.empty(count)
-        with _no_garbage_collection():
+        with no_garbage_collection():
             for index in range(count):
                 call = self.calls[index % len(self.calls)]
                 started = time.perf_counter_ns()
@@ -84,7 +84,8 @@ def count_outliers(times: NDArray[np.float64]) -> int:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
+    """Keep the garbage collector off inside `with`."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

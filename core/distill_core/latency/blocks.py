@@ -1,0 +1,92 @@
+"""Blocks of calls under an injected clock, the device synchronised around a block and not inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill_core.latency.timing import Call, count_outliers, no_garbage_collection
+
+Clock = Callable[[], int]
+"""Nanoseconds, as `time.perf_counter_ns` gives them."""
+
+BLOCK_NS = 8_000_000
+WARM_UP_CAP_NS = 300_000_000
+_STEADY_CHANGE = 0.05
+_STEADY_GROUPS = 3
+_MAX_CALLS = 4096
+
+
+@dataclass(slots=True)
+class TimedCalls:
+    """One contestant at one N and one batch size.
+
+    Attributes:
+        calls: One for each input, taken in turn.
+        clock: Nanoseconds.
+        synchronize: Waits for the device; called before and after a block.
+        in_order: Whether a call has finished when it returns, as on a CPU. Only then is each call timed, and
+            a block's time is the median of its calls; else it is their mean, from the ends of the block.
+        calls_per_block: Set by the warm-up, so that a block takes about 8 ms; at least 1.
+        call_us: Times of the calls, an array a block.
+    """
+
+    calls: Sequence[Call]
+    clock: Clock
+    synchronize: Call
+    in_order: bool = True
+    calls_per_block: int = 1
+    call_us: list[NDArray[np.float64]] = field(default_factory=list)
+    _next: int = 0
+
+    def warm_up(self) -> None:
+        """Run until the time of a block changes by less than 5 % three times in a row, or for 0.3 s.
+
+        A call that alone takes longer than that is run once.
+        """
+        started = self.clock()
+        previous = _middle(self._timed())
+        steady = 0
+        while steady < _STEADY_GROUPS and self.clock() - started < WARM_UP_CAP_NS:
+            self._fit_block(previous)
+            present = _middle(self._timed())
+            steady = steady + 1 if abs(present - previous) < _STEADY_CHANGE * present else 0
+            previous = present
+        self._fit_block(previous)
+
+    def time_block(self) -> None:
+        """Time one block and keep it."""
+        self.call_us.append(self._timed())
+
+    def block_medians_us(self) -> NDArray[np.float64]:
+        """Return the microseconds a call of each block, (blocks,)."""
+        return np.array([_middle(block) for block in self.call_us])
+
+    def outliers(self) -> int:
+        """Count the calls beyond the outer quartile fence; none is dropped."""
+        return count_outliers(np.concatenate(self.call_us))
+
+    def _fit_block(self, call_us: float) -> None:
+        self.calls_per_block = int(np.clip(BLOCK_NS / 1e3 / max(call_us, 1e-3), 1, _MAX_CALLS))
+
+    def _timed(self) -> NDArray[np.float64]:
+        stamps = np.empty(self.calls_per_block + 1)
+        with no_garbage_collection():
+            self.synchronize()
+            stamps[0] = self.clock()
+            for index in range(self.calls_per_block):
+                self.calls[self._next % len(self.calls)]()
+                self._next += 1
+                if self.in_order:
+                    stamps[index + 1] = self.clock()
+            if not self.in_order:
+                self.synchronize()
+                return np.array([(self.clock() - stamps[0]) / self.calls_per_block / 1e3])
+        return np.diff(stamps) / 1e3
+
+
+def _middle(times: NDArray[np.float64]) -> float:
+    return float(np.median(times))

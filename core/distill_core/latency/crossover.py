@@ -1,0 +1,129 @@
+"""From how many heads on a transformer is faster than the LDA, measured on this machine."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike
+
+from distill_core.devices import cpu_threads, resolve_device
+from distill_core.errors import DistillError, SettingsError
+from distill_core.latency.blocks import Clock
+from distill_core.latency.brackets import summarised
+from distill_core.latency.crossover_events import CrossoverEvent, CrossoverStarted
+from distill_core.latency.growing_teacher import (
+    GrowingTeacher,
+    heads_that_fit,
+    require_fitting,
+    spare_arrays_on,
+)
+from distill_core.latency.lineup import Lineup, TimedStudent
+from distill_core.latency.machine import read_machine
+from distill_core.latency.search import CrossoverSearch
+from distill_core.teacher import MultiHeadLDA
+
+DEFAULT_MAX_HEADS = 1_048_576
+
+
+class CrossoverSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to search, and for how long.
+
+    Attributes:
+        max_heads: The largest N; None for 1,048,576, or as many as fit in the free memory.
+        budget_seconds: The search ends by then, with what it has.
+        batch_sizes: Queries a call.
+        device: As in training; all contestants run there.
+        threads: CPU threads of torch and of NumPy's BLAS alike; 0 leaves their own choice.
+        seed: Of the drawn heads and of the bootstrap.
+    """
+
+    max_heads: int | None = None
+    budget_seconds: float = 60.0
+    batch_sizes: tuple[int, ...] = (1, 8, 32, 256)
+    device: str = "cpu"
+    threads: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_heads is not None and self.max_heads < 1:
+            raise SettingsError("The largest number of heads must be at least 1.", field="max_heads")
+        if not (math.isfinite(self.budget_seconds) and self.budget_seconds > 0):
+            raise SettingsError("The time budget must be a positive number.", field="budget_seconds")
+        sizes = self.batch_sizes
+        if not sizes or min(sizes) < 1 or len(set(sizes)) < len(sizes):
+            raise SettingsError("The batch sizes must be different and at least 1.", field="batch_sizes")
+
+
+def find_crossover(
+    teacher: MultiHeadLDA,
+    student: TimedStudent,
+    queries: ArrayLike,
+    settings: CrossoverSettings | None = None,
+    *,
+    clock: Clock = time.perf_counter_ns,
+) -> Generator[CrossoverEvent, None, None]:
+    """Time the LDA against a fixed student and one that grows with H^L >= N, over growing N.
+
+    One `CrossoverStarted`, a `CrossoverPoint` for each N and batch size, and `CrossoverFinished` at the end.
+    Closing the generator stops the search; `summarised(points, ended="interrupted")` sums up what it gave.
+    At each point the three run in alternating blocks (ABC CBA). Times are of the call, without the copy of
+    the queries to the device.
+
+    Args:
+        teacher: The real heads; more are drawn from their distribution.
+        student: Any object with `project`; timed folded where it has a `fold()`.
+        queries: (n, d), n >= 1.
+        settings: None for the defaults.
+        clock: Nanoseconds; the budget is kept by it.
+
+    Raises:
+        SettingsError: So many heads do not fit in memory, or the student cannot run on the device.
+        DeviceError: The device is not there, or failed while measuring; the points before stand.
+        DistillError: There are no queries.
+    """
+    settings = settings or CrossoverSettings()
+    rows = np.ascontiguousarray(queries, dtype=np.float32)
+    if rows.ndim != 2 or len(rows) == 0:
+        raise DistillError(
+            "There are no queries to time with.", "Choose a projection with question embeddings."
+        )
+    device = resolve_device(settings.device)
+    spare = spare_arrays_on(device.type)
+    fitting = heads_that_fit(teacher.dimension, spare_arrays=spare)
+    max_heads = settings.max_heads or min(DEFAULT_MAX_HEADS, fitting)
+    require_fitting(max_heads, teacher.dimension, spare_arrays=spare)
+    with cpu_threads(settings.threads):
+        machine = read_machine(device)
+        growing = GrowingTeacher(teacher, max_heads, seed=settings.seed, spare_arrays=spare)
+        lineup = Lineup(growing, student, rows, device)
+        yield CrossoverStarted(
+            machine=machine,
+            dimension=teacher.dimension,
+            real_heads=teacher.num_heads,
+            max_heads=max_heads,
+            heads_that_fit=fitting,
+            batch_sizes=settings.batch_sizes,
+            budget_seconds=settings.budget_seconds,
+            device=str(device),
+            folded=lineup.folded,
+            grown_heads=lineup.grown_heads,
+            break_even=lineup.break_even(),
+        )
+        search = _search(lineup, settings, max_heads, clock)
+        yield from search
+        yield summarised(search.points, ended=search.ended, machine=machine)
+
+
+def _search(lineup: Lineup, settings: CrossoverSettings, max_heads: int, clock: Clock) -> CrossoverSearch:
+    return CrossoverSearch(
+        lineup,
+        max_heads=max_heads,
+        batch_sizes=settings.batch_sizes,
+        budget_seconds=settings.budget_seconds,
+        seed=settings.seed,
+        clock=clock,
+    )

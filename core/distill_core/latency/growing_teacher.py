@@ -1,0 +1,149 @@
+"""A teacher of any number of heads: the real ones first, then heads drawn from their distribution."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill_core.errors import SettingsError
+from distill_core.teacher import MultiHeadLDA
+
+Array = NDArray[np.float32]
+
+_CHUNK = 1 << 14
+_MAX_RANK = 64
+_JITTER, _JITTER_RANK = 0.05, 8
+_USABLE_SHARE = 0.8
+_ARRAYS_AT_THE_PEAK = 4
+"""Float32 arrays (N, d) while a teacher is built: centroids, answers, their quotient, the scaled copy."""
+
+_MORE_ARRAYS_OFF_THE_CPU = 2
+"""The quotient and its transpose again, before they leave for the device."""
+
+_SMALL_PER_HEAD = 32
+
+
+class GrowingTeacher:
+    """The first N heads of one endless row, so that a larger teacher begins with the smaller one.
+
+    After the real heads come pairs of centroid and answer from the Gaussian with the mean and the covariance
+    of the real pairs: the mean, plus normal weights times the strongest 64 factors of the covariance (all of
+    them up to 65 heads), plus jitter of 5 % along eight random directions. They are right for timing, and
+    mean nothing else.
+
+    Args:
+        teacher: The real heads; it gives the temperature, too.
+        max_heads: The most that `grown` will be asked for. Memory is taken only as heads are drawn.
+        seed: Of the drawn heads.
+        spare_arrays: Float32 arrays (N, d) that the caller needs beside the teacher, for `heads_that_fit`.
+
+    Raises:
+        SettingsError: Fewer heads than one, or more than fit in the memory that is free now.
+    """
+
+    def __init__(
+        self, teacher: MultiHeadLDA, max_heads: int, *, seed: int = 0, spare_arrays: int = 0
+    ) -> None:
+        require_fitting(max_heads, teacher.dimension, spare_arrays=spare_arrays)
+        self.num_real = teacher.num_heads
+        self.dimension = teacher.dimension
+        self.max_heads = max_heads
+        self._temperature = teacher.temperature
+        self._seed = seed
+        kept = min(self.num_real, max_heads)
+        self._centroids = np.empty((max_heads, self.dimension), np.float32)
+        self._answers = np.empty((max_heads, self.dimension), np.float32)
+        self._centroids[:kept] = teacher.centroids[:kept]
+        self._answers[:kept] = teacher.answers[:kept]
+        self._filled = kept
+        self._mean, self._factors = _distribution(teacher, seed)
+
+    def grown(self, num_heads: int) -> MultiHeadLDA:
+        """Return the teacher of the first N heads; centroids and answers are shared, not copied.
+
+        Raises:
+            SettingsError: N is below 1 or above `max_heads`.
+        """
+        if not 1 <= num_heads <= self.max_heads:
+            raise SettingsError(f"A teacher of {num_heads:,} heads is outside 1 to {self.max_heads:,}.")
+        while self._filled < num_heads:
+            self._draw_chunk()
+        return MultiHeadLDA(self._centroids[:num_heads], self._answers[:num_heads], self._temperature)
+
+    def num_real_of(self, num_heads: int) -> int:
+        """Return how many of the first N heads are real."""
+        return min(self.num_real, num_heads)
+
+    def _draw_chunk(self) -> None:
+        """Draw up to the next multiple of the chunk, from a generator that only this chunk has."""
+        number = self._filled // _CHUNK
+        count = (number + 1) * _CHUNK - self._filled
+        kept = min(count, self.max_heads - self._filled)
+        rng = np.random.default_rng((self._seed, number))
+        weights = rng.standard_normal((count, len(self._factors)), dtype=np.float32)
+        drawn = self._mean + weights @ self._factors
+        for part, rows in enumerate((self._centroids, self._answers)):
+            columns = slice(part * self.dimension, (part + 1) * self.dimension)
+            rows[self._filled : self._filled + kept] = drawn[:kept, columns]
+        self._filled += kept
+
+
+def heads_that_fit(dimension: int, available_bytes: int | None = None, *, spare_arrays: int = 0) -> int:
+    """Return how many heads fit in 80 % of the free memory, counted at the peak of building a teacher.
+
+    Args:
+        dimension: d.
+        available_bytes: Free memory; by default what this machine has free now.
+        spare_arrays: Further float32 arrays (N, d) that are needed at the same time.
+    """
+    free = available_memory_bytes() if available_bytes is None else available_bytes
+    arrays = _ARRAYS_AT_THE_PEAK + spare_arrays
+    return int(free * _USABLE_SHARE) // (4 * arrays * dimension + dimension + _SMALL_PER_HEAD)
+
+
+def require_fitting(num_heads: int, dimension: int, *, spare_arrays: int = 0) -> None:
+    """Refuse a number of heads that does not fit in memory, before any of it is taken.
+
+    Raises:
+        SettingsError: N is below 1, or too large; the message says how many fit.
+    """
+    if num_heads < 1:
+        raise SettingsError("A teacher needs at least one head.", field="max_heads")
+    fitting = heads_that_fit(dimension, spare_arrays=spare_arrays)
+    if num_heads > fitting:
+        raise SettingsError(
+            f"{num_heads:,} heads of dimension {dimension} do not fit in the free memory; {fitting:,} do.",
+            f"Take at most {fitting:,} heads.",
+            field="max_heads",
+        )
+
+
+def spare_arrays_on(device_type: str) -> int:
+    """Return the arrays (N, d) in host memory that bringing the LDA to a device takes for a moment."""
+    return 0 if device_type == "cpu" else _MORE_ARRAYS_OFF_THE_CPU
+
+
+def available_memory_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Return the memory that can be taken without swapping; without /proc, half of what is installed."""
+    try:
+        lines = meminfo.read_text().splitlines()
+        (available,) = [line for line in lines if line.startswith("MemAvailable:")]
+        return int(available.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _distribution(teacher: MultiHeadLDA, seed: int) -> tuple[Array, Array]:
+    """Return the mean (2d,) and the factors (rank, 2d) of the covariance, the last of them the jitter's."""
+    pairs = np.hstack((teacher.centroids, teacher.answers)).astype(np.float64)
+    mean = pairs.mean(axis=0)
+    _, lengths, directions = np.linalg.svd(pairs - mean, full_matrices=False)
+    rank = min(_MAX_RANK, len(pairs) - 1)
+    factors = directions[:rank] * (lengths[:rank, None] / np.sqrt(max(len(pairs) - 1, 1)))
+    jitter = np.random.default_rng(seed).standard_normal((_JITTER_RANK, len(mean)))
+    for half, rows in zip(np.hsplit(jitter, 2), (teacher.centroids, teacher.answers), strict=True):
+        half *= _JITTER * np.sqrt(np.square(rows).mean() / _JITTER_RANK)
+    return mean.astype(np.float32), np.vstack((factors, jitter)).astype(np.float32)

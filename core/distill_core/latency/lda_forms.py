@@ -1,0 +1,118 @@
+"""The LDA restricted to its nearest heads: exactly, and over an approximate index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill_core.teacher import MultiHeadLDA
+
+Array = NDArray[np.float32]
+Search = Callable[[Array], tuple[NDArray[np.int64], Array]]
+"""From unit queries (n, d) to the numbers (n, k) of near heads and their cosines (n, k)."""
+
+NEIGHBOURS = 32
+"""Heads that an approximate index is asked for."""
+
+_LINKS = 32
+"""Neighbours a node of the graph of faiss, the value that its documentation starts from."""
+
+
+class NearestHeads:
+    """`p(q)` over the heads that a search finds, their softmax taken anew.
+
+    Args:
+        teacher: Gives the answers and the temperature.
+        search: Finds the heads.
+    """
+
+    def __init__(self, teacher: MultiHeadLDA, search: Search) -> None:
+        self._teacher, self._search = teacher, search
+
+    def project(self, queries: Array) -> Array:
+        """Return the projections (n, d) of queries (n, d)."""
+        lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))[:, None]
+        heads, scores = self._search(queries / np.maximum(lengths, np.float32(1e-30)))
+        scores = (scores - scores.max(axis=1, keepdims=True)) / np.float32(self._teacher.temperature)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        mixed: Array = np.einsum("nk,nkd->nd", scores, self._teacher.answers[heads])
+        return mixed
+
+
+def unit_centroids(teacher: MultiHeadLDA) -> Array:
+    """Return the directions of the heads, (N, d)."""
+    lengths = np.linalg.norm(teacher.centroids, axis=1, keepdims=True)
+    return np.ascontiguousarray(teacher.centroids / lengths, dtype=np.float32)
+
+
+def exact_search(teacher: MultiHeadLDA, count: int) -> Search:
+    """Return the search that looks at every head, and sorts none."""
+    directions = np.ascontiguousarray(unit_centroids(teacher).T)
+
+    def search(queries: Array) -> tuple[NDArray[np.int64], Array]:
+        scores = queries @ directions
+        heads = np.argpartition(scores, -count, axis=1)[:, -count:]
+        return heads, np.take_along_axis(scores, heads, axis=1)
+
+    return search
+
+
+def installed_index() -> str | None:
+    """Return "faiss" or "usearch", whichever can be imported; None where neither can."""
+    return next((name for name in ("faiss", "usearch") if find_spec(name) is not None), None)
+
+
+def approximate_search(
+    teacher: MultiHeadLDA, package: str, *, count: int = NEIGHBOURS, threads: int = 1
+) -> tuple[Search, int]:
+    """Return the search over a graph of neighbours, and the bytes of the graph with its vectors.
+
+    Args:
+        teacher: Gives the heads.
+        package: "faiss" or "usearch".
+        count: Heads a query.
+        threads: Of the search.
+
+    Raises:
+        ImportError: The package cannot be loaded.
+        RuntimeError: It cannot build the index.
+    """
+    build = _faiss if package == "faiss" else _usearch
+    return build(unit_centroids(teacher), min(count, teacher.num_heads), threads)
+
+
+def _faiss(directions: Array, count: int, threads: int) -> tuple[Search, int]:
+    faiss: Any = import_module("faiss")
+    faiss.omp_set_num_threads(threads)
+    index = faiss.IndexHNSWFlat(directions.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
+    index.add(directions)
+
+    def search(queries: Array) -> tuple[NDArray[np.int64], Array]:
+        scores, heads = index.search(queries, count)
+        return _without_gaps(heads, scores)
+
+    return search, int(faiss.serialize_index(index).nbytes)
+
+
+def _usearch(directions: Array, count: int, threads: int) -> tuple[Search, int]:
+    usearch: Any = import_module("usearch.index")
+    index = usearch.Index(ndim=directions.shape[1], metric="ip", dtype="f32")
+    index.add(np.arange(len(directions)), directions, threads=threads)
+
+    def search(queries: Array) -> tuple[NDArray[np.int64], Array]:
+        found = index.search(queries, count, threads=threads)
+        heads, distances = (np.atleast_2d(values) for values in (found.keys, found.distances))
+        return _without_gaps(heads.astype(np.int64), 1 - distances)
+
+    return search, int(index.serialized_length)
+
+
+def _without_gaps(heads: NDArray[np.int64], scores: Array) -> tuple[NDArray[np.int64], Array]:
+    """Give no weight to places that a graph search left empty, which faiss marks by -1."""
+    return np.maximum(heads, 0), np.where(heads < 0, np.float32(-np.inf), scores).astype(np.float32)

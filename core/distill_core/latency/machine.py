@@ -1,0 +1,87 @@
+"""Reading what decides how fast teacher and student are on this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_info
+
+from distill_core.latency.machine_record import MachineRecord
+
+
+def read_machine(device: torch.device | None = None, *, root: Path = Path("/")) -> MachineRecord:
+    """Return the record of this machine, with the threads as they are set now; `root` is for tests."""
+    return MachineRecord(
+        cpu=_cpu_model(root / "proc/cpuinfo"),
+        cores=os.cpu_count() or 1,
+        usable_cores=_usable_cores(),
+        threads=torch.get_num_threads(),
+        blas=_blas(threadpool_info()),
+        torch=str(torch.__version__),
+        torch_cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        gpu=_gpu(device),
+        clock_mhz=_clock_mhz(root),
+        load_average=_load_average(),
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+    )
+
+
+def _usable_cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _load_average() -> float | None:
+    try:
+        return os.getloadavg()[0]
+    except (OSError, AttributeError):
+        return None
+
+
+def _cpu_model(cpuinfo: Path) -> str:
+    return _cpuinfo_field(cpuinfo, "model name") or platform.processor() or platform.machine()
+
+
+def _clock_mhz(root: Path) -> float | None:
+    """Return the clock from sysfs, in kHz there, or from cpuinfo, in MHz there."""
+    try:
+        text = (root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq").read_text()
+        return float(text) / 1000
+    except (OSError, ValueError):
+        pass
+    try:
+        return float(_cpuinfo_field(root / "proc/cpuinfo", "cpu MHz") or "")
+    except ValueError:
+        return None
+
+
+def _cpuinfo_field(cpuinfo: Path, name: str) -> str | None:
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return None
+    values = (
+        value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == name
+    )
+    return next(values, None)
+
+
+def _blas(pools: list[dict[str, Any]]) -> str | None:
+    for pool in pools:
+        if pool["user_api"] == "blas":
+            threads = pool["num_threads"]
+            return f"{pool['internal_api']} {pool['version']}, {threads} thread{'' if threads == 1 else 's'}"
+    return None
+
+
+def _gpu(device: torch.device | None) -> str | None:
+    if device is None or device.type == "cpu":
+        return None
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "Apple GPU"

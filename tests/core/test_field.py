@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from distill_core.errors import DeviceError, DistillError, SettingsError
+from distill_core.latency import (
+    FieldComparison,
+    FieldFinished,
+    FieldRow,
+    FieldSettings,
+    FieldStarted,
+    FieldTimed,
+    field,
+)
+from distill_core.latency.blocks import TimedCalls
+from distill_core.latency.entries import Absent, Entry, Field
+from distill_core.latency.pareto import pareto_best
+from distill_core.students import ProjectionTransformer
+from distill_core.teacher import MultiHeadLDA
+from tests.core.planted_times import PlantedClock
+
+Floats = NDArray[np.float32]
+
+QUERIES = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+
+
+def teacher() -> MultiHeadLDA:
+    rng = np.random.default_rng(1)
+    return MultiHeadLDA(rng.normal(size=(5, 8)), rng.normal(size=(5, 8)), 0.1)
+
+
+def entry(
+    clock: PlantedClock, name: str, us: Callable[[int], float], answer: Callable[[Floats], Floats], size: int
+) -> Entry:
+    """Return one whose time is planted for each batch size."""
+
+    def project(queries: object) -> Floats:
+        assert isinstance(queries, np.ndarray)
+        clock.call_taking(us(len(queries)))()
+        return answer(queries)
+
+    return Entry(name, project, "arrays", size // 4, size)
+
+
+@pytest.fixture
+def clock() -> PlantedClock:
+    return PlantedClock()
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch, clock: PlantedClock) -> None:
+    """LDA 98 us and 2 us a query; a small one half as fast, at cosine 0; a slow, large one; one absent."""
+    lda = teacher()
+
+    def turned(queries: Floats) -> Floats:
+        answers = lda.project(queries)
+        answers[:, 0::2], answers[:, 1::2] = answers[:, 1::2].copy(), -answers[:, 0::2].copy()
+        return answers
+
+    def entries(of: Field) -> Iterator[Entry | Absent]:
+        yield entry(clock, "LDA", lambda n: 98 + 2.0 * n, lda.project, 400)
+        yield entry(clock, "small", lambda n: 200.0, turned, 40)
+        yield Absent("missing", "needs something")
+        yield entry(clock, "slow", lambda n: 400.0 * n, lda.project, 4_000)
+
+    monkeypatch.setattr(field, "entries", entries)
+
+
+def comparison(clock: PlantedClock, **settings: object) -> FieldComparison:
+    chosen = msgspec.convert({"device": "cpu", "blocks": 4, **settings}, FieldSettings)
+    return FieldComparison(teacher(), ProjectionTransformer(8, 2, 1, 12), QUERIES, chosen, clock=clock)
+
+
+def rows_of(result: FieldFinished | None) -> dict[str, FieldRow]:
+    assert result is not None
+    return {row.name: row for row in result.rows}
+
+
+@pytest.mark.usefixtures("planted")
+def test_every_figure_is_the_planted_one(clock: PlantedClock) -> None:
+    started, *rounds, finished = comparison(clock)
+    assert isinstance(started, FieldStarted)
+    assert isinstance(finished, FieldFinished)
+    assert started.contestants == ("LDA", "small", "slow")
+    assert rounds == [FieldTimed(done=done, total=8) for done in range(1, 9)]
+    rows = rows_of(finished)
+    assert list(rows) == ["LDA", "small", "slow", "missing"]
+    for name, single, per_second in (
+        ("LDA", 100.0, 32e6 / 162),
+        ("small", 200.0, 32e6 / 200),
+        ("slow", 400.0, 32e6 / 12_800),
+    ):
+        row = rows[name]
+        assert row.single_us is not None
+        assert (row.single_us.p50, row.single_us.p90) == pytest.approx((single, single))
+        assert row.offline_per_second == pytest.approx(per_second)
+        assert row.single_over_lda is not None
+        assert row.single_over_lda.ratio == pytest.approx(single / 100)
+        assert row.single_over_lda.low <= single / 100 <= row.single_over_lda.high
+    assert [rows[name].cosine for name in ("LDA", "small", "slow")] == pytest.approx([1, 0, 1], abs=1e-6)
+    assert [rows[name].pareto_best for name in rows] == [True, True, False, False]
+    assert rows["missing"] == FieldRow(name="missing", note="needs something")
+    assert (finished.ended, finished.steady) == ("complete", True)
+
+
+@pytest.mark.usefixtures("planted")
+def test_the_order_of_a_round_turns_around(clock: PlantedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[object] = []
+    time_block = TimedCalls.time_block
+
+    def noted(timed: TimedCalls) -> None:
+        order.append(id(timed))
+        time_block(timed)
+
+    monkeypatch.setattr(TimedCalls, "time_block", noted)
+    list(comparison(clock, blocks=2, batch_size=1))
+    first, second = order[:3], order[3:]
+    assert len(order) == 6
+    assert second == first[::-1]
+
+
+@pytest.mark.usefixtures("planted")
+def test_what_was_measured_outlives_a_stop(clock: PlantedClock) -> None:
+    search = comparison(clock)
+    assert search.result() is None
+    events = iter(search)
+    list(itertools.islice(events, 3))
+    rows = rows_of(search.result())
+    assert rows["slow"].single_us is not None
+    assert rows["slow"].offline_per_second is None
+    result = search.result()
+    assert result is not None
+    assert result.ended == "interrupted"
+
+
+def test_a_device_that_fails_is_one_sentence_and_keeps_the_rounds(
+    clock: PlantedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lda = teacher()
+    broken: list[bool] = []
+
+    def project(queries: Floats) -> Floats:
+        if broken:
+            raise RuntimeError("CUDA error: device lost\nmore lines")
+        return lda.project(queries)
+
+    one = entry(clock, "LDA", lambda n: 100.0, project, 400)
+    monkeypatch.setattr(field, "entries", lambda of: iter([one]))
+    search = comparison(clock)
+    events = iter(search)
+    list(itertools.islice(events, 3))
+    broken.append(True)
+    with pytest.raises(DeviceError, match=r"^The measurement failed: CUDA error: device lost"):
+        list(events)
+    assert rows_of(search.result())["LDA"].single_us is not None
+
+
+def test_the_student_and_the_threads_are_left_as_they_were() -> None:
+    student, threads = ProjectionTransformer(8, 2, 1, 12).train(), torch.get_num_threads()
+    ticks = itertools.count(step=1_000_000)
+    settings = FieldSettings(device="cpu", blocks=1, batch_size=2)
+    *_, finished = FieldComparison(teacher(), student, QUERIES, settings, clock=lambda: next(ticks))
+    assert isinstance(finished, FieldFinished)
+    assert student.training
+    assert torch.get_num_threads() == threads
+
+
+def test_without_queries_there_is_nothing_to_time() -> None:
+    with pytest.raises(DistillError, match="no queries"):
+        FieldComparison(teacher(), ProjectionTransformer(8, 2, 1, 12), np.empty((0, 8)))
+
+
+@pytest.mark.parametrize("name", ["blocks", "batch_size"])
+def test_settings_below_one_are_refused(name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        msgspec.convert({name: 0}, FieldSettings)
+    assert caught.value.field == name
+
+
+costs = st.lists(st.tuples(*[st.integers(0, 4).map(float)] * 3), min_size=1, max_size=12)
+
+
+@given(costs)
+def test_the_pareto_best_are_those_that_nobody_beats(values: list[tuple[float, ...]]) -> None:
+    best = pareto_best(values)
+    kept = {cost for cost, is_best in zip(values, best, strict=True) if is_best}
+    assert kept
+    for cost, is_best in zip(values, best, strict=True):
+        beaten = any(other != cost and np.all(np.array(other) <= cost) for other in kept)
+        assert is_best is not beaten
+
+
+def test_the_pareto_best_of_three_by_hand() -> None:
+    assert pareto_best([(1, 5), (2, 5), (5, 1), (1, 5)]) == [True, False, True, True]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from distill_core.devices import cpu_threads
+from distill_core.latency import MachineRecord, machine, read_machine
+
+CPUINFO = (
+    "processor\t: 0\nmodel name\t: Fast CPU: mark 2\ncpu MHz\t\t: 2300.500\n\n"
+    "processor\t: 1\ncpu MHz\t\t: 1.0\n"
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(CPUINFO)
+    return tmp_path
+
+
+def test_the_model_and_the_clock_are_those_of_the_first_core(root: Path) -> None:
+    record = read_machine(root=root)
+    assert record.cpu == "Fast CPU: mark 2"
+    assert record.clock_mhz == 2300.5
+
+
+def test_the_clock_of_sysfs_goes_first(root: Path) -> None:
+    folder = root / "sys/devices/system/cpu/cpu0/cpufreq"
+    folder.mkdir(parents=True)
+    (folder / "scaling_cur_freq").write_text("3100000\n")
+    assert read_machine(root=root).clock_mhz == 3100.0
+
+
+def test_a_machine_without_proc_still_has_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> tuple[float, float, float]:
+        raise OSError
+
+    monkeypatch.setattr(os, "getloadavg", unknown)
+    monkeypatch.setattr(machine, "threadpool_info", list)
+    record = read_machine(root=tmp_path)
+    assert record.cpu
+    assert (record.clock_mhz, record.load_average, record.blas, record.gpu) == (None, None, None, None)
+    assert not record.is_busy
+
+
+def test_threads_are_those_that_are_set_now() -> None:
+    with cpu_threads(1):
+        record = read_machine()
+    assert record.threads == 1
+    assert record.torch == torch.__version__
+    assert record.blas is None or record.blas.endswith(", 1 thread")
+    assert 1 <= record.usable_cores <= record.cores
+
+
+@pytest.mark.parametrize(("threads", "words"), [(1, "mkl 2024, 1 thread"), (4, "mkl 2024, 4 threads")])
+def test_the_blas_is_named_with_its_threads(
+    monkeypatch: pytest.MonkeyPatch, threads: int, words: str
+) -> None:
+    pools = [
+        {"user_api": "openmp", "internal_api": "openmp", "version": None, "num_threads": 2},
+        {"user_api": "blas", "internal_api": "mkl", "version": "2024", "num_threads": threads},
+    ]
+    monkeypatch.setattr(machine, "threadpool_info", lambda: pools)
+    assert read_machine().blas == words
+
+
+@pytest.mark.parametrize(("device", "gpu"), [("cpu", None), ("cuda", "Fast GPU"), ("mps", "Apple GPU")])
+def test_the_gpu_is_named_if_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, device: str, gpu: str | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Fast GPU")
+    assert read_machine(torch.device(device)).gpu == gpu
+
+
+@pytest.mark.parametrize(("load", "busy"), [(0.2, False), (1.0, False), (1.2, True)])
+def test_a_machine_is_busy_above_half_its_cores(
+    monkeypatch: pytest.MonkeyPatch, load: float, busy: bool
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(machine, "_usable_cores", lambda: 2)
+    assert read_machine().is_busy is busy
+
+
+def test_the_record_goes_through_json(root: Path) -> None:
+    record = read_machine(root=root)
+    assert msgspec.json.decode(msgspec.json.encode(record), type=MachineRecord) == record
