@@ -1,0 +1,80 @@
+"""Files that appear whole or not at all, and that survive a power cut once they are written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from pathlib import Path
+
+from distill_core.runs.file_errors import writing_error
+
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
+"""What file systems answer that cannot, or need not, write a folder out."""
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write a file under a temporary name beside it, sync it, and rename it.
+
+    Whatever fails, and whenever the process dies, the file holds what it held before, or all of `content`.
+
+    Raises:
+        RunError: The disk is full, the folder is read-only or gone, or the disk failed.
+    """
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            _write_new(temporary, content)
+            temporary.replace(file)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        sync_folder(file.parent)
+    except OSError as error:
+        raise writing_error(file, error) from error
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write every byte: one call of the system may take only some of them.
+
+    Raises:
+        OSError: As the system says; some of the bytes may be written.
+    """
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Write a folder's names to the disk, so that a new or renamed file is found after a power cut.
+
+    Raises:
+        OSError: The disk failed.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left half written; nobody else may be writing in the folder."""
+    with contextlib.suppress(OSError):
+        for temporary in folder.glob(".*.tmp"):
+            temporary.unlink(missing_ok=True)
+
+
+def _write_new(file: Path, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        write_all(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,52 @@
+"""Checkpoints: everything that a training needs to go on bit for bit, whole or not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from distill_core.errors import CheckpointError
+from distill_core.runs.atomic_files import write_atomically
+from distill_core.runs.checkpoint_info import INFO_KEY, CheckpointInfo, missing, parse_info, unusable
+from distill_core.runs.checkpoint_state import State, decode_state, encode_state
+from distill_core.runs.file_errors import reason, writing_error
+
+
+def save_checkpoint(path: str | os.PathLike[str], state: State, info: CheckpointInfo) -> None:
+    """Save a state atomically, in place of the checkpoint before; see `encode_state` for what it may hold.
+
+    Sync the metrics first, so that they hold what `info.metrics_offset_bytes` counts on.
+
+    Raises:
+        CheckpointError: Something in the state has no exact form.
+        RunError: The file cannot be written; the checkpoint before is kept.
+    """
+    file = Path(path)
+    content = encode_state(state, {INFO_KEY: msgspec.json.encode(info).decode()})
+    try:
+        file.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise writing_error(file.parent, error) from error
+    write_atomically(file, content)
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> tuple[State, CheckpointInfo]:
+    """Load a state, its tensors on the CPU, and where in the training it was saved.
+
+    Raises:
+        CheckpointError: The file is missing, is no checkpoint, or one bit of it is not as it was written.
+    """
+    file = Path(path)
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        raise missing(file) from error
+    except OSError as error:
+        raise unusable(file, reason(error)) from error
+    try:
+        state, metadata = decode_state(content)
+    except CheckpointError as error:
+        raise unusable(file, error.message) from error
+    return state, parse_info(file, metadata)

@@ -1,0 +1,260 @@
+"""The folder of one run: where each of its files is, and what is read from and written to them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Self
+
+from distill_core.config import RunConfig
+from distill_core.errors import RunError
+from distill_core.latency.crossover_events import CrossoverFinished
+from distill_core.latency.events import LatencyFinished
+from distill_core.runs import config_file, heartbeat, liveness, lock
+from distill_core.runs.atomic_files import remove_unfinished
+from distill_core.runs.clock import Clock, utc_now
+from distill_core.runs.liveness import TrainingProcess
+from distill_core.runs.metrics_reading import MetricsChunk, MetricsFollower, read_metrics
+from distill_core.runs.metrics_writing import MetricsWriter, truncate_metrics
+from distill_core.runs.new_folder import create_folder
+from distill_core.runs.record_files import read_optional_record, read_record, write_record
+from distill_core.runs.records import (
+    DataRecord,
+    EvaluationRecord,
+    RecordedState,
+    RunNotes,
+    RunState,
+    ShownState,
+)
+from distill_core.runs.run_name import run_prefix
+
+_TELLING = ("config.toml", "state.json", "metrics.jsonl")
+"""A folder with one of these is a run, however damaged."""
+
+
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a folder is that of a run."""
+    return any(os.path.lexists(Path(path, name)) for name in _TELLING)
+
+
+class RunFolder:
+    """One run on disk. Any number of processes may read it; the one that holds its lock trains it.
+
+    Every method that reads or writes raises a `RunError` with one sentence when a file is missing or damaged,
+    the folder is gone or read-only, or the disk is full. What is written is on the disk itself afterwards.
+
+    Args:
+        path: The folder; made absolute.
+        clock: Tells the time.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], clock: Clock = utc_now) -> None:
+        self.path = absolute(path)
+        self._clock = clock
+
+    @classmethod
+    def create(cls, root: str | os.PathLike[str], config: RunConfig, clock: Clock = utc_now) -> Self:
+        """Make the folder of a new run, which waits to be trained; it appears whole or not at all."""
+        now = clock()
+
+        def fill(path: Path) -> None:
+            draft = cls(path, clock)
+            draft.checkpoints.mkdir()
+            draft.write_config(config)
+            draft.write_state(RunState(state="stopped", started=now, updated=now))
+
+        return cls(create_folder(absolute(root), run_prefix(now, config.data.database), fill), clock)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], clock: Clock = utc_now) -> Self:
+        """Return the run in a folder; raises if there is none. Its files may still be damaged."""
+        run = cls(path, clock)
+        if not is_run(run.path):
+            raise RunError(f"There is no run in {run.path}.", "List the runs, or check the path.")
+        return run
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which never changes; the name that the user gave is in the notes."""
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The file with everything to go on from."""
+        return self.checkpoints / "last.safetensors"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The file with the best weights."""
+        return self.checkpoints / "best.safetensors"
+
+    @property
+    def metrics_path(self) -> Path:
+        """The file of the metrics, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def log_path(self) -> Path:
+        """The file for the messages of the training process."""
+        return self.path / "log.txt"
+
+    @property
+    def data_path(self) -> Path:
+        """The file about what the run is trained on."""
+        return self.path / "data.json"
+
+    @property
+    def evaluation_path(self) -> Path:
+        """The file about how the student does."""
+        return self.path / "evaluation.json"
+
+    def read_config(self) -> RunConfig:
+        """Return the settings."""
+        return config_file.read_config(self.path / "config.toml")
+
+    def write_config(self, config: RunConfig) -> None:
+        """Write the settings."""
+        config_file.write_config(self.path / "config.toml", config)
+
+    def read_data(self) -> DataRecord | None:
+        """Return what the run is trained on; None before the data was first loaded."""
+        return read_optional_record(self.data_path, DataRecord)
+
+    def write_data(self, data: DataRecord) -> None:
+        """Write what the run is trained on."""
+        write_record(self.data_path, data)
+
+    def read_notes(self) -> RunNotes:
+        """Return what the user says about the run; empty notes if nothing."""
+        return read_optional_record(self.path / "notes.json", RunNotes) or RunNotes()
+
+    def write_notes(self, notes: RunNotes) -> None:
+        """Write what the user says about the run."""
+        write_record(self.path / "notes.json", notes)
+
+    def read_evaluation(self) -> EvaluationRecord | None:
+        """Return how the student does; None before it was judged."""
+        return read_optional_record(self.evaluation_path, EvaluationRecord)
+
+    def write_evaluation(self, evaluation: EvaluationRecord) -> None:
+        """Write how the student does."""
+        write_record(self.evaluation_path, evaluation)
+
+    def read_latency(self) -> LatencyFinished | None:
+        """Return the latency beside the teacher's; None before it was measured."""
+        return read_optional_record(self.path / "latency.json", LatencyFinished)
+
+    def write_latency(self, latency: LatencyFinished) -> None:
+        """Write the latency beside the teacher's."""
+        write_record(self.path / "latency.json", latency)
+
+    def read_crossover(self) -> CrossoverFinished | None:
+        """Return from how many heads on the student is faster; None before it was measured."""
+        return read_optional_record(self.path / "crossover.json", CrossoverFinished)
+
+    def write_crossover(self, crossover: CrossoverFinished) -> None:
+        """Write from how many heads on the student is faster."""
+        write_record(self.path / "crossover.json", crossover)
+
+    def read_state(self) -> RunState:
+        """Return what the run's process wrote last; `shown_state` tells whether that still holds."""
+        return read_record(self.path / "state.json", RunState)
+
+    def write_state(self, state: RunState) -> None:
+        """Write a state as it is; a training process calls `mark`."""
+        write_record(self.path / "state.json", state)
+
+    def mark(self, state: RecordedState, error: str = "") -> RunState:
+        """Write, and return, how far the run is, in the name of this process.
+
+        Args:
+            state: From now on.
+            error: Why the run failed.
+        """
+        now = self._clock()
+        before = self._readable_state()
+        written = RunState(
+            state=state,
+            started=before.started if before else now,
+            updated=now,
+            error=error,
+            host=liveness.this_host(),
+            pid=os.getpid(),
+            process_start=liveness.process_start(os.getpid()),
+        )
+        self.write_state(written)
+        return written
+
+    def beat(self) -> None:
+        """Show that this process is still training; call it at least every 30 s."""
+        heartbeat.beat(self._heartbeat_path, self._clock())
+
+    def shown_state(self) -> ShownState:
+        """Return the state, `interrupted` in place of `running` once the process is gone."""
+        return self.shown(self.read_state())
+
+    def shown(self, state: RunState) -> ShownState:
+        """Return what a state that was read before shows as by now."""
+        if state.state != "running":
+            return state.state
+        return "running" if self._trainer_of(state).is_alive else "interrupted"
+
+    def lock(self) -> lock.RunLock:
+        """Lock the run for this process to train, and tidy up after one that was killed.
+
+        Raises:
+            RunError: The run is already being trained, or its folder is gone or cannot be written.
+        """
+        held = lock.acquire(self.path / "lock", self._trainer)
+        remove_unfinished(self.checkpoints)
+        return held
+
+    def open_metrics(self) -> MetricsWriter:
+        """Open the metrics to append to; hold the lock."""
+        return MetricsWriter(self.metrics_path)
+
+    def read_metrics(self, offset_bytes: int = 0) -> MetricsChunk:
+        """Return the complete lines from an offset on."""
+        return read_metrics(self.metrics_path, offset_bytes)
+
+    def follow_metrics(self) -> MetricsFollower:
+        """Return a reader that tells with each `poll` what was added."""
+        return MetricsFollower(self.metrics_path)
+
+    def truncate_metrics(self, offset_bytes: int) -> int:
+        """Cut the metrics back to a checkpoint's `metrics_offset_bytes`; return the bytes cut off."""
+        return truncate_metrics(self.metrics_path, offset_bytes)
+
+    @property
+    def _heartbeat_path(self) -> Path:
+        return self.path / "heartbeat"
+
+    def _readable_state(self) -> RunState | None:
+        with contextlib.suppress(RunError):
+            return self.read_state()
+        return None
+
+    def _trainer(self) -> TrainingProcess | None:
+        state = self._readable_state()
+        return self._trainer_of(state) if state and state.state == "running" else None
+
+    def _trainer_of(self, state: RunState) -> TrainingProcess:
+        beat = heartbeat.last_beat(self._heartbeat_path)
+        last = max(state.updated, beat) if beat else state.updated
+        return TrainingProcess(
+            host=state.host,
+            pid=state.pid,
+            start=state.process_start,
+            silence_seconds=(self._clock() - last).total_seconds(),
+        )
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return a path that stays right when the working directory changes; links are not followed."""
+    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - `resolve` follows links

@@ -1,0 +1,270 @@
+"""A training that writes itself into a run's folder, and goes on from there after any end."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Self
+
+import torch
+
+from distill_core.config import RunConfig
+from distill_core.errors import CheckpointError, DistillError, RunError, TrainingError
+from distill_core.latency.events import LatencyFinished
+from distill_core.runs.checkpoint import load_checkpoint, save_checkpoint
+from distill_core.runs.checkpoint_info import CheckpointInfo
+from distill_core.runs.folder import RunFolder
+from distill_core.runs.metrics_writing import MetricsWriter
+from distill_core.runs.provenance import database_sha256, package_versions
+from distill_core.runs.records import DataRecord, EvaluationRecord
+from distill_core.students import save_student
+from distill_core.training.events import (
+    Assessed,
+    BaselineFitted,
+    EpochFinished,
+    RunFinished,
+    RunStarted,
+    StepsFinished,
+    TestEvaluated,
+    TrainEvent,
+)
+from distill_core.training.session import TrainingSession
+
+CHECKPOINT_SECONDS = 30.0
+_BEAT_SECONDS = 10.0
+
+
+class RecordedRun:
+    """A training session whose settings, metrics, checkpoints and results are in a folder as they come.
+
+    Iterate once. To stop is to close the iterator: everything up to the last event is saved. What was written
+    before is never given up: a folder that was killed at any instant goes on from its last checkpoint, and
+    ends, on a CPU, in the same weights and figures as if nothing had happened.
+
+    Metrics hold one line for the start, each baseline, each epoch and the end, all of them repeatable but for
+    the times in them.
+
+    Args:
+        folder: Of a new run, or of one to go on with.
+        seconds: A clock that only goes forward; checkpoints are at least 30 s of it apart.
+
+    Attributes:
+        session: The training itself; there from the first event on.
+
+    Raises:
+        RunError: The run is finished, is trained by another process, or its database has changed.
+    """
+
+    def __init__(self, folder: RunFolder, seconds: Callable[[], float] = time.monotonic) -> None:
+        self.folder = folder
+        self.session: TrainingSession | None = None
+        self._seconds = seconds
+        self._saved_at = 0.0
+        self._saved_step = -1
+        self._resumed = False
+        self._sound = True
+        self._tested: TestEvaluated | None = None
+        self._assessed: Assessed | None = None
+
+    @classmethod
+    def new(cls, root: str, config: RunConfig) -> Self:
+        """Make a new run's folder under `root`."""
+        return cls(RunFolder.create(root, config))
+
+    def __iter__(self) -> Generator[TrainEvent]:
+        if self.folder.read_state().state == "finished":
+            raise RunError(
+                f"{self.folder.name} is finished; there is nothing to resume.",
+                "Clone its settings into a new run to train longer.",
+            )
+        with self.folder.lock(), _Heartbeat(self.folder):
+            yield from self._locked()
+
+    def discard_if_empty(self) -> bool:
+        """Delete the folder of a run that never began to train; return whether it is gone.
+
+        For a new run whose settings or database turned out to be unusable.
+        """
+        if self._has_checkpoint or self.folder.read_metrics().lines or self.folder.read_data() is not None:
+            return False
+        shutil.rmtree(self.folder.path, ignore_errors=True)
+        return True
+
+    def conclude(self, measured: LatencyFinished | None = None) -> Iterator[TrainEvent]:
+        """Judge the student as it is now; what a finished run has measured is kept in its folder.
+
+        Args:
+            measured: A latency comparison of this student, which then decides on the cost.
+        """
+        if self.session is None:
+            return
+        for event in self.session.conclude(measured):
+            match event:
+                case TestEvaluated():
+                    self._tested = event
+                case Assessed():
+                    self._assessed = event
+                case RunFinished() if measured is not None and self.folder.read_state().state == "finished":
+                    self.folder.write_latency(measured)
+                    self._write_evaluation(event)
+            yield event
+
+    def _write_evaluation(self, finished: RunFinished) -> None:
+        record = EvaluationRecord(finished=finished, tested=self._tested, assessed=self._assessed)
+        self.folder.write_evaluation(record)
+
+    def _locked(self) -> Iterator[TrainEvent]:
+        session = self.session = self._open_session()
+        self.folder.mark("running")
+        with self.folder.open_metrics() as metrics:
+            try:
+                yield from self._record(session, metrics)
+            except GeneratorExit:
+                self._leave(metrics)
+                self.folder.mark("stopped")
+                raise
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                failure = TrainingError(
+                    f"The memory does not suffice at step {session.progress.step}.",
+                    "Take a smaller batch or student, then resume."
+                    if self._has_checkpoint
+                    else "Take a smaller batch or student.",
+                )
+                self._fail(metrics, failure)
+                raise failure from error
+            except BaseException as error:
+                self._fail(metrics, error)
+                raise
+        self.folder.mark("finished")
+
+    def _open_session(self) -> TrainingSession:
+        """Return the session from the last checkpoint on, if there is one, with the metrics cut to it."""
+        config = self.folder.read_config()
+        if not self._has_checkpoint:
+            self.folder.truncate_metrics(0)
+            return TrainingSession(config)
+        state, info = load_checkpoint(self.folder.last_checkpoint)
+        self._require_same_database(config)
+        self.folder.truncate_metrics(info.metrics_offset_bytes)
+        self._resumed, self._saved_step = True, info.step
+        return TrainingSession(config, state)
+
+    def _require_same_database(self, config: RunConfig) -> None:
+        recorded = self.folder.read_data()
+        if recorded and recorded.database_sha256 != database_sha256(config.data.database):
+            raise RunError(
+                f"{config.data.database} has changed since {self.folder.name} was started.",
+                "Restore it, or clone the settings into a new run.",
+            )
+
+    def _record(self, session: TrainingSession, metrics: MetricsWriter) -> Iterator[TrainEvent]:
+        self._saved_at = self._seconds()
+        for event in session:
+            self._write(event, session, metrics)
+            yield event
+
+    def _write(self, event: TrainEvent, session: TrainingSession, metrics: MetricsWriter) -> None:
+        match event:
+            case RunStarted() if not self._resumed:
+                self.folder.write_config(event.config)
+                self.folder.write_data(_data_record(session))
+                metrics.append(event)
+            case BaselineFitted() if not self._resumed:
+                metrics.append(event)
+            case StepsFinished():
+                self._sound = _is_number(event.train.loss)
+            case EpochFinished():
+                self._sound = _is_number(event.train.loss)
+                metrics.append(event)
+                self._save_if_due(metrics)
+            case TestEvaluated():
+                self._tested = event
+                self._save(metrics)  # training is over: what may follow is only judging
+            case Assessed():
+                self._assessed = event
+            case RunFinished():
+                self._write_evaluation(event)
+                metrics.append(event)
+
+    def _save_if_due(self, metrics: MetricsWriter) -> None:
+        if self._seconds() - self._saved_at >= CHECKPOINT_SECONDS:
+            self._save(metrics)
+
+    def _save(self, metrics: MetricsWriter) -> None:
+        session = self.session
+        state = session.state_dict() if session else None
+        if session is None or state is None or not self._sound:
+            return
+        if session.progress.step in (0, self._saved_step):  # before the first step there is nothing to lose
+            return
+        metrics.sync()
+        step, epoch = session.progress
+        info = CheckpointInfo(step=step, epoch=epoch, metrics_offset_bytes=metrics.offset_bytes)
+        save_checkpoint(self.folder.last_checkpoint, state, info)
+        if session.student is not None:
+            save_student(session.student, self.folder.best_checkpoint, session.config)
+        self._saved_at, self._saved_step = self._seconds(), step
+
+    def _leave(self, metrics: MetricsWriter) -> None:
+        """Save before an end that was asked for."""
+        self._save(metrics)
+
+    def _fail(self, metrics: MetricsWriter, error: BaseException) -> None:
+        """Save and say why, as far as that is possible; the error itself goes on to the caller."""
+        with contextlib.suppress(DistillError):
+            if not isinstance(error, TrainingError | RunError | CheckpointError):
+                self._save(metrics)
+        with contextlib.suppress(DistillError):
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                self.folder.mark("stopped")
+            else:
+                self.folder.mark("failed", str(error) or type(error).__name__)
+
+    @property
+    def _has_checkpoint(self) -> bool:
+        return self.folder.last_checkpoint.is_file()
+
+
+class _Heartbeat:
+    """Shows every few seconds, from a thread of its own, that the process is there; also in a pause."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while True:
+            with contextlib.suppress(RunError):  # what matters fails when it is written
+                self._folder.beat()
+            if self._over.wait(_BEAT_SECONDS):
+                return
+
+
+def _data_record(session: TrainingSession) -> DataRecord:
+    data, config = session.data, session.config
+    assert data is not None
+    return DataRecord(
+        database_sha256=database_sha256(config.data.database),
+        mh_id=config.data.mh_id,
+        temperature=data.teacher.temperature,
+        train=tuple(data.split.train.tolist()),
+        validation=tuple(data.split.validation.tolist()),
+        test=tuple(data.split.test.tolist()),
+        packages=package_versions(),
+    )
+
+
+def _is_number(value: float) -> bool:
+    return value == value and abs(value) != float("inf")  # noqa: PLR0124 - NaN

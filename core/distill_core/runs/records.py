@@ -1,0 +1,89 @@
+"""What the files of a run hold, apart from settings, metrics and checkpoints."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from distill_core.training.events import Assessed, RunFinished, TestEvaluated
+
+RecordedState = Literal["running", "stopped", "finished", "failed"]
+"""What a run's own process writes."""
+
+ShownState = Literal["running", "stopped", "finished", "failed", "interrupted", "unknown"]
+"""What others see: `interrupted` says running, but its process is gone; `unknown` cannot be read."""
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run is, and which process wrote so. In `state.json`.
+
+    Attributes:
+        started: When the run was made.
+        updated: When this was written.
+        error: Why the run failed; empty otherwise.
+        host: Name of the machine; empty before the first training.
+        pid: Number of the process there; 0 likewise.
+        process_start: Tells the process from a later one of the same number; empty where it is not known.
+    """
+
+    state: RecordedState
+    started: Moment
+    updated: Moment
+    error: str = ""
+    host: str = ""
+    pid: int = 0
+    process_start: str = ""
+
+
+class DataRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is trained on, so that it can be repeated and compared. In `data.json`.
+
+    Attributes:
+        database_sha256: Of the bytes of the `lda.db`, in hexadecimal.
+        mh_id: Number of the projection.
+        temperature: The teacher's τ.
+        train: Row numbers of the queries of the training part, ascending.
+        validation: Likewise.
+        test: Likewise.
+        packages: Versions by name.
+    """
+
+    database_sha256: str
+    mh_id: int
+    temperature: float
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+    packages: dict[str, str] = {}
+
+
+class EvaluationRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How the trained student does. In `evaluation.json`.
+
+    Attributes:
+        finished: The figures in short.
+        tested: The test queries one by one; runs are compared on those that they share.
+        assessed: With intervals, beside the baselines.
+    """
+
+    finished: RunFinished
+    tested: TestEvaluated | None = None
+    assessed: Assessed | None = None
+
+
+class RunNotes(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user says about a run. In `notes.json`.
+
+    Attributes:
+        name: Shown in place of the folder's name; may be empty.
+        pinned: Whether this is the baseline that others are compared with.
+    """
+
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    annotation: str = ""
+    pinned: bool = False
