@@ -1,0 +1,182 @@
+"""The model card: what a student is, how well it does, and how to load and reproduce it. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from distill_core.export.card_origin import student_blocks, teacher_blocks, training_blocks
+from distill_core.export.card_results import latency_blocks, result_blocks
+from distill_core.export.contents import RunContents
+from distill_core.export.directory import CONFIG_TOML, FOLDED, ONNX, WEIGHTS
+from distill_core.export.events import OnnxCheck
+from distill_core.export.markdown import code, facts, fenced
+from distill_core.export.student_facts import StudentFacts
+from distill_core.export.train_command import train_command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a model card is made from.
+
+    Attributes:
+        student: None without weights.
+        written: The files beside the card.
+        left_out: Why a part is missing.
+        onnx: None without `model.onnx`.
+    """
+
+    contents: RunContents
+    student: StudentFacts | None
+    written: tuple[str, ...]
+    left_out: dict[str, str]
+    onnx: OnnxCheck | None
+
+
+def model_card(card: Card) -> bytes:
+    """Return `README.md`, with a header for programs."""
+    blocks = [_header(card.contents), f"# {_title(card.contents)}", *_opening(card.contents)]
+    for heading, section in (
+        ("How to load", _loading(card)),
+        ("Teacher", teacher_blocks(card.contents, card.student)),
+        ("Student", student_blocks(card.student)),
+        ("Training", training_blocks(card.contents)),
+        ("Results", _results(card.contents)),
+        ("Latency", _latency(card.contents)),
+        ("Limits", _limits(card.contents)),
+        ("How to reproduce", _reproduction(card)),
+        ("Left out", _missing(card)),
+    ):
+        inside = list(section)
+        blocks += [f"## {heading}", *inside] if inside else []
+    return ("\n\n".join(blocks) + "\n").encode()
+
+
+def onnx_words(check: OnnxCheck) -> str:
+    """Say how an ONNX model was checked."""
+    return (
+        f"opset {check.opset}, differs from torch by at most {check.difference:.1e} of the largest output on "
+        f"{check.queries:,} queries, {check.test_queries:,} of them from the test part"
+    )
+
+
+def _header(contents: RunContents) -> str:
+    """Return YAML, each value of it as JSON, which YAML includes."""
+    fields: dict[str, object] = {
+        "license": "unknown",
+        "library_name": "distill-tui",
+        "pipeline_tag": "feature-extraction",
+        "tags": ["distillation", "semantic-search", "multi-head-lda"],
+    }
+    if contents.evaluation is not None:
+        fields["metrics"] = ["cosine_similarity", "skill"]
+    lines = (f"{name}: {json.dumps(value)}" for name, value in fields.items())
+    return "\n".join(("---", *lines, "---"))
+
+
+def _title(contents: RunContents) -> str:
+    return " ".join(contents.title.split())
+
+
+def _opening(contents: RunContents) -> Iterator[str]:
+    yield (
+        "A student distilled from a multi-head LDA projection: it maps a query's embedding to where its "
+        "answer is to be looked for, `softmax(cos(q, centroids) / τ) @ answers`, without holding the heads."
+    )
+    evaluation = contents.evaluation
+    if evaluation is not None and evaluation.finished.verdict is not None:
+        yield f"> {evaluation.finished.verdict.sentence}"
+
+
+def _loading(card: Card) -> Iterator[str]:
+    if card.student is None:
+        return
+    yield fenced(
+        "import distill_core\n\n"
+        'student = distill_core.load("path/to/this/folder")\n'
+        f"projections = student.project(queries)  # NumPy (n, {card.student.dimension}) in and out",
+        "python",
+    )
+    yield _weights_words(card)
+    if ONNX in card.written and card.onnx is not None:
+        yield f"{code(ONNX)}: {onnx_words(card.onnx)}."
+        yield fenced(
+            "import onnxruntime\n\n"
+            f'session = onnxruntime.InferenceSession("{ONNX}")\n'
+            '(projections,) = session.run(None, {"queries": queries})  # float32',
+            "python",
+        )
+
+
+def _weights_words(card: Card) -> str:
+    if FOLDED in card.written:
+        return (
+            f"`load` takes {code(FOLDED)}, the same function with everything linear multiplied out. "
+            f"{code(WEIGHTS)} has the weights as trained."
+        )
+    return f"The weights are in {code(WEIGHTS)}."
+
+
+def _results(contents: RunContents) -> Iterator[str]:
+    if contents.evaluation is None:
+        yield "This student was not judged on the test queries: its run has not come to its end."
+    else:
+        yield from result_blocks(contents.evaluation)
+
+
+def _latency(contents: RunContents) -> Iterator[str]:
+    if contents.latency is None:
+        yield "Not measured."
+    else:
+        yield from latency_blocks(contents.latency)
+
+
+def _limits(contents: RunContents) -> Iterator[str]:
+    lines = [
+        "It stands in for this one teacher at this temperature; other heads or another temperature need "
+        "another student.",
+        "Queries must come from the embedding model of the database, at the same scale.",
+        "It was judged on queries like those of the database; for others the figures say nothing.",
+    ]
+    if contents.evaluation is not None and contents.evaluation.assessed is not None:
+        assessment = contents.evaluation.assessed.assessment
+        lines.append(
+            f"The intervals tell how far {assessment.n:,} test queries may mislead, not how another seed, "
+            "another split or other data would do."
+        )
+    if contents.state is not None and contents.state.state != "finished":
+        why = f" ({contents.state.error})" if contents.state.error else ""
+        lines.append(f"The run is not finished{why}; these are its best weights so far.")
+    yield "\n".join(f"- {line}" for line in lines)
+
+
+def _reproduction(card: Card) -> Iterator[str]:
+    contents = card.contents
+    if contents.config is None:
+        return
+    command = train_command(contents.config)
+    if command is not None:
+        yield fenced(command, "sh")
+    if CONFIG_TOML in card.written:
+        yield (
+            "From the settings in this folder:" if command is None else "Or from the settings in this folder:"
+        )
+        yield fenced(
+            "from pathlib import Path\n\n"
+            "from distill_core import train\n"
+            "from distill_core.runs.config_file import read_config\n\n"
+            f'for event in train(read_config(Path("{CONFIG_TOML}"))):\n'
+            "    print(event)",
+            "python",
+        )
+    if contents.data is not None:
+        versions = ", ".join(f"{name} {version}" for name, version in contents.data.packages.items())
+        yield f"Made with {versions}."
+    if contents.started is not None and contents.started.device == "cpu":
+        yield "On the same kind of CPU the same versions give the same weights to the last bit."
+
+
+def _missing(card: Card) -> Iterator[str]:
+    if card.left_out:
+        yield facts((name, why) for name, why in card.left_out.items())

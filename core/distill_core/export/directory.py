@@ -1,0 +1,143 @@
+"""The folder of an export: claimed if it is free or ours, each file whole or not there. No torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from distill_core.errors import CheckpointError, ExportError, RunError
+from distill_core.export.events import ExportReport
+from distill_core.runs.atomic_files import write_atomically
+from distill_core.runs.file_errors import reason, writing_error
+from distill_core.runs.folder import RunFolder, absolute
+from distill_core.runs.record_files import read_record
+
+REPORT = "export.json"
+CONFIG_TOML = "config.toml"
+CONFIG_JSON = "config.json"
+WEIGHTS = "model.safetensors"
+FOLDED = "model_folded.safetensors"
+ONNX = "model.onnx"
+REFERENCE = "model.pt"
+METRICS = "metrics.csv"
+TENSORBOARD = "tensorboard/events.out.tfevents.0000000000.distill-tui"
+CARD = "README.md"
+
+_FILES = (CONFIG_TOML, CONFIG_JSON, WEIGHTS, FOLDED, ONNX, REFERENCE, METRICS, TENSORBOARD, CARD)
+"""Every file that an export may have, apart from its report; other files in the folder are left alone."""
+
+
+class ExportDirectory:
+    """A folder that holds the export of one run, and nothing else that would be lost.
+
+    Attributes:
+        path: Absolute.
+    """
+
+    def __init__(self, path: Path, run_name: str) -> None:
+        self.path = path
+        self._run_name = run_name
+
+    @classmethod
+    def claim(cls, path: str | os.PathLike[str], run: RunFolder) -> Self:
+        """Make a folder for a run's export, or take the one of an earlier export of the same run.
+
+        Raises:
+            ExportError: It holds something else, lies inside the run, or cannot be made or written to.
+        """
+        directory = cls(absolute(path), run.name)
+        directory._require_outside(run)
+        try:
+            directory.path.mkdir(parents=True, exist_ok=True)
+            directory._require_free()
+        except OSError as error:
+            raise ExportError(
+                f"{directory.path} cannot be made: {reason(error)}.", "Choose another folder."
+            ) from error
+        directory._write_report(ExportReport(run=run.name, complete=False))
+        return directory
+
+    def write(self, file: str, content: bytes) -> None:
+        """Write a file, atomically.
+
+        Raises:
+            ExportError: The disk is full, or the folder is read-only or gone.
+        """
+        place = self.path / file
+        with self.saving():
+            try:
+                place.parent.mkdir(exist_ok=True)
+            except OSError as error:
+                raise writing_error(place, error) from error
+            write_atomically(place, content)
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Turn what the engine's writers raise inside `with` into an error of the export.
+
+        Raises:
+            ExportError: As above.
+        """
+        try:
+            yield
+        except (RunError, CheckpointError) as error:
+            raise ExportError(
+                error.message, "Choose another folder, or make room; then export again."
+            ) from error
+
+    def finish(self, report: ExportReport) -> None:
+        """Remove what an earlier export wrote and this one did not, and write the report.
+
+        Raises:
+            ExportError: A file cannot be removed, or the report cannot be written.
+        """
+        try:
+            for file in set(_FILES) - set(report.files):
+                (self.path / file).unlink(missing_ok=True)
+            if TENSORBOARD not in report.files:
+                with suppress(OSError):  # it holds other files, or there is none
+                    (self.path / TENSORBOARD).parent.rmdir()
+        except NotADirectoryError:  # a file of the user's is called tensorboard
+            pass
+        except OSError as error:
+            raise ExportError(
+                f"{error.filename} is from an earlier export and cannot be removed: {reason(error)}.",
+                "Remove it by hand.",
+            ) from error
+        self._write_report(report)
+
+    def _write_report(self, report: ExportReport) -> None:
+        self.write(REPORT, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+
+    def _require_outside(self, run: RunFolder) -> None:
+        inside, folder = self.path.resolve(), run.path.resolve()
+        if inside == folder or folder in inside.parents:
+            raise ExportError(
+                f"{self.path} is inside the run, which an export never changes.", "Choose another folder."
+            )
+
+    def _require_free(self) -> None:
+        names = [name for name in os.listdir(self.path) if not _is_unfinished(name)]  # noqa: PTH208 - names
+        if not names:
+            return
+        try:
+            report = read_record(self.path / REPORT, ExportReport)
+        except RunError as error:
+            raise ExportError(
+                f"{self.path} is not empty and holds no export.", "Choose a new or an empty folder."
+            ) from error
+        if report.run != self._run_name:
+            raise ExportError(
+                f"{self.path} holds the export of another run, {report.run}.",
+                "Choose a new or an empty folder.",
+            )
+
+
+def _is_unfinished(name: str) -> bool:
+    """Whether a name is that of a file that a killed process left half written."""
+    return name.startswith(".") and name.endswith(".tmp")

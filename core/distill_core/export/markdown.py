@@ -1,0 +1,42 @@
+"""Tables and fenced text in Markdown. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table, its first column to the left and the others to the right."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(_row(cells) for cells in (header, rule, *rows))
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """Return a list of named facts."""
+    return "\n".join(f"- {name}: {value}" for name, value in rows)
+
+
+def fenced(text: str, language: str = "") -> str:
+    """Return text that is shown as it is, whatever it holds."""
+    ticks = "`" * max(3, 1 + _longest_ticks(text))
+    return f"{ticks}{language}\n{text}\n{ticks}"
+
+
+def code(text: str) -> str:
+    """Return text in a line that is shown as it is."""
+    plain = " ".join(text.split())
+    ticks = "`" * (1 + _longest_ticks(plain))
+    space = " " if "`" in plain else ""
+    return f"{ticks}{space}{plain}{space}{ticks}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _longest_ticks(text: str) -> int:
+    longest = run = 0
+    for letter in text:
+        run = run + 1 if letter == "`" else 0
+        longest = max(longest, run)
+    return longest

@@ -1,0 +1,38 @@
+"""The command that trains a student with given settings. No torch."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from distill_core.config import RunConfig, SplitConfig
+
+_OTHER_NAMES = {"kind": "student"}
+"""Settings whose option is called otherwise."""
+
+
+def train_command(config: RunConfig) -> str | None:
+    """Return the command with every setting; None for other shares of the split, which have no option."""
+    usual = SplitConfig()
+    shares = (config.split.validation_fraction, config.split.test_fraction)
+    if shares != (usual.validation_fraction, usual.test_fraction):
+        return None
+    lines = [f"distill-tui train {shlex.quote(config.data.database)}", *_options(config)]
+    return " \\\n  ".join(lines)
+
+
+def _options(config: RunConfig) -> Iterator[str]:
+    yield from _valued("mh_id", config.data.mh_id)
+    yield from _valued("temperature", config.data.temperature)
+    for group in (config.student, config.training):
+        for field in group.__struct_fields__:
+            yield from _valued(field, getattr(group, field))
+    yield from _valued("split", config.split.split)
+    if config.split.exclude_near_duplicates:
+        yield "--exclude-near-duplicates"
+
+
+def _valued(field: str, value: object) -> Iterator[str]:
+    if value is not None:
+        option = _OTHER_NAMES.get(field, field).replace("_", "-")
+        yield f"--{option} {value}"
