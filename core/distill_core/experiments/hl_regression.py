@@ -1,0 +1,194 @@
+"""How much of the log error single quantities explain, with bootstrap intervals. NumPy only.
+
+For each N the mean is taken out of log error and quantity alike (N as a fixed effect); R2 is then the squared
+correlation of what is left. H^L and H^L / N are the same quantity then, as log N is a constant of each N.
+
+The bootstrap draws, for each N, as many combinations of H and L as there are, with replacement, and in each
+of them its seeds with replacement. All quantities are judged on the same draws, so that the difference of
+two R2 has an interval of its own: that, not whether two intervals overlap, tells them apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill_core.evaluation.intervals import Estimate
+from distill_core.experiments.hl_events import Explained, HlCell
+
+Values = NDArray[np.float64]
+
+FLAT, UP_TO_N, PER_TEACHER_HEAD = "H^L", "min(H^L, N)", "H^L / N"
+
+EXPLAINERS: dict[str, Callable[[HlCell], float]] = {
+    "H": lambda cell: math.log(cell.heads),
+    "L": lambda cell: float(cell.layers),
+    "H·L": lambda cell: math.log(cell.heads * cell.layers),
+    FLAT: lambda cell: cell.layers * math.log(cell.heads),
+    UP_TO_N: lambda cell: min(cell.layers * math.log(cell.heads), math.log(cell.teacher_heads)),
+    "parameters": lambda cell: math.log(cell.parameters),
+}
+"""What is tried: a power law in H, H·L, H^L and parameters, an exponential in L, and H^L that stops at N."""
+
+DRAWS = 2000
+SMALLEST_ERROR = 1e-12
+"""Below this a mean of 1 - cosine is rounding."""
+
+_PERCENTILES = (2.5, 97.5)
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Log errors with the quantities, cell by cell, and draws of cells from them.
+
+    Attributes:
+        log_errors: (n,).
+        quantities: (n,) by name.
+        log_teachers: (n,) log N.
+        teachers: (n,) the number of each cell's N, counted from 0.
+        combinations: (n,) the number of each cell's N, H and L, counted from 0.
+        draws: (draws, m) rows of cells.
+    """
+
+    log_errors: Values
+    quantities: dict[str, Values]
+    log_teachers: Values
+    teachers: NDArray[np.int64]
+    combinations: NDArray[np.int64]
+    draws: NDArray[np.int64]
+
+
+class HlRegression:
+    """The regressions over the cells of one kind of student.
+
+    Args:
+        cells: One or more.
+        draws: Of the bootstrap.
+        seed: Of the bootstrap.
+    """
+
+    def __init__(self, cells: Sequence[HlCell], *, draws: int = DRAWS, seed: int = 0) -> None:
+        self._sample = _sample(cells, draws, np.random.default_rng(seed))
+
+    def explained(self) -> tuple[Explained, ...]:
+        """Return each quantity alone, after the means of each N are taken out."""
+        sample = self._sample
+        everything = np.arange(len(sample.log_errors))[None, :]
+        found = {name: _fits(sample, values, everything) for name, values in sample.quantities.items()}
+        drawn = {name: _fits(sample, values, sample.draws)[0] for name, values in sample.quantities.items()}
+        values = {name: float(r2[0]) for name, (r2, _) in found.items()}
+        defined = {name: value for name, value in values.items() if math.isfinite(value)}
+        best = max(defined, key=lambda name: defined[name]) if defined else ""
+        return tuple(
+            Explained(
+                name=name,
+                r2=_estimate(values[name], drawn[name]),
+                slope=_number(float(found[name][1][0])),
+                behind_best=Estimate(None)
+                if name == best or name not in defined
+                else _estimate(values[best] - values[name], drawn[best] - drawn[name]),
+            )
+            for name in EXPLAINERS
+        )
+
+    def across_teachers(self) -> Explained:
+        """Return H^L / N with one line for all N, of the whole variance about the mean of all cells."""
+        sample = self._sample
+        everything = np.arange(len(sample.log_errors))[None, :]
+        one = np.zeros_like(sample.teachers)
+        values = sample.quantities[FLAT] - sample.log_teachers
+        found, slope = _fits(sample, values, everything, one)
+        drawn, _ = _fits(sample, values, sample.draws, one)
+        return Explained(
+            name=PER_TEACHER_HEAD,
+            r2=_estimate(float(found[0]), drawn),
+            slope=_number(float(slope[0])),
+            behind_best=Estimate(None),
+        )
+
+    def ceiling(self) -> float | None:
+        """Return the share of the variance that any function of N, H and L could explain at most."""
+        sample = self._sample
+        total = np.square(_centred(sample.log_errors[None], sample.teachers[None])).sum()
+        left = np.square(_centred(sample.log_errors[None], sample.combinations[None])).sum()
+        return 1.0 - float(left / total) if total > _ROUNDING else None
+
+
+def log_error(error: float) -> float:
+    """Return the log of an error, of rounding instead of 0."""
+    return math.log(max(error, SMALLEST_ERROR))
+
+
+def _sample(cells: Sequence[HlCell], draws: int, rng: np.random.Generator) -> _Sample:
+    numbers = np.array([cell.teacher_heads for cell in cells])
+    shapes = np.array([(cell.teacher_heads, cell.heads, cell.layers) for cell in cells])
+    combinations = np.unique(shapes, axis=0, return_inverse=True)[1].reshape(-1)
+    teachers = np.unique(numbers, return_inverse=True)[1]
+    return _Sample(
+        log_errors=np.array([log_error(cell.test_error) for cell in cells]),
+        quantities={name: np.array([read(cell) for cell in cells]) for name, read in EXPLAINERS.items()},
+        log_teachers=np.log(numbers),
+        teachers=teachers,
+        combinations=combinations,
+        draws=_drawn_cells(teachers, combinations, draws, rng),
+    )
+
+
+def _drawn_cells(
+    teachers: NDArray[np.int64], combinations: NDArray[np.int64], draws: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return rows (draws, m) of cells: combinations of each N with replacement, seeds in each likewise."""
+    members = [np.flatnonzero(combinations == number) for number in range(combinations.max() + 1)]
+    counts = np.array([len(rows) for rows in members])
+    padded = np.stack([np.resize(rows, counts.max()) for rows in members])
+    parts = []
+    for teacher in range(teachers.max() + 1):
+        own = np.unique(combinations[teachers == teacher])
+        drawn = own[rng.integers(len(own), size=(draws, len(own)))]
+        seeds = rng.integers(counts[drawn][..., None], size=(*drawn.shape, counts.max()))
+        parts.append(padded[drawn[..., None], seeds].reshape(draws, -1))
+    return np.concatenate(parts, axis=1)
+
+
+def _fits(
+    sample: _Sample, values: Values, rows: NDArray[np.int64], groups: NDArray[np.int64] | None = None
+) -> tuple[Values, Values]:
+    """Return R2 and slope (draws,) of one quantity over rows (draws, m); NaN where nothing varies."""
+    own = (sample.teachers if groups is None else groups)[rows]
+    x, y = _centred(values[rows], own), _centred(sample.log_errors[rows], own)
+    xx, xy, yy = (x * x).sum(axis=1), (x * y).sum(axis=1), (y * y).sum(axis=1)
+    varies = (xx > _ROUNDING) & (yy > _ROUNDING)
+    r2 = np.divide(xy * xy, xx * yy, out=np.full(len(rows), np.nan), where=varies)
+    slope = np.divide(xy, xx, out=np.full(len(rows), np.nan), where=varies)
+    return r2, slope
+
+
+def _centred(values: Values, groups: NDArray[np.int64]) -> Values:
+    """Return values (draws, m) minus the mean of their group in the same draw; groups (draws, m)."""
+    out = values.copy()
+    for group in np.unique(groups):
+        inside = groups == group
+        counts = np.maximum(inside.sum(axis=1), 1)
+        means = np.where(inside, values, 0.0).sum(axis=1) / counts
+        out -= np.where(inside, means[:, None], 0.0)
+    return out
+
+
+def _estimate(value: float, drawn: Values) -> Estimate:
+    """Return a value with the middle 95 % of its draws, widened to hold the value itself."""
+    if not math.isfinite(value):
+        return Estimate(None)
+    finite = drawn[np.isfinite(drawn)]
+    if not len(finite):
+        return Estimate(value)
+    low, high = np.percentile(finite, _PERCENTILES)
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
