@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from distill_core.config import Recipe, StudentConfig, TrainingConfig
 from distill_core.database import LdaDatabase
+from distill_core.runs import RunStore
+from distill_core.training.recipes import RECIPES
 from distill_tui.cli import run
+from distill_tui.cli.train_command import TrainOptions, run_config, train
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
 
@@ -22,7 +29,19 @@ def trained(
     """Return the lines on stdout and all of stderr."""
     assert run(["train", str(database), *QUICK, *options]) == code
     out, err = capsys.readouterr()
-    return out.splitlines(), err
+    return out.splitlines(), without_run(err)
+
+
+def without_run(err: str) -> str:
+    """Take the line that says where the run is kept off what stands on stderr."""
+    first, _, rest = err.partition("\n")
+    return rest if first.startswith("run: ") else err
+
+
+def run_lines(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[list[str], str]:
+    assert run(arguments) == 0
+    out, err = capsys.readouterr()
+    return out.splitlines(), without_run(err)
 
 
 def as_json(lines: list[str]) -> list[dict[str, object]]:
@@ -91,6 +110,10 @@ def test_every_option_reaches_the_run(database: Path, capsys: pytest.CaptureFixt
         "heads": ("2", 2),
         "layers": ("3", 3),
         "ff_dim": ("12", 12),
+        "slots": ("3", 3),
+        "width": ("6", 6),
+        "recipe": ("book", "book"),
+        "mse_reduction": ("sum", "sum"),
         "dropout": ("0.25", 0.25),
         "epochs": ("2", 2),
         "cosine_weight": ("0.3", 0.3),
@@ -110,6 +133,93 @@ def test_every_option_reaches_the_run(database: Path, capsys: pytest.CaptureFixt
     given = {**config["data"], **config["student"], **config["training"]}
     assert {name: given[name] for name in options} == {name: value for name, (_, value) in options.items()}
     assert as_json(lines)[0]["temperature"] == 1.0, "projection 2 has tau 1"
+
+
+@pytest.mark.parametrize("recipe", ["strong", "book"])
+@pytest.mark.parametrize("kind", ["encoder", "memory", "mlp"])
+def test_every_kind_trains_by_every_recipe_and_reports_itself(
+    database: Path, tmp_path: Path, kind: str, recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from distill_core.students import load_student
+
+    file = tmp_path / "student.safetensors"
+    options = ("--student", kind, "--recipe", recipe, "--epochs", "2", "--save", str(file))
+    lines, _ = trained(database, "--json", *options, capsys=capsys)
+    told = as_json(lines)
+    config = told[0]["config"]
+    assert isinstance(config, dict)
+    assert (config["student"]["kind"], config["training"]["recipe"]) == (kind, recipe)
+    student = load_student(file, dimension=8)
+    assert kind == student.KIND
+    assert told[0]["student_parameters"] == student.num_parameters
+    assert told[-1]["event"] == "finished"
+
+    again, err = run_lines(["evaluate", str(file), "--json"], capsys)
+    assert err == ""
+    figures = [event["evaluation"] for event in (told[-1], *as_json(again[-1:]))]
+    trained_cosine, judged_cosine = (cast(dict[str, Any], figure)["cosine"] for figure in figures)
+    assert judged_cosine == pytest.approx(trained_cosine, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        (("--student", "encoder"), "encoder H 4 L 1,"),
+        (("--student", "memory", "--heads", "2"), "memory H 2 L 1 K 4 r 8,"),
+        (("--student", "mlp", "--layers", "3"), "mlp L 3,"),
+    ],
+)
+def test_plain_lines_name_the_student_and_the_recipe(
+    database: Path, options: tuple[str, ...], shape: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """N = 4 and d = 8: a memory asked for 1,024 slots and a width of 96 has as many as there are."""
+    lines, _ = trained(database, *options, "--epochs", "1", capsys=capsys)
+    (line,) = [line for line in lines if line.startswith("student: ")]
+    assert line.startswith(f"student: {shape}")
+    assert "recipe strong" in line
+
+
+@pytest.mark.parametrize("recipe", ["strong", "book"])
+def test_auto_is_what_the_recipe_sets(
+    database: Path, recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = RECIPES[recipe]
+    auto = ("--batch-size", "auto", "--learning-rate", "auto", "--dropout", "auto", "--mse-reduction", "auto")
+    lines, _ = trained(database, "--json", "--recipe", recipe, *auto, "--epochs", "1", capsys=capsys)
+    config = as_json(lines)[0]["config"]
+    assert isinstance(config, dict)
+    given = {**config["student"], **config["training"]}
+    for name in ("batch_size", "learning_rate", "dropout", "mse_reduction"):
+        assert given[name] == getattr(values, name) is not None
+
+
+def test_what_is_not_given_is_auto(database: Path) -> None:
+    options = cast(TrainOptions, train.make_context("train", [str(database)]).params)
+    config = run_config(options)
+    assert config.training == TrainingConfig()
+    assert config.training.epochs is None
+    assert config.student == StudentConfig(heads=4, layers=1)
+
+
+def test_heads_that_do_not_divide_the_width_are_one_sentence(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An encoder of d = 8 could have four heads; the mlp has none to divide anything."""
+    shape = ("--heads", "4", "--width", "6", "--epochs", "1")
+    lines, err = trained(database, "--student", "memory", *shape, capsys=capsys, code=2)
+    assert (lines, err.count("\n")) == ([], 1)
+    assert "H = 4 does not divide the width 6. Take one of 2, 3, 6." in err
+    trained(database, "--student", "mlp", "--heads", "3", "--epochs", "1", capsys=capsys)
+
+
+def test_a_layout_without_a_place_for_the_student_is_refused_before_the_training(
+    database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "student.pt"
+    lines, err = trained(database, "--student", "memory", "--save", str(file), capsys=capsys, code=2)
+    assert (lines, err.count("\n")) == ([], 1)
+    assert "memory has no place in the reference's .pt layout" in err
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("name", ["student.safetensors", "student.pt"])
@@ -157,7 +267,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, events: int) -> None:
     def interrupted(session: TrainingSession) -> Iterator[object]:
         for number, event in enumerate(whole_run(session)):
             if number == events:
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), signal.SIGINT)
             yield event
 
     monkeypatch.setattr(TrainingSession, "__iter__", interrupted)
@@ -177,17 +287,14 @@ def test_ctrl_c_leaves_with_130_and_saves_what_is_learnt(
     assert load_student(file, dimension=8).ff_dim == 16
 
 
-def test_ctrl_c_without_save_writes_nothing(
-    database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_ctrl_c_without_save_keeps_the_run(
+    database: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    before = set(tmp_path.rglob("*"))
     interrupt_after(monkeypatch, 12)
-    _, err = trained(database, capsys=capsys, code=130)
-    assert err.strip() == "Interrupted."
-    assert {path for path in tmp_path.rglob("*") if "cache" not in path.parts} == {
-        path for path in before if "cache" not in path.parts
-    }
+    _, err = trained(database, "--epochs", "50", capsys=capsys, code=130)
+    (summary,) = RunStore().list()
+    assert err == f"Saved; go on with 'distill-tui resume {summary.name}'.\n"
+    assert summary.state == "stopped"
 
 
 def test_a_loss_that_is_lost_leaves_with_1(
@@ -204,6 +311,7 @@ def test_a_loss_that_is_lost_leaves_with_1(
     lines, err = trained(database, capsys=capsys, code=1)
     assert lines == []
     assert err == "distill-tui: The loss is not a number any more. Lower the learning rate.\n"
+    assert RunStore().list() == (), "nothing was learnt, nothing is kept"
 
 
 def test_a_projection_whose_texts_are_odd_still_trains(

@@ -15,9 +15,11 @@ ISSUE = {
     "train": {
         *("--db", "--mh-id", "--heads", "--layers", "--epochs", "--cosine-weight", "--learning-rate"),
         *("--batch-size", "--ff-dim", "--dropout", "--seed", "--device", "--save", "--json"),
+        *("--student", "--recipe", "--slots", "--width", "--mse-reduction"),
     },
     "inspect": {"--db", "--json"},
-    "latency": {"--db", "--json"},
+    "latency": {"--db", "--json", "--student", "--slots", "--width"},
+    "crossover": {"--db", "--json", "--student", "--slots", "--width"},
 }
 """The options that the specification names."""
 
@@ -38,20 +40,25 @@ def test_every_option_of_the_specification_is_there(command: str) -> None:
     assert set(options(command)) >= ISSUE[command]
 
 
-def test_the_defaults_are_the_published_ones() -> None:
+def test_the_defaults_are_the_published_ones_and_the_rest_is_left_to_the_recipe() -> None:
     defaults = {name: option.default for name, option in options("train").items()}
-    published = {
-        "--mh-id": 1,
-        "--epochs": 200,
-        "--cosine-weight": 0.7,
-        "--learning-rate": 1e-4,
-        "--batch-size": 32,
-        "--ff-dim": 512,
-        "--dropout": 0.1,
-        "--seed": 0,
-        "--device": "auto",
-    }
+    published = {"--mh-id": 1, "--cosine-weight": 0.7, "--ff-dim": 512, "--seed": 0, "--device": "auto"}
     assert {name: defaults[name] for name in published} == published
+    assert (defaults["--student"], defaults["--recipe"]) == ("encoder", "strong")
+    for name in ("--epochs", "--batch-size", "--learning-rate", "--dropout", "--mse-reduction"):
+        option = options("train")[name]
+        assert option.default is None
+        assert option.help is not None
+        assert option.help.endswith("[default: auto]")
+
+
+def test_a_number_that_may_be_auto_says_so_and_a_name_lists_what_it_may_be() -> None:
+    found = options("train")
+    assert found["--epochs"].metavar == "NUMBER|auto"
+    assert (found["--seed"].metavar, found["--temperature"].metavar) == ("NUMBER", "NUMBER")
+    for name, choices in (("--student", "encoder, memory, mlp"), ("--mse-reduction", "auto, mean, sum")):
+        assert found[name].metavar == "NAME"
+        assert f"One of: {choices}." in (found[name].help or "")
 
 
 @pytest.mark.parametrize("command", ["train", "inspect", "latency", "demo", "evaluate"])
@@ -89,6 +96,9 @@ WRONG = {
     "out of range": ["train", "a.db", "--cosine-weight", "1.5"],
     "not finite": ["train", "a.db", "--learning-rate", "nan"],
     "unknown device": ["train", "a.db", "--device", "gpu"],
+    "unknown student": ["train", "a.db", "--student", "transformer"],
+    "unknown recipe": ["train", "a.db", "--recipe", "weak"],
+    "auto where nothing decides": ["train", "a.db", "--seed", "auto"],
     "no blocks": ["latency", "a.db", "--blocks", "0"],
     "too many words": ["inspect", "a.db", "b.db"],
     "demo takes nothing": ["demo", "a.db"],

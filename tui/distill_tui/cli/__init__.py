@@ -16,8 +16,14 @@ COMMANDS = {
     "demo": ("app_commands", "demo"),
     "inspect": ("inspect_command", "inspect_database"),
     "train": ("train_command", "train"),
+    "resume": ("resume_command", "resume"),
+    "attach": ("attach_command", "attach"),
+    "runs": ("runs_command", "runs"),
     "evaluate": ("evaluate_command", "evaluate"),
     "latency": ("latency_command", "latency"),
+    "crossover": ("crossover_command", "crossover"),
+    "experiment": ("experiment_command", "experiment"),
+    "export": ("export_command", "export"),
 }
 """Module and name of each command; imported when it is called, so that the app starts at once."""
 

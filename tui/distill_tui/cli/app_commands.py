@@ -43,7 +43,23 @@ def _run_app(database: Path | None) -> int:
             "Without one, use 'distill-tui train', 'inspect' or 'latency'; each takes --help.",
         )
     from distill_tui.app import DistillApp
+    from distill_tui.leaving import LeaveOnSignal
 
     app = DistillApp(database)
-    app.run()
-    return app.return_code or 0
+    with LeaveOnSignal(app) as leaving:
+        app.run()
+    app.controller.wait_until_saved()
+    if app.detached_run is not None and leaving.exit_code is None:
+        _detach(app.detached_run)
+    return leaving.exit_code or app.return_code or 0
+
+
+def _detach(path: Path) -> None:
+    from distill_core.runs import RunFolder
+    from distill_tui.cli.detaching import detach
+
+    folder = RunFolder.open(path)
+    if folder.read_state().state == "finished":
+        return  # it ended while it was being left
+    detach(folder)
+    click.echo(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)

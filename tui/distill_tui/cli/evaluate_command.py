@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.errors import CheckpointError
 from distill_tui.cli.event_lines import write_json, write_lines
 from distill_tui.cli.options import json_option, setting
+from distill_tui.cli.student_config import student_config
 
 if TYPE_CHECKING:
     from distill_core.latency import LatencyFinished
-    from distill_core.students import ProjectionTransformer
+    from distill_core.students import Student
     from distill_core.teacher_data import TeacherData
 
 
@@ -65,11 +66,11 @@ def evaluate(**options: Unpack[EvaluateOptions]) -> None:
     with cpu_threads(config.training.threads):
         baselines = tuple(fit_ladder(data, config.training.seed))
         measured = _measure(data, student, config) if options["measure"] else None
-        for event in judge_student(data, config, student.project, baselines, measured=measured):
+        for event in judge_student(data, config, student.fold().project, baselines, measured=measured):
             (write_json if options["as_json"] else write_lines)(event)
 
 
-def _measure(data: TeacherData, student: ProjectionTransformer, config: RunConfig) -> LatencyFinished | None:
+def _measure(data: TeacherData, student: Student, config: RunConfig) -> LatencyFinished | None:
     from distill_core.latency import LatencyFinished, LatencySettings, compare_latency
 
     settings = LatencySettings(device=config.training.device, threads=config.training.threads)
@@ -77,9 +78,7 @@ def _measure(data: TeacherData, student: ProjectionTransformer, config: RunConfi
     return next((event for event in events if isinstance(event, LatencyFinished)), None)
 
 
-def _run_config(
-    options: EvaluateOptions, saved: RunConfig | None, student: ProjectionTransformer
-) -> RunConfig:
+def _run_config(options: EvaluateOptions, saved: RunConfig | None, student: Student) -> RunConfig:
     """Return the settings of the run that is judged: those in the file, with what the options change.
 
     Raises:
@@ -88,9 +87,7 @@ def _run_config(
     if saved is None:
         if options["database"] is None:
             raise click.UsageError(f"{options['file']} does not say what it was trained on: name --db DB.")
-        shape = StudentConfig(
-            heads=student.num_heads, layers=student.num_layers, ff_dim=student.ff_dim, dropout=student.dropout
-        )
+        shape = student_config(student)
         saved = RunConfig(data=DataConfig(database=str(options["database"])), student=shape)
     changes = {
         name: value

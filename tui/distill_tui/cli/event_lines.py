@@ -18,6 +18,7 @@ from distill_core.training.events import (
 )
 from distill_core.wording import plural
 from distill_tui.cli.assessment_lines import assessment_lines
+from distill_tui.shapes import shape_words
 
 
 def write_json(event: TrainEvent) -> None:
@@ -47,13 +48,13 @@ def _lines(event: TrainEvent) -> Iterator[str]:
 
 
 def _started_lines(event: RunStarted) -> Iterator[str]:
-    student = event.config.student
+    shape = shape_words(event.config.student, event.num_heads, event.dimension)
     yield (
         f"teacher: {event.num_heads} heads, {event.dimension} dimensions, temperature {event.temperature:g}, "
         f"{event.teacher_parameters:,} parameters"
     )
     yield (
-        f"student: H {student.heads}, L {student.layers}, {event.student_parameters:,} parameters, "
+        f"student: {shape}, {event.student_parameters:,} parameters, recipe {event.config.training.recipe}, "
         f"on {event.device} with {plural(event.threads, 'thread')}"
     )
     yield (

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from distill_core.config import check_field, describe
+from distill_core.config import AUTO, check_field, describe
 from distill_core.errors import SettingsError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,18 +32,19 @@ class SettingType(click.ParamType[object]):
 
 
 def setting(
-    settings: type[msgspec.Struct], field: str, *, default: object = None
+    settings: type[msgspec.Struct], field: str, *, default: object = None, option: str | None = None
 ) -> Callable[[Command], Command]:
-    """Make an option of a setting: its name, its help text and its default."""
+    """Make an option of a setting: its name, or another one, its help text and its default."""
     description = describe(settings, field)
     declared = next(item for item in msgspec.structs.fields(settings) if item.name == field).default
-    shown = default if default is not None else declared
-    choices = f" One of: {', '.join(description.choices)}." if description.choices else ""
+    shown = next(value for value in (default, declared, AUTO) if value is not None)
+    named = any(choice != AUTO for choice in description.choices)
+    choices = f" One of: {', '.join(description.choices)}." if named else ""
     return click.option(
-        f"--{field.replace('_', '-')}",
+        f"--{(option or field).replace('_', '-')}",
         type=SettingType(settings, field),
         default=None if default is not None else declared,
-        metavar="NAME" if description.choices else "NUMBER",
+        metavar="NAME" if named else f"NUMBER|{AUTO}" if shown == AUTO else "NUMBER",
         help=f"{description.description}{choices}  [default: {shown}]",
     )
 

@@ -3,51 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 import msgspec
 
-from distill_core.architecture import default_architecture
 from distill_core.config import (
     DataConfig,
     RunConfig,
     SplitConfig,
     StudentConfig,
+    StudentKind,
     TrainingConfig,
     describe,
-    require_divisible,
 )
 from distill_core.database import LdaDatabase
+from distill_core.errors import CheckpointError, DistillError
+from distill_core.training.events import RunFinished, RunStarted, TrainEvent
 from distill_tui.cli.event_lines import write_json, write_lines
 from distill_tui.cli.options import chosen_database, database_argument, json_option, setting
+from distill_tui.cli.run_options import run_store, runs_dir_option
+from distill_tui.cli.student_options import ShapeOptions, shape_options, shaped_student
 
 if TYPE_CHECKING:
-    from distill_core.training import RunFinished, TrainingSession
+    from distill_core.runs import RecordedRun, RunFolder
+    from distill_core.training import TrainingSession
 
 
-class TrainOptions(TypedDict):
+class TrainOptions(ShapeOptions):
     """The options of `train`, as click passes them."""
 
     database: Path | None
     database_option: Path | None
     mh_id: int
-    heads: int | None
-    layers: int | None
     temperature: float | None
     split: str
     exclude_near_duplicates: bool
-    mse_reduction: str
-    ff_dim: int
-    dropout: float
-    epochs: int
+    student: StudentKind
+    recipe: str
+    dropout: float | None
+    epochs: int | None
     cosine_weight: float
-    learning_rate: float
-    batch_size: int
+    learning_rate: float | None
+    batch_size: int | None
+    mse_reduction: str | None
     seed: int
     device: str
     threads: int
     save: Path | None
+    runs_dir: Path | None
+    detach: bool
     as_json: bool
 
 
@@ -55,13 +60,13 @@ class TrainOptions(TypedDict):
 @database_argument
 @setting(DataConfig, "mh_id")
 @setting(DataConfig, "temperature", default="as stored")
-@setting(StudentConfig, "heads", default="book rule")
-@setting(StudentConfig, "layers", default="book rule")
+@setting(StudentConfig, "kind", option="student")
+@shape_options
+@setting(TrainingConfig, "recipe")
 @setting(TrainingConfig, "epochs")
 @setting(TrainingConfig, "cosine_weight")
 @setting(TrainingConfig, "learning_rate")
 @setting(TrainingConfig, "batch_size")
-@setting(StudentConfig, "ff_dim")
 @setting(StudentConfig, "dropout")
 @setting(TrainingConfig, "mse_reduction")
 @setting(TrainingConfig, "seed")
@@ -77,50 +82,57 @@ class TrainOptions(TypedDict):
     "--save",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the student's weights: .safetensors, or .pt in the reference implementation's layout.",
+    help="Write the student's weights: .safetensors, or an encoder's as .pt in the reference's layout.",
 )
+@runs_dir_option
+@click.option("--detach", is_flag=True, help="Train in a process of its own and return; see 'attach'.")
 @json_option
-def train(**options: Unpack[TrainOptions]) -> None:
+def train(**options: Unpack[TrainOptions]) -> int:
     """Distil a projection into a student and evaluate it on held-out queries.
 
-    Ctrl+C stops after the present step; with --save what is learnt so far is written.
+    Everything is kept in a run's folder. Ctrl+C saves after the present step and leaves, a second one leaves
+    at once; 'distill-tui resume' goes on.
     """
     config = run_config(options)
-    from distill_core.students import require_writable, save_student
-    from distill_core.training import RunFinished, TrainingSession
+    from distill_core.students import require_writable
 
-    if options["save"] is not None:
-        require_writable(options["save"])
-    session = TrainingSession(config)
+    save = options["save"]
+    if save is not None and options["detach"]:
+        raise click.UsageError("--save has no effect with --detach: the weights are in the run's folder.")
+    if save is not None:
+        _require_layout(save, config.student.kind)
+        require_writable(save)
+    folder = run_store(options["runs_dir"]).create(config)
+    if options["detach"]:
+        _detach(folder)
+        return 0
+    from distill_core.runs import RecordedRun
+    from distill_tui.cli.run_loop import train_to_end
+
+    run = RecordedRun(folder)
     write = write_json if options["as_json"] else write_lines
     try:
-        for event in session:
-            if isinstance(event, RunFinished):
-                event = _with_saved(event, session, options["save"])
-            write(event)
-    except KeyboardInterrupt:
-        if options["save"] is not None and session.student is not None:
-            click.echo(f"Saved to {save_student(session.student, options['save'], config)}.", err=True)
+        code = train_to_end(run, lambda event: write(_with_saved(event, run, save)))
+    except DistillError:
+        run.discard_if_empty()
         raise
+    if code and save is not None and run.session is not None and run.session.student is not None:
+        click.echo(f"Saved to {_save(run.session, save)}.", err=True)
+    return code
 
 
 def run_config(options: TrainOptions) -> RunConfig:
-    """Turn the options into a run's settings, with the book rule where H or L is not given.
+    """Turn the options into a run's settings, with the default of the kind where H or L is not given.
 
     Raises:
-        DistillError: The database or the projection cannot be used, or H does not divide d.
+        DistillError: The database or the projection cannot be used, or H does not divide what heads share.
     """
     path = chosen_database(options["database"], options["database_option"])
     with LdaDatabase(path) as database:
         projection = database.projection(options["mh_id"])
-    heads, layers = default_architecture(max(projection.num_heads, 1), projection.dimension)
-    student = StudentConfig(
-        heads=options["heads"] or heads,
-        layers=options["layers"] or layers,
-        ff_dim=options["ff_dim"],
-        dropout=options["dropout"],
-    )
-    require_divisible(projection.dimension, student.heads)
+    student = shaped_student(
+        options["student"], options, max(projection.num_heads, 1), projection.dimension
+    ).with_values(dropout=options["dropout"])
     return RunConfig(
         data=DataConfig(
             database=str(database.path), mh_id=options["mh_id"], temperature=options["temperature"]
@@ -136,9 +148,33 @@ def _chosen(options: TrainOptions, settings: type[msgspec.Struct]) -> dict[str, 
     return {name: value for name, value in options.items() if name in settings.__struct_fields__}
 
 
-def _with_saved(event: RunFinished, session: TrainingSession, file: Path | None) -> RunFinished:
+def _require_layout(file: Path, kind: StudentKind) -> None:
+    """Refuse before the training a name that stands for a layout without a place for this student."""
+    if file.suffix == ".pt" and kind != "encoder":
+        raise CheckpointError(
+            f"A student of the kind {kind} has no place in the reference's .pt layout.",
+            "Choose a name that ends in .safetensors.",
+        )
+
+
+def _detach(folder: RunFolder) -> None:
+    from distill_tui.cli.detaching import detach
+
+    detach(folder)
+    click.echo(f"run: {folder.path}", err=True)
+    click.echo(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)
+
+
+def _with_saved(event: TrainEvent, run: RecordedRun, file: Path | None) -> TrainEvent:
+    if isinstance(event, RunStarted):
+        click.echo(f"run: {run.folder.path}", err=True)
+    if not isinstance(event, RunFinished) or file is None or run.session is None:
+        return event
+    return msgspec.structs.replace(event, saved=str(_save(run.session, file)))
+
+
+def _save(session: TrainingSession, file: Path) -> Path:
     from distill_core.students import save_student
 
-    if file is None or session.student is None:
-        return event
-    return msgspec.structs.replace(event, saved=str(save_student(session.student, file, session.config)))
+    assert session.student is not None
+    return save_student(session.student, file, session.config)

@@ -1,0 +1,42 @@
+"""A run in a process of its own, which goes on when this one ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from distill_core.errors import RunError
+from distill_core.runs import RunFolder
+
+_START_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+
+
+def detach(folder: RunFolder, wait: Callable[[float], None] = time.sleep) -> int:
+    """Train a run in a new process without a terminal, and return its number once it is training.
+
+    What it prints goes to the run's log.
+
+    Raises:
+        RunError: It did not start; the log says why.
+    """
+    with folder.log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "distill_tui", "resume", str(folder.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    waited = 0.0
+    while waited < _START_SECONDS:
+        state = folder.read_state()
+        if state.pid == process.pid or state.state == "finished":
+            return process.pid
+        if process.poll() is not None:
+            break
+        wait(_LOOK_SECONDS)
+        waited += _LOOK_SECONDS
+    raise RunError(f"{folder.name} did not start in a process of its own.", f"See {folder.log_path}.")

@@ -1,0 +1,76 @@
+"""Runs as lines of text: the table, and a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from distill_core.runs import RunComparison, RunSummary
+
+_COLUMNS = (
+    "run",
+    "state",
+    "projection",
+    "tau",
+    "student",
+    "H",
+    "L",
+    "lambda",
+    "recipe",
+    "seed",
+    "cosine",
+    "skill",
+)
+
+
+def run_table(runs: Sequence[RunSummary]) -> Iterator[str]:
+    """Yield a header and a line for each run, in columns as wide as they need to be."""
+    if not runs:
+        yield "No runs yet: 'distill-tui train lda.db' makes one."
+        return
+    rows = [_COLUMNS, *(_row(run) for run in runs)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    for number, row in enumerate(rows):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        if number and runs[number - 1].problem:
+            yield f"    {runs[number - 1].problem}"
+
+
+def comparison_lines(comparison: RunComparison) -> Iterator[str]:
+    """Yield what differs between runs and by how much the others do better or worse than the first."""
+    names = comparison.names
+    yield f"compared with {names[0]}:"
+    for setting, values in comparison.settings.items():
+        yield f"  {setting}: {', '.join(values)}"
+    for name, difference in zip(names[1:], comparison.differences, strict=True):
+        if difference is None:
+            yield f"  {name}: no common test queries that both were judged on"
+            continue
+        yield (
+            f"  {name}: cosine {difference.mean:+.5f} (95 % {difference.low:+.5f} to {difference.high:+.5f}) "
+            f"over {difference.num_queries} common test queries"
+            if difference.low is not None and difference.high is not None
+            else f"  {name}: cosine {difference.mean:+.5f} over {difference.num_queries} common test queries"
+        )
+
+
+def _row(run: RunSummary) -> tuple[str, ...]:
+    pin = "* " if run.pinned else ""
+    values = (run.projection, run.temperature, run.student, run.heads, run.layers, run.cosine_weight)
+    return (
+        pin + run.name,
+        run.state,
+        *(
+            "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+            for value in values
+        ),
+        run.recipe,
+        "" if run.seed is None else str(run.seed),
+        "" if run.cosine is None else f"{run.cosine:.4f}",
+        "" if run.skill is None else f"{run.skill:.3f}",
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
