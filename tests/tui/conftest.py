@@ -14,6 +14,7 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISTILL_TUI_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("DISTILL_TUI_CONFIG", str(tmp_path / "config"))
     monkeypatch.setenv("DISTILL_TUI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DISTILL_TUI_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
 
 

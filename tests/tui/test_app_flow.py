@@ -39,7 +39,7 @@ async def test_a_database_that_was_asked_for_is_read_first_and_its_first_project
         assert stage.controller.groups == ["load"]
         assert stage.app.busy_with == "opening lda.db"
         await stage.show_teacher()
-        assert stage.controller.groups == ["load", "load"]
+        assert stage.controller.groups == ["load", "load", "list"], "the runs are read ahead of time"
         assert stage.app.busy_with == ""
         assert stage.app.current_mode == "teacher"
         assert places.read_recent() == (database,)
@@ -148,7 +148,7 @@ async def test_q_asks_while_a_run_is_going(database: Path) -> None:
             await stage.press("q")
         await stage.press("q", "ctrl+q")
         assert isinstance(stage.screen, QuitDialog), "one dialog, however often q is pressed"
-        await stage.pilot.press("right", "enter")
+        await stage.pilot.press("right", "right", "enter")
     assert stage.controller.state is JobState.STOPPING
     assert stage.app.return_value == 0
 

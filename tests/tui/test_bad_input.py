@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill_tui.cli import run, train_command
+from distill_core.config import StudentConfig, StudentKind
+from distill_tui.cli import run, student_options, train_command
 from distill_tui.state import JobState
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
@@ -224,7 +225,15 @@ def test_fewer_than_ten_queries_on_the_command_line(
 def test_a_file_that_vanishes_under_the_command_line(
     database: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_command, "require_divisible", lambda *_: database.unlink())
+    shaped = student_options.shaped_student
+
+    def vanish(
+        kind: StudentKind, options: student_options.ShapeOptions, num_heads: int, dimension: int
+    ) -> StudentConfig:
+        database.unlink()
+        return shaped(kind, options, num_heads, dimension)
+
+    monkeypatch.setattr(train_command, "shaped_student", vanish)
     code = run(["train", str(database)])
     out, err = capsys.readouterr()
     assert (code, out) == (2, "")

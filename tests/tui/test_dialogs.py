@@ -220,15 +220,20 @@ async def test_what_became_of_saving_is_said(database: Path, folder: Path) -> No
     assert "NotsavedThedisk[/dev]isfull." in bad
 
 
-async def test_the_trained_student_is_written_or_it_is_said_why_not(database: Path, folder: Path) -> None:
+async def test_the_trained_student_is_written_or_it_is_said_why_not(
+    database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distill_core.runs import RecordedRun, RunFolder
     from distill_core.students import ProjectionTransformer, load_student
     from distill_core.training import TrainingSession
 
     (folder / "file").touch()
     async with staged(database, controller=PromptController) as stage:
-        session = TrainingSession(RunConfig(data=DataConfig(database=str(database))))
-        session.student = ProjectionTransformer(8, 4, 1, 16)
-        stage.controller.session = session
+        student = ProjectionTransformer(8, 4, 1, 16)
+        monkeypatch.setattr(TrainingSession, "student", student)
+        recorded = RecordedRun(RunFolder("nowhere"))
+        recorded.session = TrainingSession(RunConfig(data=DataConfig(database=str(database))))
+        stage.controller.run = recorded
         stage.app.training = TrainingView(JobState.FINISHED)
         stage.app.refresh_bindings()
         for name, title in (

@@ -17,12 +17,22 @@ from textual.widgets._footer import FooterKey
 
 import distill_tui
 from distill_tui.app import DistillApp
-from distill_tui.messages import JobEnded
+from distill_tui.messages import CrossoverProgressed, JobEnded
+from distill_tui.screens.hl_result import HlResultScreen
+from distill_tui.screens.latency import LatencyScreen
+from distill_tui.screens.runs import RunsScreen
 from distill_tui.screens.train import TrainScreen
 from distill_tui.state import JobState
+from distill_tui.widgets.contestant_table import ContestantTable
+from distill_tui.widgets.crossover_chart import CrossoverChart
+from distill_tui.widgets.hl_chart import HlChart
 from distill_tui.widgets.metric_chart import MetricChart
 from distill_tui.widgets.question_list import QuestionList
+from distill_tui.widgets.run_table import RunTable
+from tests.tui import events
+from tests.tui.runs_on_disk import Made, answer, make_run, store, work_off
 from tests.tui.stage import Stage, staged
+from tests.tui.test_hl_screen import result as hl_result
 
 Prepare = Callable[[Stage], Awaitable[object]]
 
@@ -69,8 +79,43 @@ async def measuring(stage: Stage) -> None:
     stage.app.start_latency()
 
 
+async def searching(stage: Stage) -> None:
+    stage.app.start_crossover()
+
+
+async def comparing(stage: Stage) -> None:
+    stage.app.start_contestants()
+
+
+async def crossed(stage: Stage) -> None:
+    """Have searched the crossover, and look at its curves."""
+    await stage.press("x")
+    told = (events.crossover_started(), events.crossover_finished())
+    await stage.tell(CrossoverProgressed(told), JobEnded("crossover", JobState.FINISHED))
+    stage.find("#crossover-chart", CrossoverChart).cursor = 8_192
+
+
 async def trained(stage: Stage) -> None:
     await stage.train_to_the_end()
+
+
+async def experimented(stage: Stage) -> None:
+    """Look at the result of an experiment on H^L = N."""
+    stage.app.push_screen(HlResultScreen(hl_result()))
+    await stage.pilot.pause()
+
+
+async def against_heads(stage: Stage) -> None:
+    await experimented(stage)
+    await stage.press("h")
+
+
+def against(stage: Stage) -> object:
+    return stage.find("#hl-chart", HlChart).against
+
+
+def shown_heads(stage: Stage) -> object:
+    return stage.find("#hl-chart", HlChart).teacher_heads
 
 
 async def quitting(stage: Stage) -> None:
@@ -111,6 +156,31 @@ def latency(stage: Stage) -> object:
     return stage.app.latency.state
 
 
+def crossover(stage: Stage) -> object:
+    return stage.app.crossover.state
+
+
+def contestants(stage: Stage) -> object:
+    return stage.app.contestants.state
+
+
+def sorted_by(stage: Stage) -> object:
+    return stage.find("#contestants", ContestantTable).sorted_by
+
+
+def shown(stage: Stage) -> object:
+    assert isinstance(stage.screen, LatencyScreen)
+    return stage.screen.shown
+
+
+def batch_size(stage: Stage) -> object:
+    return stage.find("#crossover-chart", CrossoverChart).batch_size
+
+
+def cursor(stage: Stage) -> object:
+    return stage.find("#crossover-chart", CrossoverChart).cursor
+
+
 def tau(stage: Stage) -> object:
     return stage.app.teacher.teacher.temperature if stage.app.teacher else None
 
@@ -132,6 +202,87 @@ def tab(stage: Stage) -> object:
     return stage.find("#validate-tabs", TabbedContent).active
 
 
+async def with_runs(stage: Stage) -> None:
+    """Have three runs on disk, and the second of them under the cursor."""
+    while len(store().list()) < 3:
+        number = len(store().list())
+        make_run(
+            Made(f"run {number}", hour=number, epochs=[events.epoch_finished(1)], database="/n18/lda.db")
+        )
+    stage.app.list_runs()
+    await answer(stage)
+    if stage.app.current_mode == "runs":
+        table = stage.find("#run-table", RunTable)
+        table.focus()
+        table.move_cursor(row=1)
+        await answer(stage)
+
+
+async def asking(stage: Stage, key: str) -> None:
+    """Open a dialog of the screen of the runs."""
+    await stage.go("runs")
+    await with_runs(stage)
+    await stage.press(key)
+
+
+async def on_run_filter(stage: Stage) -> None:
+    await with_runs(stage)
+    stage.screen.set_focus(None)
+    await stage.press("slash")
+
+
+async def scrolled(stage: Stage) -> None:
+    await with_runs(stage)
+    stage.find("#run-table", RunTable).scroll_to(x=1, animate=False)
+
+
+async def with_curves(stage: Stage) -> None:
+    await with_runs(stage)
+    stage.app.read_curves([run.path for run in store().list()])
+    await answer(stage)
+
+
+def run_row(stage: Stage) -> object:
+    return stage.find("#run-table", RunTable).cursor_row
+
+
+def run_columns(stage: Stage) -> object:
+    return stage.find("#run-table", RunTable).scroll_offset.x
+
+
+def order(stage: Stage) -> object:
+    assert isinstance(stage.screen, RunsScreen)
+    return stage.screen.sorted_by, stage.screen.is_reversed
+
+
+def run_marks(stage: Stage) -> object:
+    assert isinstance(stage.screen, RunsScreen)
+    return list(stage.screen.marks.values())
+
+
+def answered_mode(stage: Stage) -> object:
+    work_off(stage)
+    return stage.app.current_mode
+
+
+def pinned(stage: Stage) -> object:
+    work_off(stage)
+    return [run.name for run in store().list() if run.pinned]
+
+
+def trashed(stage: Stage) -> object:
+    work_off(stage)
+    return len(store().trashed())
+
+
+def copied(stage: Stage) -> object:
+    return bool(stage.app.clipboard)
+
+
+def curves(stage: Stage) -> object:
+    return len(stage.app.curves)
+
+
 @dataclass(frozen=True)
 class Press:
     """A key, where and when to press it, what to look at, and what is to be seen then (and not before)."""
@@ -150,6 +301,7 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("app.train", "3", mode, "train"),
         Press("app.validate", "4", mode, "validate"),
         Press("app.latency", "5", mode, "latency"),
+        Press("app.runs", "6", mode, "runs"),
         Press("app.open", "o", screen, "DatabasePicker"),
         Press("app.start", "ctrl+t", training, JobState.RUNNING),
         Press("app.save", "ctrl+s", screen, "SaveDialog", trained),
@@ -167,7 +319,7 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("questions.last", "G", highlighted, 23, on_questions),
     ),
     "student": (
-        Press("student.edit", "e", focus, "heads"),
+        Press("student.edit", "e", focus, "kind"),
         Press("student.leave", "escape", focus, "candidates", on_epochs),
         Press("student.candidates", "c", focus, "candidates"),
         Press("form.next", "down", focus, "learning_rate", on_epochs),
@@ -181,20 +333,73 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("train.log_y", "L", log_axes, [(False, False), (False, True), (False, True)]),
         Press("train.log_x", "X", log_axes, [(True, False), (True, True), (True, True)]),
         Press("train.zoom", "z", zoomed, "cosine"),
+        *(Press("train.curves", key, curves, 0, with_curves) for key in ("v", "escape")),
     ),
     "validate": (Press("validate.tab", "t", tab, "tab-cosines"),),
     "latency": (
         Press("latency.measure", "enter", latency, JobState.RUNNING),
         Press("latency.stop", "s", latency, JobState.STOPPING, measuring),
+        Press("latency.view", "v", shown, "curves"),
+        Press("latency.contestants", "a", contestants, JobState.RUNNING),
+        Press("latency.sort", "S", sorted_by, 2),
+        Press("latency.stop", "s", contestants, JobState.STOPPING, comparing),
+        Press("latency.crossover", "x", crossover, JobState.RUNNING),
+        Press("latency.stop", "s", crossover, JobState.STOPPING, searching),
+        Press("latency.batch", "b", batch_size, 32, crossed),
+        Press("latency.fewer", "left", cursor, 4_096, crossed),
+        Press("latency.more", "right", cursor, 16_384, crossed),
+    ),
+    "runs": (
+        Press("runs.down", "j", run_row, 2, with_runs),
+        Press("runs.up", "k", run_row, 0, with_runs),
+        Press("runs.first", "g", run_row, 0, with_runs),
+        Press("runs.last", "G", run_row, 2, with_runs),
+        Press("runs.right", "l", run_columns, 1, with_runs),
+        Press("runs.left", "h", run_columns, 0, scrolled),
+        Press("runs.filter", "slash", focus, "run-filter", with_runs),
+        Press("runs.leave", "escape", focus, "run-table", on_run_filter),
+        Press("runs.sort", "s", order, ("cosine", False), with_runs),
+        Press("runs.reverse", "S", order, ("cosine", True), with_runs),
+        Press("runs.mark", "space", run_marks, ["1"], with_runs),
+        Press("runs.pin", "b", pinned, ["run 1"], with_runs),
+        Press("runs.rename", "n", screen, "TextDialog", with_runs),
+        Press("runs.tag", "t", screen, "TextDialog", with_runs),
+        Press("runs.annotate", "a", screen, "TextDialog", with_runs),
+        Press("runs.export", "e", screen, "TextDialog", with_runs),
+        Press("runs.delete", "d", screen, "ConfirmDialog", with_runs),
+        Press("runs.empty_trash", "T", screen, "ConfirmDialog", with_runs),
+        Press("runs.copy", "y", copied, True, with_runs),
+        Press("runs.clone", "c", answered_mode, "student", with_runs),
+        Press("runs.curves", "v", answered_mode, "train", with_runs),
+        Press("runs.show", "enter", mode, "train", with_runs),
+        Press("runs.resume", "r", training, JobState.RUNNING, with_runs),
     ),
     "dialogs": (
+        Press("text.cancel", "escape", screen, "RunsScreen", partial(asking, key="n")),
+        *(
+            Press("confirm.cancel", key, screen, "RunsScreen", partial(asking, key="d"))
+            for key in ("escape", "c")
+        ),
+        *(
+            Press("confirm.move", key, focus, "yes", partial(asking, key="d"))
+            for key in ("left", "right", "h", "l")
+        ),
+        Press("confirm.yes", "y", trashed, 1, partial(asking, key="d")),
         Press("picker.back", "escape", screen, "TeacherScreen", lambda stage: stage.press("o")),
         Press("save.cancel", "escape", screen, "TeacherScreen", saving),
         Press("quit.cancel", "escape", screen, "TeacherScreen", quitting),
         Press("quit.cancel", "c", screen, "TeacherScreen", quitting),
-        *(Press("quit.move", key, focus, "stop", quitting) for key in ("left", "right", "h", "l")),
+        *(Press("quit.back", key, focus, "stop", quitting) for key in ("left", "h")),
+        *(Press("quit.move", key, focus, "detach", quitting) for key in ("right", "l")),
+        Press("hl.close", "escape", screen, "TeacherScreen", experimented),
+        Press("hl.heads", "h", against, "H", experimented),
+        Press("hl.layers", "l", against, "L", experimented),
+        Press("hl.parameters", "m", against, "parameters", experimented),
+        Press("hl.power", "p", against, "H^L", against_heads),
+        Press("hl.next", "n", shown_heads, 8, experimented),
         Press("quit.stop", "s", training, JobState.STOPPING, quitting),
     ),
+    "detaching": (Press("quit.detach", "d", training, JobState.STOPPING, quitting),),
 }
 """In groups that share an app, in their order; only the last may end it."""
 
@@ -205,7 +410,7 @@ async def back_to(stage: Stage, group: str) -> None:
         stage.app.pop_screen()
     if stage.controller.is_busy:
         await stage.tell(JobEnded(stage.controller.job_name, JobState.STOPPED))
-    await stage.go("teacher" if group == "dialogs" else group)
+    await stage.go("teacher" if group in ("dialogs", "detaching") else group)
     stage.screen.set_focus(None)
 
 
@@ -224,7 +429,8 @@ async def test_every_key_does_what_it_says(database: Path, group: str) -> None:
             assert stage.offers(press.binding), f"{press.binding} is not offered"
             before = press.look(stage)
             assert before != press.then, f"{press.binding}: the test proves nothing"
-            await (stage.pilot if press.binding == "quit.stop" else stage).press(press.key)
+            leaving = press.binding in ("quit.stop", "quit.detach")
+            await (stage.pilot if leaving else stage).press(press.key)
             reached = await stage.reach(partial(_looks_as_said, press, stage))
             assert reached, f"{press.binding} by {press.key}: {press.look(stage)}, not {press.then}"
     if group == "dialogs":

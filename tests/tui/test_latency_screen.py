@@ -74,6 +74,7 @@ async def test_the_headline_says_who_is_faster_by_how_much(database: Path) -> No
             assert f"single query: {words}" in headline(stage)
             assert "batch of 32: LDA 33x faster (95 % 32x to 34x)" in headline(stage)
             assert "N 4, an untrained student of this shape" in headline(stage)
+            assert "folding: 3.0x the speed (2.9x to 3.1x), in batches 3.0x (2.8x to 3.2x)" in headline(stage)
             assert "unsteady" not in headline(stage)
 
 
@@ -87,17 +88,35 @@ async def test_percentiles_and_bars_are_those_of_the_measurement(database: Path)
             "p50 p90 p99 queries/s",
             "LDA, single 20.0 22.0 30.0 50,000",
             "LDA, batch 32 2.0 2.2 3.0 500,000",
-            "transformer, single 1,220.0 1,342.0 1,830.0 820",
-            "transformer, batch 32 122.0 134.2 183.0 8,197",
+            "folded, single 1,220.0 1,342.0 1,830.0 820",
+            "folded, batch 32 122.0 134.2 183.0 8,197",
+            "published, single 3,660.0 4,026.0 5,490.0 273",
+            "published, batch 32 366.0 402.6 549.0 2,732",
         ):
             assert any(line in row for row in table), line
         assert stage.find("#latency-bars", BarChart).rows == (
             ("LDA single", 20.0),
-            ("transformer single", 1220.0),
-            ("LDA batch 32", 2.0),
-            ("transformer batch 32", 122.0),
+            ("folded single", 1220.0),
+            ("published single", 3660.0),
+            ("LDA batch", 2.0),
+            ("folded batch", 122.0),
+            ("published batch", 366.0),
         )
         assert not stage.find("#latency-progress", ProgressBar).display
+
+
+async def test_a_student_that_does_not_fold_has_one_form(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("latency")
+        await measure(stage, events.latency_finished(folds=False))
+        assert "folding" not in headline(stage)
+        table = [" ".join(line.split()) for line in stage.text("#latency-table").splitlines()]
+        assert any("student, single 1,220.0" in row for row in table)
+        assert not any("published" in row for row in table)
+        assert [name for name, _ in stage.find("#latency-bars", BarChart).rows] == [
+            *("LDA single", "student single", "LDA batch", "student batch")
+        ]
 
 
 async def test_an_unsteady_machine_is_said(database: Path) -> None:
@@ -161,3 +180,32 @@ async def test_at_80x24_headline_and_table_are_visible(database: Path) -> None:
         await measure(stage, events.latency_finished())
         assert "LDA 61x faster" in stage.visible("#latency-headline")
         assert "1,220.0" in stage.visible("#latency-table")
+        assert "3,660.0" in stage.visible("#latency-table")
+        bars = stage.visible("#latency-bars")
+        assert bars.count("█") > 100, "there is room for bars, not only for words"
+        assert "published batch" in bars
+
+
+async def test_the_machine_is_one_line_and_a_busy_one_is_warned_of(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("latency")
+        result = msgspec.structs.replace(
+            events.latency_finished(), machine=events.machine(load=1.5, usable_cores=1)
+        )
+        await measure(stage, result)
+        for words in (
+            "Planted CPU at 2,500 MHz, 1 of 2 cores, 1 thread, openblas 0.3.31, 1 thread, torch 2.9.0",
+            "load 1.5",
+            "The machine is busy (load 1.5); repeat on a quiet one.",
+            "There is one core: whatever else runs is in the times.",
+        ):
+            assert words in headline(stage), words
+
+
+async def test_enter_measures_for_a_user_who_has_just_come_to_the_screen(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.press("5", "enter")
+        assert stage.app.latency.state is JobState.RUNNING
+        assert stage.screen.focused is None, "a table that is not displayed must not have the keys"

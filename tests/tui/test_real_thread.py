@@ -30,7 +30,7 @@ def quick_settings(app: DistillApp, *, epochs: int) -> None:
     app.settings = type(settings)(
         settings.split,
         settings.student.with_values(ff_dim=8),
-        settings.training.with_values(epochs=epochs, batch_size=8, device="cpu"),
+        settings.training.with_values(recipe="book", epochs=epochs, batch_size=8, device="cpu"),
     )
 
 
@@ -61,6 +61,7 @@ async def test_a_run_is_trained_judged_and_timed(database: Path) -> None:
         await until(pilot, lambda: app.latency.state is JobState.FINISHED)
         assert app.latency.trained
         assert app.latency.finished is not None
+        assert app.latency.finished.unfolded is not None
         await until(
             pilot, lambda: "the trained student" in text_of(app.screen.query_one("#latency-headline"))
         )

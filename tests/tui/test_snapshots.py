@@ -5,7 +5,8 @@ Nothing in them moves: made-up data, posted messages, no thread, no clock, no pa
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,21 +14,27 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DirectoryTree, TabbedContent
 
+from distill_core.runs import PairedDifference, RunComparison
 from distill_core.training.events import EpochFinished
 from distill_tui.app import DistillApp
 from distill_tui.loading import load_teacher, open_database
 from distill_tui.messages import (
+    ContestantsProgressed,
+    CrossoverProgressed,
     DatabaseOpened,
     JobEnded,
     LatencyProgressed,
     TeacherLoaded,
     TrainingProgressed,
 )
+from distill_tui.run_messages import RemarksRead, RunsCompared, RunsListed
+from distill_tui.run_views import ComparedRuns, RunRemarks, RunsView
 from distill_tui.state import JobState
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
 from tests.tui import events
 from tests.tui.judged import judged_run
+from tests.tui.runs_on_disk import made_up_runs
 from tests.tui.stage import NARROW, WIDE, IdleController, Stage
 
 Compare = Callable[..., bool]
@@ -126,6 +133,20 @@ async def latency(stage: Stage) -> None:
     await stage.go("latency")
 
 
+async def crossover(stage: Stage) -> None:
+    await latency(stage)
+    await stage.press("x")
+    told = (events.crossover_started(), events.crossover_finished())
+    await stage.tell(CrossoverProgressed(told), JobEnded("crossover", JobState.FINISHED))
+
+
+async def contestants(stage: Stage) -> None:
+    await latency(stage)
+    await stage.press("a")
+    told = (events.field_started(), events.field_finished())
+    await stage.tell(ContestantsProgressed(told), JobEnded("contestants", JobState.FINISHED))
+
+
 async def picker(stage: Stage) -> None:
     await stage.press("o")
     tree = stage.find("#files", DirectoryTree)
@@ -140,12 +161,43 @@ async def quit_dialog(stage: Stage) -> None:
 
 @SIZES
 @pytest.mark.parametrize(
-    "scene", [teacher, student, train_running, judged, latency], ids=lambda scene: scene.__name__
+    "scene",
+    [teacher, student, train_running, judged, latency, crossover, contestants],
+    ids=lambda scene: scene.__name__,
 )
 def test_screen(
     picture: Callable[[Scene, tuple[int, int]], bool], scene: Scene, size: tuple[int, int]
 ) -> None:
     assert picture(scene, size)
+
+
+async def runs(stage: Stage) -> None:
+    await stage.go("runs")
+    await stage.tell(RunsListed(RunsView(made_up_runs(), "runs")))
+    await stage.press("space", "space", "up")
+    paths = tuple(f"runs/{name}" for name in ("2026-07-11T0900-n18-0a0a", "2026-07-11T0700-n18-2c2c"))
+    difference = PairedDifference(mean=-0.0123, low=-0.0204, high=-0.0041, num_queries=86)
+    compared = RunComparison(
+        names=("baseline", "one layer"), settings={"student.layers": ("2", "1")}, differences=(difference,)
+    )
+    await stage.tell(RemarksRead(RunRemarks(paths[1], "Shallow, for the thesis.")))
+    await stage.tell(RunsCompared(ComparedRuns(paths, compared)))
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Show times as in Greenwich."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@SIZES
+@pytest.mark.usefixtures("utc")
+def test_runs(picture: Callable[[Scene, tuple[int, int]], bool], size: tuple[int, int]) -> None:
+    assert picture(runs, size)
 
 
 @pytest.mark.parametrize("scene", [train_failed, cosines], ids=lambda scene: scene.__name__)

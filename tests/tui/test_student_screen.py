@@ -20,21 +20,45 @@ def hint(stage: Stage, field: str) -> str:
     return str(row_of(stage, field).query_one(".hint", Static).content)
 
 
+EXPLAINED = {"kind", "recipe", "split"}
+"""Settings whose descriptions have a part for each choice."""
+
+
 async def test_every_setting_has_a_field_with_its_default_and_a_line_that_explains_it(database: Path) -> None:
     async with staged(database) as stage:
         await stage.show_teacher()
         await stage.go("student")
         assert {row.field for row in stage.screen.query(SettingRow)} >= {
             *("heads", "layers", "cosine_weight", "epochs", "learning_rate", "batch_size"),
-            *("ff_dim", "dropout", "seed", "device"),
+            *("ff_dim", "dropout", "seed", "device", "kind", "recipe", "slots", "width"),
         }
         for settings, field in FIELDS:
-            assert hint(stage, field) == describe(settings, field).description
+            if field not in EXPLAINED:
+                assert hint(stage, field) == describe(settings, field).description
         values = {field: stage.find(f"#{field}", Input).value for _settings, field in FIELDS}
     assert float(values["cosine_weight"]) == 0.7
-    assert float(values["learning_rate"]) == 1e-4
-    assert float(values["dropout"]) == 0.1
-    assert (values["epochs"], values["batch_size"], values["ff_dim"]) == ("200", "32", "512")
+    assert (values["kind"], values["recipe"], values["ff_dim"]) == ("encoder", "strong", "512")
+    for field in ("learning_rate", "dropout", "epochs", "batch_size", "mse_reduction"):
+        assert values[field] == "auto"
+
+
+async def test_what_is_chosen_is_explained_and_the_others_are_named(database: Path) -> None:
+    """The words are those of the settings, where each choice has its part."""
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        for settings, field in FIELDS:
+            if field not in EXPLAINED:
+                continue
+            description = describe(settings, field)
+            for choice in description.choices:
+                await stage.fill(f"#{field}", choice)
+                words, _, others = hint(stage, field).partition(" (or ")
+                assert f"{choice}: {words}" in description.description
+                assert others == ", ".join(name for name in description.choices if name != choice) + ")"
+            await stage.fill(f"#{field}", "nothing of the sort")
+            assert row_of(stage, field).has_class("-failed")
+            await stage.fill(f"#{field}", description.choices[0])
 
 
 async def test_what_is_typed_sets_the_run(database: Path) -> None:
@@ -64,6 +88,10 @@ WRONG = (
     ("cosine_weight", "1.01", "<= 1"),
     ("cosine_weight", "-0.1", ">= 0"),
     ("epochs", "0", ">= 1"),
+    ("epochs", "many", "whole number"),
+    ("epochs", "", "whole number"),
+    ("kind", "transformer", "transformer"),
+    ("recipe", "auto", "auto"),
     ("learning_rate", "0", "> 0"),
     ("learning_rate", "nan", "number"),
     ("dropout", "1", "< 1"),
@@ -90,12 +118,110 @@ async def test_a_wrong_value_is_said_at_its_field_until_it_is_mended(database: P
             await stage.fill(f"#{field}", right)
         assert not stage.screen.query(SettingRow).filter(".-failed")
 
-        await stage.press("escape", "e", "3")
+        await stage.press("escape", "e", "down", "3")
         assert row_of(stage, "heads").has_class("-failed")
         await stage.press("backspace", "2")
         assert not row_of(stage, "heads").has_class("-failed")
         assert hint(stage, "heads") == describe(StudentConfig, "heads").description
         assert stage.app.settings.student.heads == 2
+
+
+async def test_auto_leaves_a_setting_to_the_recipe_again(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        await stage.fill("#epochs", "7")
+        await stage.fill("#dropout", "0.25")
+        assert stage.app.settings.training.epochs == 7
+        assert stage.app.settings.student.dropout == 0.25
+        await stage.fill("#epochs", "auto")
+        await stage.fill("#dropout", "auto")
+        assert stage.app.settings.training.epochs is None
+        assert stage.app.settings.student.dropout is None
+
+        own = replace(stage.app.settings, training=TrainingConfig(epochs=9))
+        stage.app.settings = own
+        await stage.settle()
+        assert stage.find("#epochs", Input).value == "9"
+        stage.app.settings = replace(own, training=TrainingConfig())
+        await stage.settle()
+        assert stage.find("#epochs", Input).value == "auto"
+
+
+SHOWN = {
+    "encoder": {"heads", "layers", "ff_dim", "dropout"},
+    "memory": {"heads", "layers", "slots", "width"},
+    "mlp": {"layers", "ff_dim", "dropout"},
+}
+
+
+async def test_only_what_means_something_for_the_student_is_shown(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        for kind in ("memory", "mlp", "encoder"):
+            await stage.fill("#kind", kind)
+            assert stage.app.settings.student.kind == kind
+            shown = {
+                row.field
+                for row in stage.screen.query(SettingRow)
+                if row.display and row.settings is StudentConfig and row.field != "kind"
+            }
+            assert shown == SHOWN[kind]
+
+
+async def test_what_is_wrong_in_a_field_that_is_not_shown_harms_nothing(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        await stage.fill("#heads", "3")
+        assert not stage.app.settings_complete
+        await stage.fill("#kind", "mlp")
+        assert stage.app.settings_complete
+        assert stage.app.settings.student == StudentConfig(kind="mlp", heads=4, layers=1)
+        await stage.fill("#kind", "encoder")
+        assert row_of(stage, "heads").has_class("-failed"), "what was typed is still there, and still wrong"
+
+
+async def test_another_student_has_its_own_default_shape_unless_one_was_chosen(database: Path) -> None:
+    """N = 4: the encoder's default is H 4 L 1 by the book, the memory's is H 1 L 1."""
+
+    def shape(stage: Stage) -> tuple[str, str]:
+        return stage.find("#heads", Input).value, stage.find("#layers", Input).value
+
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        assert shape(stage) == ("4", "1")
+        await stage.fill("#kind", "memory")
+        assert shape(stage) == ("1", "1")
+        student = stage.app.settings.student
+        assert (student.kind, student.heads, student.layers) == ("memory", 1, 1)
+        await stage.fill("#kind", "encoder")
+        assert shape(stage) == ("4", "1")
+
+        await stage.fill("#heads", "2")
+        await stage.fill("#layers", "3")
+        await stage.fill("#kind", "memory")
+        assert shape(stage) == ("2", "3")
+        assert stage.app.settings.student.kind == "memory"
+
+
+async def test_heads_that_do_not_divide_the_width_are_said_at_their_field(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        await stage.fill("#kind", "memory")
+        await stage.fill("#heads", "4")
+        assert stage.app.settings_complete
+        await stage.fill("#width", "6")
+        assert [row.field for row in stage.screen.query(SettingRow) if row.has_class("-failed")] == ["heads"]
+        assert hint(stage, "heads") == "Heads H = 4 does not divide the width 6. Take one of 2, 3, 6."
+        assert not stage.app.settings_complete
+        assert not stage.app.start_training()
+        await stage.fill("#heads", "3")
+        assert stage.app.settings_complete
+        assert (stage.app.settings.student.heads, stage.app.settings.student.width) == (3, 6)
 
 
 async def test_what_was_typed_first_never_overwrites_what_was_typed_next(database: Path) -> None:
@@ -209,16 +335,76 @@ async def test_candidates_and_costs_are_live_with_the_form(database: Path) -> No
         assert str(table.get_row("4,1")[4]) == f"{parameters(1, 16):,}"
 
 
+async def test_the_costs_are_those_of_the_student_that_is_built(database: Path) -> None:
+    """Parameters by counting the built student's, folded ones by counting those of its folded form."""
+    from distill_core.students import new_student
+
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        table = stage.find("#candidates", DataTable)
+        for kind in ("encoder", "memory", "mlp"):
+            await stage.fill("#kind", kind)
+            for layers in ("1", "2"):
+                await stage.fill("#layers", layers)
+                student = new_student(stage.app.settings.student, 8, 4)
+                costs = {line.split("  ")[0].strip("│ "): line for line in stage.text("#costs").splitlines()}
+                assert f" {student.num_parameters:,} " in costs["parameters"]
+                assert ("folded" in costs) is (kind == "encoder")
+                if kind == "encoder":
+                    assert f" {student.fold().num_parameters:,} " in costs["folded"]
+                assert f"{student.num_parameters:,} parameters" in str(
+                    stage.find("#form", SettingsForm).border_subtitle
+                )
+            for key in table.rows:
+                heads, layers = (key.value or "").split(",")
+                config = stage.app.settings.student.with_values(heads=int(heads), layers=int(layers))
+                assert table.get_row(key)[4] == f"{new_student(config, 8, 4).num_parameters:,}"
+
+
+async def test_an_mlp_has_no_heads_to_choose(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        await stage.fill("#kind", "mlp")
+        table = stage.find("#candidates", DataTable)
+        rows = [table.get_row_at(number) for number in range(table.row_count)]
+        assert [row[:4] for row in rows] == [
+            ["-", str(layers), "-", "-"] for layers in range(1, len(rows) + 1)
+        ]
+        assert any("flat heads" in line and line.count(" - ") == 2 for line in costs_of(stage))
+        table.focus()
+        table.move_cursor(row=1)
+        await stage.press("enter")
+        assert stage.app.settings.student == StudentConfig(kind="mlp", heads=4, layers=2)
+
+
+async def test_a_memory_is_offered_one_head_in_one_layer(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        await stage.fill("#kind", "memory")
+        table = stage.find("#candidates", DataTable)
+        assert "default" in str(table.get_row("1,1")[5])
+        assert any(line.split()[1:4] == ["slots", "K", "4"] for line in costs_of(stage)), "never more than N"
+        await stage.fill("#width", "6")
+        assert {int(str(table.get_row(key)[0])) for key in table.rows} <= {1, 2, 3, 6}
+
+
+def costs_of(stage: Stage) -> list[str]:
+    return stage.text("#costs").splitlines()
+
+
 async def test_at_80x24_the_keys_move_through_the_fields_and_errors_are_visible(database: Path) -> None:
     """The form must scroll there; the arrows still go from field to field."""
     async with staged(database, size=NARROW) as stage:
         await stage.show_teacher()
-        await stage.press("2", "e", "down", "enter")
-        assert stage.screen.focused is stage.find("#cosine_weight", Input)
-        await stage.press("up")
+        await stage.press("2", "e", "down", "enter", "down", "down")
+        assert stage.screen.focused is stage.find("#recipe", Input), "past what an encoder has no use for"
+        await stage.press("up", "up")
         assert stage.screen.focused is stage.find("#layers", Input)
         await stage.press("up", "3")
         assert stage.find("#heads", Input).value == "3"
-        assert "does not divide the dimension 8" in stage.visible("#form")
+        assert "does not divide the dimension 8" in " ".join(stage.visible("#form").split())
         await stage.press("escape", "1")
         assert stage.app.current_mode == "teacher", "escape gives the digits back to the screens"

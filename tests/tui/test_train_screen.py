@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import ProgressBar
 
+from distill_core.config import StudentConfig
 from distill_tui.messages import JobEnded, TrainingProgressed
 from distill_tui.state import JobState
 from distill_tui.widgets.metric_chart import MetricChart
@@ -58,8 +59,8 @@ async def test_a_run_shows_its_settings_its_progress_and_its_numbers(database: P
         assert headline(stage) == "Running"
         settings = stage.text("#run-settings")
         for part in (
-            "H 4 L 2",
-            "λ 0.7",
+            "encoder H 4 L 2",
+            "book λ 0.7",
             "lr 0.0001",
             "batch 32",
             "seed 0",
@@ -72,6 +73,43 @@ async def test_a_run_shows_its_settings_its_progress_and_its_numbers(database: P
         bar = stage.find("#run-progress", ProgressBar)
         assert bar.visible
         assert bar.percentage == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("student", "words"),
+    [
+        (
+            StudentConfig(kind="memory", heads=2, layers=3, slots=1024, width=6),
+            "memory H 2 L 3 K 4 r 6 · book",
+        ),
+        (StudentConfig(kind="mlp", heads=2, layers=3), "mlp L 3 · book"),
+    ],
+)
+async def test_a_run_names_its_student_by_what_means_something_for_it(
+    database: Path, student: StudentConfig, words: str
+) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("train")
+        await stage.start_training()
+        await stage.tell(TrainingProgressed((events.run_started(student=student),)))
+        assert stage.text("#run-settings").strip().startswith(words)
+
+
+async def test_a_run_that_ends_early_by_itself_says_why_and_is_complete(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("train")
+        told = (events.run_started(), events.epoch_finished(6), events.run_finished(epochs=6))
+        await stage.train(*told)
+        assert "as validation gained no more" in headline(stage)
+        assert "epoch 6 of 10" in stage.text("#run-numbers")
+        assert stage.find("#run-progress", ProgressBar).percentage == pytest.approx(1.0)
+        await stage.train(*told, outcome=JobState.STOPPED)
+        assert headline(stage).startswith("Stopped early")
+        assert stage.find("#run-progress", ProgressBar).percentage == pytest.approx(0.6)
+        await stage.train(*full_run())
+        assert headline(stage).startswith("Finished: 4 shows")
 
 
 async def test_the_charts_get_every_epoch(database: Path) -> None:

@@ -205,6 +205,17 @@ async def test_a_run_stopped_early_says_so_beside_its_figures(database: Path) ->
         assert "topped after 4 of 10 epochs" in " ".join(stage.text("#published-note").split())
 
 
+async def test_a_run_that_ended_early_by_itself_says_why(database: Path) -> None:
+    *told, _end = judged_run(database)
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("validate")
+        await stage.train(*told, finished(0.5, 0.1, 0.2, epochs=4))
+        await show_tab(stage, "cosines")
+        note = " ".join(stage.text("#published-note").split())
+        assert "Validation gained no more: ended after 4 of 10 epochs." in note
+
+
 async def test_t_goes_round_the_tables(database: Path) -> None:
     async with staged(database) as stage:
         await stage.show_teacher()

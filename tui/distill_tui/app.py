@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
@@ -12,12 +13,12 @@ from textual.screen import Screen
 from textual.widgets import HelpPanel
 
 from distill_tui import places
+from distill_tui.latency_workbench import LatencyWorkbench
 from distill_tui.screens.database_picker import DatabasePicker
-from distill_tui.screens.quit_dialog import QuitDialog
+from distill_tui.screens.quit_dialog import Leaving, QuitDialog
 from distill_tui.screens.save_dialog import SaveDialog
 from distill_tui.screens.teacher import TeacherScreen
 from distill_tui.state import JobState
-from distill_tui.workbench import Workbench
 
 
 def screen_factory(module: str, name: str) -> Callable[[], Screen[None]]:
@@ -30,7 +31,7 @@ def screen_factory(module: str, name: str) -> Callable[[], Screen[None]]:
     return make
 
 
-class DistillApp(Workbench):
+class DistillApp(LatencyWorkbench):
     """The workbench with its screens.
 
     Args:
@@ -38,13 +39,14 @@ class DistillApp(Workbench):
     """
 
     TITLE = "distill-tui"
-    CSS_PATH = ["styles/app.tcss", "styles/dialogs.tcss"]
+    CSS_PATH = ["styles/app.tcss", "styles/dialogs.tcss", "styles/latency.tcss"]
     MODES = {
         "teacher": TeacherScreen,
         "student": screen_factory("student", "StudentScreen"),
         "train": screen_factory("train", "TrainScreen"),
         "validate": screen_factory("validate", "ValidateScreen"),
         "latency": screen_factory("latency", "LatencyScreen"),
+        "runs": screen_factory("runs", "RunsScreen"),
     }
     DEFAULT_MODE = "teacher"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
@@ -64,9 +66,13 @@ class DistillApp(Workbench):
     def __init__(self, first_database: Path | None = None) -> None:
         super().__init__()
         self._first_database = first_database
+        self.detached_run: Path | None = None
+        """The run that is to go on in a process of its own once the app has ended."""
+        self._event_loop: asyncio.AbstractEventLoop | None = None
 
     def on_mount(self) -> None:
         """Open what was asked for, once the screen is painted."""
+        self._event_loop = asyncio.get_running_loop()
         self._apply_keymap()
         if self._first_database is not None:
             self.call_after_refresh(self.open_path, self._first_database)
@@ -82,6 +88,11 @@ class DistillApp(Workbench):
         yield SystemCommand(
             "Save the student", "Write the trained weights to a file (ctrl+s)", self.action_save_student
         )
+        yield SystemCommand(
+            "Show an H^L experiment",
+            "What 'distill-tui experiment hl DB --out FILE' wrote",
+            self.action_show_experiment,
+        )
         yield from super().get_system_commands(screen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -89,7 +100,8 @@ class DistillApp(Workbench):
         if action in ("show", "open_database", "start_training", "save_student") and self.screen.is_modal:
             return False
         if action == "save_student":
-            return self.training.state in (JobState.FINISHED, JobState.STOPPED)
+            is_over = self.training.state in (JobState.FINISHED, JobState.STOPPED)
+            return is_over and self.training.watched is None
         if action == "start_training":
             return self.teacher is not None and not self.controller.is_busy
         return True
@@ -114,6 +126,20 @@ class DistillApp(Workbench):
             return
         self.push_screen(SaveDialog(), lambda path: self.controller.save_student(path) if path else None)
 
+    def action_show_experiment(self) -> None:
+        """Ask for a stored result of the experiment on H^L = N, and draw it."""
+        from distill_core.experiments import read_hl_result
+        from distill_tui.screens.text_dialog import Question, TextDialog
+
+        def show(path: str | None) -> None:
+            if path is not None:
+                from distill_tui.screens.hl_result import HlResultScreen
+
+                self.push_screen(HlResultScreen(read_hl_result(path)))
+
+        caption = "File written by 'distill-tui experiment hl DB --out FILE':"
+        self.push_screen(TextDialog(Question("H^L experiment", caption, check=read_hl_result)), show)
+
     def action_toggle_help(self) -> None:
         """Show or hide the keys that work here."""
         if self.screen.query(HelpPanel):
@@ -130,10 +156,18 @@ class DistillApp(Workbench):
         else:
             self.exit(0)
 
-    def _leave_if(self, leave: bool | None) -> None:
-        if leave:
-            self.set_job_state("stop")
-            self.exit(0)
+    def leave_soon(self, exit_code: int) -> None:
+        """Leave as soon as the event loop gets to it; from a signal's handler or another thread."""
+        if self._event_loop is not None:
+            self._event_loop.call_soon_threadsafe(self.exit, None, exit_code)
+
+    def _leave_if(self, leaving: Leaving | None) -> None:
+        if leaving is None:
+            return
+        self.detached_run = self.controller.present_run if leaving == "detach" else None
+        self.controller.stop(conclude=False)
+        self._show_job_state()
+        self.exit(0)
 
     def _apply_keymap(self) -> None:
         try:

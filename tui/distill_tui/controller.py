@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App
+from textual.message import Message
 
 from distill_core.config import RunConfig
 from distill_core.errors import DistillError
 from distill_tui.job import Job
 from distill_tui.messages import (
+    ContestantsProgressed,
+    CrossoverProgressed,
     DatabaseOpened,
     JobEnded,
     JudgedAgain,
@@ -21,11 +25,22 @@ from distill_tui.messages import (
     TeacherLoaded,
     TrainingProgressed,
 )
+from distill_tui.only_the_last import OnlyTheLast
+from distill_tui.run_messages import RunSeen, RunWorkFailed
 from distill_tui.state import JobState, TeacherView
+from distill_tui.watching import Watching
 
 if TYPE_CHECKING:
+    from distill_core.latency.crossover_events import CrossoverEvent
     from distill_core.latency.events import LatencyEvent, LatencyFinished
+    from distill_core.latency.field_events import FieldEvent
+    from distill_core.runs import RecordedRun, Seen
+    from distill_core.students import Student
     from distill_core.training import RunStarted, TrainingSession
+    from distill_tui.measuring import Contestants, Crossover
+
+DRAWING_SECONDS = 0.5
+"""How long a measurement waits for its progress to be drawn; an app that is on its way out draws no more."""
 
 
 class Controller:
@@ -36,17 +51,25 @@ class Controller:
 
     Attributes:
         state: Of the present or the last job.
-        job_name: "training" or "latency"; which job `state` is about.
-        session: The last training session whose student can be timed and saved; None before the first.
+        job_name: "training", "latency", "crossover" or "contestants"; which job `state` is about.
+        run: The last run whose student can be timed and saved; None before the first.
+        watching: The run of another process that is looked at; it is no job, and may go on beside one.
     """
 
     def __init__(self, app: App[Any]) -> None:
         self._app = app
         self._job: Job[Any] | None = None
-        self._sessions: list[TrainingSession] = []
+        self._runs: list[RecordedRun] = []
         self.state = JobState.IDLE
         self.job_name = ""
-        self.session: TrainingSession | None = None
+        self.run: RecordedRun | None = None
+        self.watching: Watching | None = None
+        self._queues: dict[str, OnlyTheLast] = {}
+
+    @property
+    def session(self) -> TrainingSession | None:
+        """The training of the last run."""
+        return None if self.run is None else self.run.session
 
     @property
     def is_busy(self) -> bool:
@@ -77,55 +100,115 @@ class Controller:
         """Start a run; False when a job is active already."""
         if self.is_busy:
             return False
-        sessions = self._sessions = []
 
-        def events() -> Iterator[Any]:
-            from distill_core.training import TrainingSession
+        def new_run() -> RecordedRun:
+            from distill_core.runs import RecordedRun, RunStore
 
-            sessions.append(TrainingSession(config))
-            return iter(sessions[0])
+            return RecordedRun(RunStore().create(config))
 
-        def conclude() -> Iterator[Any]:
-            return sessions[0].conclude()
+        return self._start_run(new_run)
 
-        return self._start("training", Job(events, self._post_training, conclude))
+    def resume_run(self, path: Path) -> bool:
+        """Go on with a run from its folder; False when a job is active already."""
+        if self.is_busy:
+            return False
+
+        def left_run() -> RecordedRun:
+            from distill_core.runs import RecordedRun, RunFolder
+
+            return RecordedRun(RunFolder.open(path))
+
+        return self._start_run(left_run)
 
     def start_latency(self, view: TeacherView, config: RunConfig) -> bool:
         """Compare latency: the trained student if there is one of this shape, else an untrained one."""
-        session = self.session if self.has_student_for(config) else None
+        student = self._student_for(config)
 
         def events() -> Iterator[LatencyEvent]:
-            from distill_core.latency import LatencySettings, compare_latency
-            from distill_core.students import ProjectionTransformer
+            from distill_tui.measuring import latency_events
 
-            student = session.student if session else None
-            if student is None:
-                student = ProjectionTransformer.from_config(config.student, view.teacher.dimension)
-            settings = LatencySettings(device=config.training.device, threads=config.training.threads)
-            yield from compare_latency(view.teacher, student, view.queries, settings)
+            return latency_events(view, config, student)
 
         return self._start("latency", Job(events, self._post_latency))
 
+    def start_crossover(self, view: TeacherView, config: RunConfig) -> bool:
+        """Search the crossover with the student of `start_latency`; stopped, it keeps what it has."""
+        search: list[Crossover] = []
+        student, run = self._student_for(config), self.run if self.has_student_for(config) else None
+
+        def events() -> Iterator[CrossoverEvent]:
+            from distill_tui.measuring import Crossover
+
+            search.append(Crossover(view, config, student, run.folder if run else None))
+            return iter(search[0])
+
+        def conclude() -> Iterator[CrossoverEvent]:
+            return search[0].conclude()
+
+        return self._start("crossover", Job(events, self._post_crossover, conclude))
+
+    def start_contestants(self, view: TeacherView, config: RunConfig) -> bool:
+        """Compare everyone who is installed; stopped, it keeps what it has."""
+        field: list[Contestants] = []
+        student = self._student_for(config)
+
+        def events() -> Iterator[FieldEvent]:
+            from distill_tui.measuring import Contestants
+
+            field.append(Contestants(view, config, student))
+            return iter(field[0])
+
+        def conclude() -> Iterator[FieldEvent]:
+            return field[0].conclude()
+
+        return self._start("contestants", Job(events, self._post_contestants, conclude))
+
+    def _start_run(self, open_run: Callable[[], RecordedRun]) -> bool:
+        runs = self._runs = []
+
+        def events() -> Iterator[Any]:
+            from distill_tui.past_epochs import with_past
+
+            runs.append(open_run())
+            try:
+                yield from with_past(runs[0])
+            except DistillError:
+                runs[0].discard_if_empty()
+                raise
+
+        def conclude() -> Iterator[Any]:
+            return runs[0].conclude()
+
+        return self._start("training", Job(events, self._post_training, conclude))
+
     def judge_again(self, run: RunStarted, measured: LatencyFinished) -> None:
         """Judge the last student anew, with its measured cost; ends in `JudgedAgain`."""
-        session = self.session
-        if session is None:
+        recorded = self.run
+        if recorded is None:
             return
 
         def judge() -> JudgedAgain:
             try:
-                return JudgedAgain(run, tuple(session.conclude(measured)))
+                return JudgedAgain(run, tuple(recorded.conclude(measured)))
             except Exception as error:  # noqa: BLE001 - shown to the user, never dropped
                 return JudgedAgain(run, (), f"{type(error).__name__}: {error}")
 
         self._in_thread(lambda: self._app.post_message(judge()), group="judge")
 
     def has_student_for(self, config: RunConfig) -> bool:
-        """Whether the last run's student is of this shape and from this projection."""
+        """Whether the last run's student is of this shape and from this projection.
+
+        Dropout, which the session may have taken from its recipe, shapes nothing.
+        """
         session = self.session
         if session is None or session.student is None:
             return False
-        return session.config.student == config.student and session.config.data == config.data
+        trained, asked = (run.student.with_values(dropout=None) for run in (session.config, config))
+        return trained == asked and session.config.data == config.data
+
+    def _student_for(self, config: RunConfig) -> Student | None:
+        """Return the trained student, if there is one of this shape."""
+        return self.session.student if self.session and self.has_student_for(config) else None
 
     def pause(self) -> None:
         """Pause a running job."""
@@ -139,19 +222,32 @@ class Controller:
             self.state = JobState.RUNNING
             self._job.resume()
 
-    def stop(self) -> None:
-        """Ask the active job to end; its thread still has its last word."""
+    def stop(self, *, conclude: bool = True) -> None:
+        """Ask the active job to end; its thread still has its last word.
+
+        Args:
+            conclude: Whether what was learnt is to be judged, too; not when the app is left.
+        """
         if self._job and self.state.is_active:
             self.state = JobState.STOPPING
-            self._job.stop()
+            self._job.stop(conclude=conclude)
+
+    def wait_until_saved(self, seconds: float | None = None) -> bool:
+        """Wait until the active job, asked to end, has saved; return whether it has."""
+        return self._job is None or self._job.wait(seconds)
+
+    @property
+    def present_run(self) -> Path | None:
+        """The folder of the run that is being trained; None when there is none, or not yet."""
+        return self._runs[0].folder.path if self._job and self._runs else None
 
     def finish(self, outcome: JobState) -> None:
         """Note that the thread has ended, when its `JobEnded` arrives."""
         self.state = outcome
         self._job = None
-        if self._sessions and outcome is not JobState.FAILED:
-            self.session = self._sessions[0]
-        self._sessions = []
+        if self._runs and outcome is not JobState.FAILED:
+            self.run = self._runs[0]
+        self._runs = []
 
     def save_student(self, path: Path) -> None:
         """Write the last student's weights; ends in `StudentSaved`."""
@@ -169,6 +265,52 @@ class Controller:
                 return StudentSaved(str(path), str(error))
 
         self._in_thread(lambda: self._app.post_message(save()), group="save")
+
+    def ask(self, work: Callable[[], Message], title: str, kind: str = "") -> None:
+        """Do something with runs on disk; ends in the message that it returns, or in `RunWorkFailed`.
+
+        Args:
+            work: Is called in a thread.
+            title: Of the failure.
+            kind: Of works of one kind one is done at a time, and only the last one waits meanwhile.
+        """
+
+        def answer() -> None:
+            try:
+                message = work()
+            except DistillError as error:
+                message = RunWorkFailed(title, str(error))
+            except Exception as error:  # noqa: BLE001 - shown to the user, never dropped
+                message = RunWorkFailed(title, f"{type(error).__name__}: {error}")
+            self._app.post_message(message)
+
+        if not kind:
+            self._in_thread(answer, group="runs")
+            return
+        queue = self._queues.setdefault(kind, OnlyTheLast())
+        if queue.put(answer):
+            self._in_thread(queue.run, group=kind)
+
+    def watch_run(self, path: str) -> None:
+        """Look at a run from now on, in place of another one; tells `RunSeen`."""
+        self.leave_run()
+        watching = self.watching = Watching(path, self._post_seen)
+
+        def look() -> None:
+            try:
+                watching.run()
+            except DistillError as error:
+                self._app.post_message(RunSeen(watching, None, str(error)))
+            except Exception as error:  # noqa: BLE001 - shown to the user, never dropped
+                self._app.post_message(RunSeen(watching, None, f"{type(error).__name__}: {error}"))
+
+        self._in_thread(look, group="watch")
+
+    def leave_run(self) -> None:
+        """Look at no run any more; the run goes on."""
+        if self.watching is not None:
+            self.watching.leave()
+            self.watching = None
 
     def _start(self, name: str, job: Job[Any]) -> bool:
         if self.is_busy:
@@ -195,4 +337,20 @@ class Controller:
         self._app.post_message(TrainingProgressed(events))
 
     def _post_latency(self, events: tuple[Any, ...]) -> None:
-        self._app.post_message(LatencyProgressed(events))
+        self._post_and_draw(LatencyProgressed(events))
+
+    def _post_crossover(self, events: tuple[Any, ...]) -> None:
+        self._post_and_draw(CrossoverProgressed(events))
+
+    def _post_contestants(self, events: tuple[Any, ...]) -> None:
+        self._post_and_draw(ContestantsProgressed(events))
+
+    def _post_and_draw(self, message: Message) -> None:
+        """Post from a measuring thread and wait until it is drawn: nothing draws while a block runs."""
+        drawn = threading.Event()
+        self._app.post_message(message)
+        self._app.call_later(self._app.call_after_refresh, drawn.set)
+        drawn.wait(DRAWING_SECONDS)
+
+    def _post_seen(self, watching: Watching, seen: Seen) -> None:
+        self._app.post_message(RunSeen(watching, seen))

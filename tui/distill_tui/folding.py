@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from distill_core.latency.crossover_events import (
+    CrossoverEvent,
+    CrossoverFinished,
+    CrossoverPoint,
+    CrossoverStarted,
+)
 from distill_core.latency.events import BlockTimed, LatencyEvent, LatencyFinished, LatencyStarted
+from distill_core.latency.field_events import FieldEvent, FieldFinished, FieldStarted, FieldTimed
 from distill_core.training.events import (
     Assessed,
     BaselineFitted,
@@ -17,7 +24,7 @@ from distill_core.training.events import (
     TrainEvent,
 )
 from distill_tui.charts.history import MetricHistory, SeriesName
-from distill_tui.state import LatencyView, TrainingView
+from distill_tui.state import ContestantsView, CrossoverView, LatencyView, TrainingView
 
 METRICS = ("loss", "mse", "cosine")
 TRAIN: SeriesName = "train"
@@ -90,5 +97,31 @@ def fold_latency(view: LatencyView, events: Iterable[LatencyEvent]) -> LatencyVi
             case BlockTimed():
                 view = replace(view, block=event)
             case LatencyFinished():
+                view = replace(view, finished=event)
+    return view
+
+
+def fold_contestants(view: ContestantsView, events: Iterable[FieldEvent]) -> ContestantsView:
+    """Return the view after some more events."""
+    for event in events:
+        match event:
+            case FieldStarted():
+                view = replace(view, started=event)
+            case FieldTimed():
+                view = replace(view, round=event)
+            case FieldFinished():
+                view = replace(view, finished=event)
+    return view
+
+
+def fold_crossover(view: CrossoverView, events: Iterable[CrossoverEvent]) -> CrossoverView:
+    """Return the view after some more events."""
+    for event in events:
+        match event:
+            case CrossoverStarted():
+                view = replace(view, started=event)
+            case CrossoverPoint():
+                view = replace(view, point=event)
+            case CrossoverFinished():
                 view = replace(view, finished=event)
     return view

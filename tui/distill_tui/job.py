@@ -38,6 +38,8 @@ class Job(Generic[Event]):
         self._post = post
         self._conclude = conclude
         self._stop = threading.Event()
+        self._ended = threading.Event()
+        self._abandoned = False
         self._go = threading.Event()
         self._go.set()
         self._outbox: list[Event] = []
@@ -51,8 +53,13 @@ class Job(Generic[Event]):
         """Go on after a pause."""
         self._go.set()
 
-    def stop(self) -> None:
-        """End after the present event."""
+    def stop(self, *, conclude: bool = True) -> None:
+        """End after the present event.
+
+        Args:
+            conclude: Whether the events that follow a stop are still wanted.
+        """
+        self._abandoned = self._abandoned or not conclude
         self._stop.set()
         self._go.set()
 
@@ -65,8 +72,13 @@ class Job(Generic[Event]):
         except Exception as error:  # noqa: BLE001 - shown to the user with its trace, never dropped
             return JobState.FAILED, f"{type(error).__name__}: {error}", traceback.format_exc()
         finally:
+            self._ended.set()
             self._flush()
         return outcome, "", ""
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the work is over and what it saves is saved; return whether it is."""
+        return self._ended.wait(seconds)
 
     def _pull(self) -> JobState:
         with closing(_as_generator(self._events())) as events:
@@ -76,7 +88,7 @@ class Job(Generic[Event]):
                     break
             else:
                 return JobState.FINISHED
-        for event in self._conclude() if self._conclude else ():
+        for event in self._conclude() if self._conclude and not self._abandoned else ():
             self._collect(event)
         return JobState.STOPPED
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from distill_core.latency.crossover_events import CrossoverEvent
     from distill_core.latency.events import LatencyEvent
+    from distill_core.latency.field_events import FieldEvent
     from distill_core.training.events import RunStarted, TrainEvent
     from distill_tui.state import DatabaseView, JobState, TeacherView
 
@@ -67,11 +69,27 @@ class LatencyProgressed(Message):
         self.events = events
 
 
+class CrossoverProgressed(Message):
+    """The search for the crossover told something."""
+
+    def __init__(self, events: tuple[CrossoverEvent, ...]) -> None:
+        super().__init__()
+        self.events = events
+
+
+class ContestantsProgressed(Message):
+    """The comparison of all contestants told something."""
+
+    def __init__(self, events: tuple[FieldEvent, ...]) -> None:
+        super().__init__()
+        self.events = events
+
+
 class JobEnded(Message):
     """The thread of a job has said its last word; exactly one for each job.
 
     Attributes:
-        job: "training" or "latency".
+        job: "training", "latency", "crossover" or "contestants".
         outcome: FINISHED, STOPPED or FAILED.
         error: One sentence for the user when it failed.
         trace: The traceback, when it failed in a way that nobody foresaw.

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from distill_core.database import Answer, Head, Problem, Projection, Question
     from distill_core.evaluation.health import HealthProbe, TeacherHealth
     from distill_core.evaluation.report import Assessment
+    from distill_core.latency.crossover_events import CrossoverFinished, CrossoverPoint, CrossoverStarted
     from distill_core.latency.events import BlockTimed, LatencyFinished, LatencyStarted
+    from distill_core.latency.field_events import FieldFinished, FieldStarted, FieldTimed
     from distill_core.teacher import MultiHeadLDA
     from distill_core.teacher_data import LabelledQuestions
     from distill_core.training.events import (
@@ -121,10 +123,24 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchedRun:
+    """A run that is not trained here, and is shown from its folder.
+
+    Attributes:
+        state: As the table of runs says it: `interrupted` is more than a `JobState` can tell.
+    """
+
+    name: str
+    path: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingView:
     """The present or the last run, as far as its events have told.
 
     Attributes:
+        watched: None for a run that is, or was, trained here.
         teacher: What the run was started on; the user may look at another projection meanwhile.
     """
 
@@ -137,8 +153,20 @@ class TrainingView:
     baselines: tuple[BaselineFitted, ...] = ()
     assessment: Assessment | None = None
     finished: RunFinished | None = None
+    watched: WatchedRun | None = None
     error: str = ""
     trace: str = ""
+
+    @property
+    def planned_epochs(self) -> int | None:
+        """The epochs after which the run ends at the latest; None before its first event."""
+        return self.started.config.training.epochs if self.started else None
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the run is over, and was over before the last epoch."""
+        done = self.finished.epochs if self.finished else None
+        return done is not None and done < (self.planned_epochs or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +177,43 @@ class LatencyView:
     started: LatencyStarted | None = None
     block: BlockTimed | None = None
     finished: LatencyFinished | None = None
+    trained: bool = False
+    error: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContestantsView:
+    """The present or the last comparison of all contestants.
+
+    Attributes:
+        finished: What was measured, also of a comparison that was stopped or failed.
+        trained: Whether the student is the trained one.
+    """
+
+    state: JobState = JobState.IDLE
+    started: FieldStarted | None = None
+    round: FieldTimed | None = None
+    finished: FieldFinished | None = None
+    trained: bool = False
+    error: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CrossoverView:
+    """The present or the last search for the crossover.
+
+    Attributes:
+        point: The last one that was measured.
+        finished: What was measured, also of a search that was stopped or failed.
+        trained: Whether the student of fixed size is the trained one.
+    """
+
+    state: JobState = JobState.IDLE
+    started: CrossoverStarted | None = None
+    point: CrossoverPoint | None = None
+    finished: CrossoverFinished | None = None
     trained: bool = False
     error: str = ""
     trace: str = ""

@@ -11,10 +11,11 @@ from textual import on
 from textual.app import App
 from textual.reactive import var
 
-from distill_core.architecture import default_architecture
+from distill_core.architecture import default_shape
 from distill_core.config import DataConfig, RunConfig
 from distill_tui import messages, places
 from distill_tui.controller import Controller
+from distill_tui.shapes import heads_fit
 from distill_tui.state import DatabaseView, JobState, LatencyView, RunSettings, TeacherView, TrainingView
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Workbench(App[int]):
         self.busy_with = f"reading projection {mh_id}"
         self.controller.load_teacher(self.database.path, mh_id)
 
+    def first_projection(self, view: DatabaseView) -> int:
+        """Return the projection to read of a database that was just opened."""
+        return view.projections[0].id
+
     def run_config(self) -> RunConfig | None:
         """Return the settings of a run as the screens have them; None without a projection."""
         if self.teacher is None:
@@ -93,10 +98,14 @@ class Workbench(App[int]):
         elif self.controller.start_latency(self.teacher, config):
             self.latency = LatencyView(JobState.RUNNING, trained=self.controller.has_student_for(config))
         else:
-            self.notify(
-                f"The {self.controller.job_name} is still going and would disturb the timing.",
-                severity="warning",
-            )
+            self.say_what_disturbs()
+
+    def say_what_disturbs(self) -> None:
+        """Tell the user which job keeps a measurement from starting."""
+        self.notify(
+            f"The {self.controller.job_name} is still going and would disturb the timing.",
+            severity="warning",
+        )
 
     def set_job_state(self, change: str) -> None:
         """Pause, resume or stop the active job, and show it at once."""
@@ -107,10 +116,8 @@ class Workbench(App[int]):
 
     def _show_job_state(self, error: str = "", trace: str = "") -> None:
         state = self.controller.state
-        if self.controller.job_name == "training":
-            self.training = replace(self.training, state=state, error=error, trace=trace)
-        else:
-            self.latency = replace(self.latency, state=state, error=error, trace=trace)
+        job = self.controller.job_name  # the reactive with the job's view has the same name
+        setattr(self, job, replace(getattr(self, job), state=state, error=error, trace=trace))
         self.refresh_bindings()
 
     @on(messages.DatabaseOpened)
@@ -119,7 +126,7 @@ class Workbench(App[int]):
         self.busy_with = ""
         self.database = message.view
         if message.view.projections:
-            self.choose_projection(message.view.projections[0].id)
+            self.choose_projection(self.first_projection(message.view))
 
     @on(messages.TeacherLoaded)
     def _show_teacher(self, message: messages.TeacherLoaded) -> None:
@@ -128,10 +135,10 @@ class Workbench(App[int]):
         self.busy_with = ""
         projection = message.view.projection
         is_new = self.teacher is None or self.teacher.projection.num_heads != projection.num_heads
-        if is_new or projection.dimension % self.settings.student.heads:
-            heads, layers = default_architecture(projection.num_heads, projection.dimension)
-            student = self.settings.student.with_values(heads=heads, layers=layers)
-            self.settings = replace(self.settings, student=student)
+        student = self.settings.student
+        if is_new or not heads_fit(student, projection.dimension):
+            heads, layers = default_shape(student.kind, projection.num_heads, projection.dimension)
+            self.settings = replace(self.settings, student=student.with_values(heads=heads, layers=layers))
         self.teacher = message.view
         self.refresh_bindings()
 
@@ -162,7 +169,8 @@ class Workbench(App[int]):
         self.controller.finish(message.outcome)
         self._show_job_state(message.error, message.trace)
         measured, run = self.latency.finished, self.training.started
-        if message.job == "latency" and self.latency.trained and measured is not None and run is not None:
+        is_own = run is not None and self.training.watched is None
+        if message.job == "latency" and self.latency.trained and measured is not None and run and is_own:
             self.controller.judge_again(run, measured)
 
     @on(messages.JudgedAgain)

@@ -66,8 +66,8 @@ class Figure:
     def _draw_legend(self, picture: Picture, options: Options, x: Extent, y: Extent) -> None:
         entries = [
             Entry(pen.ascii if options.ascii else pen.marker, name, short_number(series.y[-1]), pen.role)
-            for name, pen in PENS.items()
-            if (series := self.history[name]).count
+            for name in self.history.names
+            if (series := self.history[name]).count and (pen := PENS[name])
         ]
         column = 0
         for text, role in fit_legend(_title(options), entries, _notes(options, x, y), picture.width):

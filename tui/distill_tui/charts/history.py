@@ -12,10 +12,14 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 Numbers = Sequence[float] | FloatArray
 
-SeriesName = Literal["train", "validation"]
+OfOneRun = Literal["train", "validation"]
+OfManyRuns = Literal["1", "2", "3", "4", "5", "6"]
+SeriesName = OfOneRun | OfManyRuns
 """The series that a chart knows how to draw, in the order of drawing: the last one lies on top."""
 
-SERIES_NAMES: tuple[SeriesName, ...] = get_args(SeriesName)
+SERIES_NAMES: tuple[SeriesName, ...] = get_args(OfOneRun)
+RUN_NAMES: tuple[SeriesName, ...] = get_args(OfManyRuns)
+"""The curves of several runs in one chart, by number."""
 
 FIRST_CAPACITY = 1024
 
@@ -96,14 +100,19 @@ class Series:
 
 
 class MetricHistory:
-    """The training and validation values of one metric, append-only."""
+    """The values of one metric, append-only: training and validation, or those of several runs.
 
-    def __init__(self) -> None:
+    Attributes:
+        names: Of the series.
+    """
+
+    def __init__(self, names: tuple[SeriesName, ...] = SERIES_NAMES) -> None:
+        self.names = names
         self.revision = 0
         """Grows with every change, so that a chart knows when there is nothing to do."""
         self.generation = 0
         """Grows when points are taken away, so that a chart knows when to start over."""
-        self._series: dict[SeriesName, Series] = {name: Series() for name in SERIES_NAMES}
+        self._series: dict[SeriesName, Series] = {name: Series() for name in names}
 
     def __getitem__(self, name: SeriesName) -> Series:
         return self._series[name]
@@ -127,7 +136,7 @@ class MetricHistory:
 
     def clear(self) -> None:
         """Forget every point."""
-        self._series = {name: Series() for name in SERIES_NAMES}
+        self._series = {name: Series() for name in self.names}
         self.revision += 1
         self.generation += 1
 

@@ -21,6 +21,12 @@ class Role(IntEnum):
     BASELINE = 2
     TRAIN = 3
     VALIDATION = 4
+    RUN_1 = 5
+    RUN_2 = 6
+    RUN_3 = 7
+    RUN_4 = 8
+    RUN_5 = 9
+    RUN_6 = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from distill_tui.charts.braille import (
     polyline_dots,
 )
 from distill_tui.charts.frame import Frame
-from distill_tui.charts.history import SERIES_NAMES, FloatArray, MetricHistory, SeriesName
+from distill_tui.charts.history import FloatArray, MetricHistory, SeriesName
 from distill_tui.charts.options import Options
 from distill_tui.charts.picture import Picture, Role
 from distill_tui.charts.thinning import IntArray, ThinnedLine
@@ -39,6 +39,12 @@ class Pen:
 PENS: dict[SeriesName, Pen] = {
     "train": Pen(Role.TRAIN, Stroke.SOLID, "⠒⠒", "*"),
     "validation": Pen(Role.VALIDATION, Stroke.DOTTED, "⠂⠂", "o"),
+    "1": Pen(Role.RUN_1, Stroke.SOLID, "⠒⠒", "1"),
+    "2": Pen(Role.RUN_2, Stroke.DOTTED, "⠂⠂", "2"),
+    "3": Pen(Role.RUN_3, Stroke.SPARSE, "⠂ ⠂", "3"),
+    "4": Pen(Role.RUN_4, Stroke.SOLID, "⠒⠒", "4"),
+    "5": Pen(Role.RUN_5, Stroke.DOTTED, "⠂⠂", "5"),
+    "6": Pen(Role.RUN_6, Stroke.SPARSE, "⠂ ⠂", "6"),
 }
 LOWEST_SERIES_ROLE = min(pen.role for pen in PENS.values())
 BASELINE_PEN = Pen(Role.BASELINE, Stroke.SPARSE, "⠂ ⠂", "-")
@@ -69,7 +75,7 @@ class Plot:
         fixed = (self._history.generation, x_axis, across, log_y)
         if fixed != self._thinned_for:
             self._thinned_for = fixed
-            self._lines = {name: ThinnedLine() for name in SERIES_NAMES}
+            self._lines = {name: ThinnedLine() for name in self._history.names}
         for name, line in self._lines.items():
             series = self._history[name]
             fractions = x_axis.fractions(series.x[line.consumed :])

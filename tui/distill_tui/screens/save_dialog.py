@@ -27,7 +27,7 @@ class SaveDialog(ModalScreen[Path | None]):
         """Lay out one field with a sensible name in it."""
         with Vertical(classes="dialog small") as dialog:
             dialog.border_title = "Save the student"
-            yield Label(".safetensors, or .pt in the reference implementation's layout", classes="caption")
+            yield Label(".safetensors, or an encoder's as .pt in the reference's layout", classes="caption")
             yield Input("student.safetensors", compact=True, id="file")
             yield Label("enter saves, esc cancels", id="save-note", classes="caption", markup=False)
 

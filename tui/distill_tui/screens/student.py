@@ -10,8 +10,10 @@ from textual.binding import Binding
 from textual.containers import Container, Vertical
 from textual.widgets import DataTable, Static
 
-from distill_core.architecture import Candidate, candidate_architectures
+from distill_core.architecture import Candidate, inference_cost, student_cost
+from distill_core.config import StudentConfig
 from distill_tui.screens.workbench import WorkbenchScreen
+from distill_tui.shapes import shape_candidates, uses
 from distill_tui.state import RunSettings, TeacherView
 from distill_tui.widgets.cost_table import CostTable
 from distill_tui.widgets.settings_form import SettingsForm
@@ -25,9 +27,11 @@ class StudentScreen(WorkbenchScreen):
     # The student
     The claim under test: H heads and L layers route like H^L flat heads. In the published encoder the query
     is one token, so attention has a single key and H changes nothing in evaluation: L and the feed-forward
-    width are what count.
+    width are what count. In *memory* H counts: each head attends over K learned slots, which start as the
+    teacher's own heads. The *mlp* is the control: no heads, and as many parameters as the encoder.
 
-    `book` is H = 4 with H^L nearest to N; `capacity` the fewest layers with H^L ≥ N.
+    `book` is H = 4 with H^L nearest to N; `capacity` the fewest layers with H^L ≥ N. What is `auto` is set by
+    the recipe. *Folded* is the encoder as it is used: the same function with its linear maps multiplied out.
     """
     BINDINGS = [
         Binding("escape", "leave_field", "Leave field", id="student.leave"),
@@ -40,11 +44,12 @@ class StudentScreen(WorkbenchScreen):
         super().__init__()
         self._typed: RunSettings | None = None
         """The settings that the form told last."""
+        self._listed: tuple[Candidate, ...] = ()
 
     def compose_body(self) -> ComposeResult:
         """Lay out form, costs and candidates; beside each other where there is room."""
         with Container(id="student-body"):
-            yield SettingsForm(id="form", can_focus=False)
+            yield SettingsForm(id="form")
             with Vertical(id="student-side"):
                 yield CostTable(id="costs")
                 yield DataTable(id="candidates", cursor_type="row", zebra_stripes=True)
@@ -74,7 +79,7 @@ class StudentScreen(WorkbenchScreen):
 
     def action_edit(self) -> None:
         """Go to the first setting."""
-        self.query_one("#heads").focus()
+        self.query_one("#kind").focus()
 
     def action_candidates(self) -> None:
         """Go to the candidate architectures."""
@@ -82,39 +87,35 @@ class StudentScreen(WorkbenchScreen):
 
     def _show_teacher(self, view: TeacherView | None) -> None:
         self.query_one(CostTable).view = view
-        self.query_one(SettingsForm).dimension = view.teacher.dimension if view else None
+        shape = (view.teacher.num_heads, view.teacher.dimension) if view else None
+        self.query_one(SettingsForm).teacher_shape = shape
         self._fill_candidates()
 
-    def _show_settings(self, old: RunSettings, settings: RunSettings) -> None:
+    def _show_settings(self, settings: RunSettings) -> None:
         if settings is not self._typed:  # else the fields have it, and may have more by now
             self.query_one(SettingsForm).values = settings
         self.query_one(CostTable).student = settings.student
-        if old.student.ff_dim != settings.student.ff_dim:
-            self._fill_candidates()
-        self._mark_chosen()
-
-    def _candidates(self) -> tuple[Candidate, ...]:
-        view = self.workbench.teacher
-        if view is None:
-            return ()
-        ff_dim = self.workbench.settings.student.ff_dim
-        return candidate_architectures(view.teacher.num_heads, view.teacher.dimension, ff_dim)
+        self._fill_candidates()
 
     def _fill_candidates(self) -> None:
-        table = self.query_one("#candidates", DataTable)
-        table.clear()
-        view = self.workbench.teacher
-        for candidate in self._candidates():
-            table.add_row(
-                str(candidate.heads),
-                str(candidate.layers),
-                f"{candidate.flat_heads:,}",
-                f"{candidate.flat_heads / (view.teacher.num_heads if view else 1):.2f}",
-                f"{candidate.cost.parameters:,}",
-                ", ".join(candidate.rules),
-                key=f"{candidate.heads},{candidate.layers}",
-            )
+        view, student = self.workbench.teacher, self.workbench.settings.student
+        candidates = shape_candidates(student, view.teacher.num_heads, view.teacher.dimension) if view else ()
+        self.query_one("#form").border_subtitle = _size_words(view, student)
+        if candidates != self._listed:
+            self._listed = candidates
+            table = self.query_one("#candidates", DataTable)
+            table.clear()
+            for candidate in candidates:
+                table.add_row(*self._cells(candidate), key=f"{candidate.heads},{candidate.layers}")
         self._mark_chosen()
+
+    def _cells(self, candidate: Candidate) -> tuple[str, ...]:
+        view, kind = self.workbench.teacher, self.workbench.settings.student.kind
+        ratio = candidate.flat_heads / (view.teacher.num_heads if view else 1)
+        heads = (str(candidate.heads), f"{candidate.flat_heads:,}", f"{ratio:.2f}")
+        number, flat, of_all = heads if uses(kind, "heads") else ("-", "-", "-")
+        parameters = f"{candidate.cost.parameters:,}"
+        return number, str(candidate.layers), flat, of_all, parameters, ", ".join(candidate.rules)
 
     def _mark_chosen(self) -> None:
         student = self.workbench.settings.student
@@ -130,7 +131,6 @@ class StudentScreen(WorkbenchScreen):
         settings = replace(settings, student=settings.student.with_values(heads=heads, layers=layers))
         self.workbench.settings = settings
         self.query_one(SettingsForm).fill(settings)
-        self.query_one("#student-note", Static).update(f"H = {heads}, L = {layers}. ctrl+t trains.")
 
     @on(SettingsForm.Changed)
     def _take_settings(self, event: SettingsForm.Changed) -> None:
@@ -139,6 +139,16 @@ class StudentScreen(WorkbenchScreen):
         if event.settings is None:
             note.update("Mend the marked fields before you train.")
             return
-        note.update("ctrl+t trains; esc leaves the fields, then 1 to 5 switch screens.")
+        note.update("ctrl+t trains; esc leaves the fields.")
         self._typed = event.settings
         self.workbench.settings = event.settings
+
+
+def _size_words(view: TeacherView | None, student: StudentConfig) -> str:
+    """Return the student's parameters, for terminals in which the costs have no room."""
+    if view is None:
+        return ""
+    num_heads, dimension = view.teacher.num_heads, view.teacher.dimension
+    trained, used = (cost(student, dimension, num_heads) for cost in (student_cost, inference_cost))
+    folded = f", {used.parameters:,} folded" if used.parameters != trained.parameters else ""
+    return f"{trained.parameters:,} parameters{folded}"

@@ -8,8 +8,10 @@ from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 
 from distill_tui.charts.options import Baseline
+from distill_tui.run_views import RunCurve
 from distill_tui.screens.workbench import WorkbenchScreen
 from distill_tui.state import JobState, TrainingView
+from distill_tui.widgets.curve_legend import CurveLegend, curve_history, last_step
 from distill_tui.widgets.metric_chart import MetricChart
 from distill_tui.widgets.run_status import RunStatus
 
@@ -24,6 +26,8 @@ class TrainScreen(WorkbenchScreen):
     # The run
     *train* is the mean over an epoch with dropout on, while the weights still moved; *validation* is the
     same student on queries it never trains on, dropout off. So validation may well look better than train.
+    With the recipe *strong* an epoch is a round of newly drawn queries, *validation* is of averaged weights,
+    and a run ends early when it gains no more.
 
     The dashed lines are the ladder: what simple things score on the validation queries. A student below them
     has learnt nothing that they have not; the ridge's strength was chosen on these very queries.
@@ -34,6 +38,7 @@ class TrainScreen(WorkbenchScreen):
         Binding("L", "toggle_log_y", "Log y", key_display="L", id="train.log_y"),
         Binding("X", "toggle_log_x", "Log x", key_display="X", id="train.log_x", show=False),
         Binding("z", "zoom", "Zoom", id="train.zoom", tooltip="All charts, or one after another"),
+        Binding("v,escape", "leave_curves", "Back to the run", key_display="v", id="train.curves"),
         Binding("enter", "app.start_training", "Train", id="train.start", show=False),
     ]
 
@@ -42,6 +47,7 @@ class TrainScreen(WorkbenchScreen):
     def compose_body(self) -> ComposeResult:
         """Lay out the status over the charts."""
         yield RunStatus(id="run-status")
+        yield CurveLegend(id="curve-legend")
         with Horizontal(id="charts"):
             yield self._new_chart("cosine")
             with Vertical(id="side-charts"):
@@ -53,6 +59,7 @@ class TrainScreen(WorkbenchScreen):
         for metric in CHARTS:
             self._chart(metric).history = self.workbench.histories.by_metric[metric]
         self.watch(self.app, "training", self._show_run)
+        self.watch(self.app, "curves", self._show_curves)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Pausing and stopping need a run; starting needs none."""
@@ -62,6 +69,8 @@ class TrainScreen(WorkbenchScreen):
             return training and controller.state is not JobState.STOPPING
         if action == "app.start_training":
             return not controller.is_busy
+        if action in ("leave_curves", "zoom", "toggle_log_y"):
+            return bool(self.workbench.curves) is (action == "leave_curves")
         return True
 
     def action_pause(self) -> None:
@@ -85,6 +94,10 @@ class TrainScreen(WorkbenchScreen):
             chart = self._chart(metric)
             chart.log_x = not chart.log_x
 
+    def action_leave_curves(self) -> None:
+        """Show the run itself again, in place of the curves of several."""
+        self.workbench.curves = ()
+
     def action_zoom(self) -> None:
         """Show all charts, then each of them alone."""
         order = ["", *CHARTS]
@@ -102,12 +115,30 @@ class TrainScreen(WorkbenchScreen):
     def _chart(self, metric: str) -> MetricChart:
         return self.query_one(f"#chart-{metric}", MetricChart)
 
+    def _show_curves(self, curves: tuple[RunCurve, ...]) -> None:
+        """Draw the curves of several runs where the run's cosine is, or that again."""
+        self.query_one(CurveLegend).curves = curves
+        self.query_one(RunStatus).display = not curves
+        chart = self._chart("cosine")
+        if curves:
+            chart.history, chart.x_total = curve_history(curves), last_step(curves)
+            chart.title, chart.x_label, chart.baselines = "validation cosine", "step", ()
+            self.zoomed = "cosine"
+        elif chart.x_label == "step":
+            chart.history = self.workbench.histories.by_metric["cosine"]
+            chart.title, chart.x_label = CHARTS["cosine"], "epoch"
+            self.zoomed = ""
+            self._show_run(self.workbench.training)
+        self.refresh_bindings()
+
     def _show_run(self, view: TrainingView) -> None:
         self.query_one(RunStatus).view = view
         for metric in CHARTS:
+            if metric == "cosine" and self.workbench.curves:
+                continue
             chart = self._chart(metric)
-            chart.x_total = float(view.started.config.training.epochs) if view.started else None
+            chart.x_total = None if view.planned_epochs is None else float(view.planned_epochs)
             chart.refresh_data()
         cosine = self._chart("cosine")
-        if len(cosine.baselines) != len(view.baselines):
+        if len(cosine.baselines) != len(view.baselines) and not self.workbench.curves:
             cosine.baselines = tuple(Baseline(rung.name, rung.validation_cosine) for rung in view.baselines)

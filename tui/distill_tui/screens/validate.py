@@ -9,7 +9,7 @@ from textual.widgets import Static, TabbedContent, TabPane
 
 from distill_core.evaluation.report import Assessment
 from distill_tui.screens.workbench import WorkbenchScreen
-from distill_tui.state import TrainingView
+from distill_tui.state import JobState, TrainingView
 from distill_tui.widgets.histogram import Histogram
 from distill_tui.widgets.ladder_table import LadderTable
 from distill_tui.widgets.published_table import PublishedTable
@@ -109,7 +109,9 @@ def _placeholder(view: TrainingView) -> str:
 def _note(view: TrainingView) -> str:
     if view.finished is None or view.assessment is None:
         return ""
-    done, planned = view.finished.epochs, view.started.config.training.epochs if view.started else 0
-    early = f" Stopped after {done} of {planned} epochs." if done < planned else ""
+    why = "Stopped" if view.state is JobState.STOPPED else "Validation gained no more: ended"
+    early = (
+        f" {why} after {view.finished.epochs} of {view.planned_epochs} epochs." if view.ended_early else ""
+    )
     seen = view.assessment.near_duplicates
     return f"{view.finished.evaluation.n} test queries, {seen} with a near-duplicate in training.{early}"

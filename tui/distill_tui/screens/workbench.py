@@ -1,4 +1,4 @@
-"""What the five screens have in common: the bar on top, the keys at the bottom, the app's type."""
+"""What the screens have in common: the bar on top, the keys at the bottom, the app's type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textual.widgets import Footer
 from distill_tui.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
-    from distill_tui.workbench import Workbench
+    from distill_tui.latency_workbench import LatencyWorkbench
 
 
 class WorkbenchScreen(Screen[None]):
@@ -20,9 +20,9 @@ class WorkbenchScreen(Screen[None]):
     MODE: ClassVar[str] = ""
 
     @property
-    def workbench(self) -> Workbench:
+    def workbench(self) -> LatencyWorkbench:
         """The app, with its state."""
-        return cast("Workbench", self.app)
+        return cast("LatencyWorkbench", self.app)
 
     def compose(self) -> ComposeResult:
         """Lay out bar, body and footer."""

@@ -7,13 +7,17 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from distill_core.architecture import encoder_cost, lda_cost
+from distill_core.architecture import inference_cost, lda_cost, memory_slots, mlp_width, student_cost
 from distill_core.config import StudentConfig
+from distill_tui.shapes import uses
 from distill_tui.state import TeacherView
 
 
 class CostTable(Static):
-    """H^L against N, parameters and FLOPs of both models and their ratio, live with the form."""
+    """H^L against N, parameters and FLOPs of both models and their ratio, live with the form.
+
+    The last row is about the kind: an encoder's parameters when folded, a memory's slots, an mlp's width.
+    """
 
     view: reactive[TeacherView | None] = reactive(None)
     student: reactive[StudentConfig | None] = reactive(None)
@@ -34,26 +38,31 @@ class CostTable(Static):
 
 
 def _table(view: TeacherView, student: StudentConfig) -> Table:
-    teacher = view.teacher
-    lda = lda_cost(teacher.num_heads, teacher.dimension)
-    encoder = encoder_cost(teacher.dimension, student.layers, student.ff_dim)
+    num_heads, dimension = view.teacher.num_heads, view.teacher.dimension
+    lda = lda_cost(num_heads, dimension)
+    trained, used = (cost(student, dimension, num_heads) for cost in (student_cost, inference_cost))
     table = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "right", "right"):
         table.add_column(justify=justify)
     table.add_row("", "LDA", "student", "student / LDA", style="bold")
-    table.add_row(
-        "flat heads",
-        f"N {teacher.num_heads:,}",
-        _flat_heads(student),
-        _flat_ratio(student, teacher.num_heads),
-    )
+    if uses(student.kind, "heads"):
+        table.add_row("flat heads", f"N {num_heads:,}", _flat_heads(student), _flat_ratio(student, num_heads))
+    else:
+        table.add_row("flat heads", f"N {num_heads:,}", "-", "-")
     table.add_row(
         "parameters",
         f"{lda.parameters:,}",
-        f"{encoder.parameters:,}",
-        _ratio(encoder.parameters, lda.parameters),
+        f"{trained.parameters:,}",
+        _ratio(trained.parameters, lda.parameters),
     )
-    table.add_row("FLOPs a query", f"{lda.flops:,}", f"{encoder.flops:,}", _ratio(encoder.flops, lda.flops))
+    match student.kind:
+        case "encoder":
+            table.add_row("folded", "", f"{used.parameters:,}", _ratio(used.parameters, lda.parameters))
+        case "memory":
+            table.add_row("slots K", "", f"{memory_slots(student.slots, num_heads):,}", "")
+        case "mlp":
+            table.add_row("hidden width", "", f"{mlp_width(dimension, student.layers, student.ff_dim):,}", "")
+    table.add_row("FLOPs a query", f"{lda.flops:,}", f"{used.flops:,}", _ratio(used.flops, lda.flops))
     return table
 
 

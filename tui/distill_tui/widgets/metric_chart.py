@@ -13,7 +13,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from distill_tui.charts.figure import Figure
-from distill_tui.charts.history import MetricHistory
+from distill_tui.charts.history import RUN_NAMES, MetricHistory
 from distill_tui.charts.options import Baseline, Options
 from distill_tui.charts.picture import Picture
 
@@ -32,6 +32,7 @@ class MetricChart(Widget):
         "metric-chart--baseline",
         "metric-chart--train",
         "metric-chart--validation",
+        *(f"metric-chart--run_{number}" for number in RUN_NAMES),
     }
     DEFAULT_CSS = """
     MetricChart {
@@ -42,6 +43,12 @@ class MetricChart(Widget):
         & > .metric-chart--baseline { color: $foreground; }
         & > .metric-chart--train { color: $text-primary; }
         & > .metric-chart--validation { color: $text-warning; }
+        & > .metric-chart--run_1 { color: $text-primary; }
+        & > .metric-chart--run_2 { color: $text-warning; }
+        & > .metric-chart--run_3 { color: $text-success; }
+        & > .metric-chart--run_4 { color: $text-error; }
+        & > .metric-chart--run_5 { color: $text-accent; }
+        & > .metric-chart--run_6 { color: $foreground; }
     }
     """
     ALLOW_SELECT = False

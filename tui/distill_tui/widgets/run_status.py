@@ -11,7 +11,8 @@ from textual.reactive import var
 from textual.widgets import ProgressBar, Static
 
 from distill_core.wording import plural
-from distill_tui.state import JobState, TrainingView
+from distill_tui.shapes import shape_words
+from distill_tui.state import JobState, TrainingView, WatchedRun
 
 _BAR_PARTS = 200
 
@@ -24,6 +25,8 @@ _HEADLINES = {
     JobState.STOPPED: "Stopped early and evaluated as it is: see 4; ctrl+s saves it.",
     JobState.FAILED: "Failed",
 }
+
+_FINISHED_EARLY = "Finished, as validation gained no more: see 4 and 5, ctrl+s saves it."
 
 
 class RunStatus(Vertical):
@@ -70,15 +73,38 @@ def _bar_progress(view: TrainingView) -> int:
     """Return the progress in parts that are just visible, so that the bar is repainted when it changes."""
     if view.started is None or view.progress is None:
         return 0
+    if view.state is JobState.FINISHED:  # maybe early
+        return _BAR_PARTS
     return _BAR_PARTS * view.progress.step // view.started.total_steps
 
 
 def _headline(view: TrainingView) -> Text:
+    if view.watched is not None:
+        return Text(_watched_words(view.watched, view.error), "bold")
     if view.state is JobState.FAILED:
         return Text(f"Failed: {view.error}", "bold")
     if view.state is JobState.RUNNING and view.started is None:
         return Text("Starting: loading torch, reading the queries", "bold")
+    if view.state is JobState.FINISHED and view.ended_early:
+        return Text(_FINISHED_EARLY, "bold")
     return Text(_HEADLINES[view.state], "bold")
+
+
+def _watched_words(run: WatchedRun, error: str) -> str:
+    """Say that the run is only looked at, and how it stands."""
+    match run.state:
+        case "running":
+            return f"Watching {run.name}: another process trains it, and goes on when you leave."
+        case "finished":
+            return f"Looking at {run.name}, which is finished: 4 shows what it is worth."
+        case "failed":
+            return f"Looking at {run.name}, which failed: {error}"
+        case "unreadable":
+            return f"{run.name} cannot be watched any more: {error}"
+        case "interrupted":
+            return f"Looking at {run.name}, whose process is gone: r on screen 6 goes on with it."
+        case _:
+            return f"Looking at {run.name}, which was stopped: r on screen 6 goes on with it."
 
 
 def _settings(view: TrainingView) -> Text:
@@ -86,7 +112,8 @@ def _settings(view: TrainingView) -> Text:
         return Text("")
     run, student, training = view.started, view.started.config.student, view.started.config.training
     return Text(
-        f"H {student.heads} L {student.layers} λ {training.cosine_weight:g} lr {training.learning_rate:g} "
+        f"{shape_words(student, run.num_heads, run.dimension)} · {training.recipe} "
+        f"λ {training.cosine_weight:g} lr {training.learning_rate:g} "
         f"batch {training.batch_size} seed {training.seed} · "
         f"{run.num_train} train, {run.num_validation} validation, {run.num_test} test queries · "
         f"{run.device}, {plural(run.threads, 'thread')}",
@@ -99,7 +126,7 @@ def _settings(view: TrainingView) -> Text:
 def _numbers(view: TrainingView) -> Text:
     if view.started is None or view.progress is None:
         return Text("")
-    done, total = view.progress.epoch, view.started.config.training.epochs
+    done, total = view.progress.epoch, view.planned_epochs
     parts = [
         f"epoch {done:.1f} of {total:,}".replace(".0 ", " "),
         f"{view.progress.samples_per_second:,.0f} samples/s",

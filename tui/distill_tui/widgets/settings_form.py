@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 from textual import on
@@ -14,25 +15,34 @@ from textual.reactive import reactive
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Static
 
+from distill_core.architecture import default_shape
 from distill_core.config import (
+    AUTO,
+    FieldDescription,
     SplitConfig,
     StudentConfig,
+    StudentKind,
     TrainingConfig,
     check_field,
     describe,
-    require_divisible,
+    require_fitting_heads,
 )
 from distill_core.errors import SettingsError
+from distill_tui.shapes import uses
 from distill_tui.state import RunSettings
 
 FIELDS: tuple[tuple[type[msgspec.Struct], str], ...] = (
+    (StudentConfig, "kind"),
     (StudentConfig, "heads"),
     (StudentConfig, "layers"),
+    (StudentConfig, "slots"),
+    (StudentConfig, "width"),
+    (StudentConfig, "ff_dim"),
+    (TrainingConfig, "recipe"),
     (TrainingConfig, "cosine_weight"),
     (TrainingConfig, "epochs"),
     (TrainingConfig, "learning_rate"),
     (TrainingConfig, "batch_size"),
-    (StudentConfig, "ff_dim"),
     (StudentConfig, "dropout"),
     (TrainingConfig, "mse_reduction"),
     (SplitConfig, "split"),
@@ -41,6 +51,9 @@ FIELDS: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (TrainingConfig, "device"),
     (TrainingConfig, "threads"),
 )
+
+Values = dict[str, object]
+"""The values of the fields by name; the names are all different."""
 
 
 class SettingRow(Horizontal):
@@ -62,32 +75,28 @@ class SettingRow(Horizontal):
             select_on_focus=True,
             suggester=SuggestFromList(choices) if choices else None,
         )
-        yield Static(self._hint, classes="hint", markup=False)
+        yield Static(self._description.description, classes="hint", markup=False)
 
     @property
     def input(self) -> Input:
         """The field."""
         return self.query_one(Input)
 
-    def check(self, dimension: int | None) -> object:
-        """Return the value, and show beside the field whether it can be used.
+    def value(self) -> object:
+        """Return the value of the field.
 
         Raises:
-            SettingsError: The value cannot be used.
+            SettingsError: It cannot be used.
         """
-        try:
-            value = check_field(self.settings, self.field, self.input.value.strip())
-            if self.field == "heads" and dimension is not None and isinstance(value, int):
-                require_divisible(dimension, value)
-        except SettingsError as error:
-            self._show(str(error).removeprefix(f"{self._description.title}: "), failed=True)
-            raise
-        self._show(self._hint, failed=False)
-        return value
+        return check_field(self.settings, self.field, self.input.value.strip())
 
-    @property
-    def _hint(self) -> str:
-        return self._description.description
+    def complain(self, error: SettingsError) -> None:
+        """Show beside the field why its value cannot be used."""
+        self._show(str(error).removeprefix(f"{self._description.title}: "), failed=True)
+
+    def explain(self, value: object) -> None:
+        """Show beside the field what its value means."""
+        self._show(choice_hint(self._description, value), failed=False)
 
     def _show(self, text: str, *, failed: bool) -> None:
         self.query_one(".hint", Static).update(text)
@@ -104,13 +113,19 @@ class SettingsForm(VerticalScroll):
     ]
 
     values: reactive[RunSettings] = reactive(RunSettings(), init=False)
-    dimension: reactive[int | None] = reactive(None, init=False)
+    teacher_shape: reactive[tuple[int, int] | None] = reactive(None, init=False)
+    """N and d of the teacher."""
 
     @dataclass
     class Changed(Message):
         """The fields changed; `settings` is None while one of them is wrong."""
 
         settings: RunSettings | None
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id, can_focus=False)
+        self._kind: StudentKind = self.values.student.kind
+        """The kind that the rows are shown for."""
 
     def compose(self) -> ComposeResult:
         """One row for each setting."""
@@ -130,42 +145,102 @@ class SettingsForm(VerticalScroll):
         """Write values into the fields that say something else, wrong ones included."""
         for row in self.query(SettingRow):
             value = getattr(_part(values, row.settings), row.field)
-            if self._value_of(row) != value:
-                row.input.value = f"{value:g}" if isinstance(value, float) else str(value).lower()
+            if not _says(row, value):
+                row.input.value = _text(value)
+        self._kind = values.student.kind  # what is filled in stays as it is
+        self._take_kind(self._kind)
 
-    def watch_dimension(self) -> None:
-        """Check again whether H divides d."""
+    def watch_teacher_shape(self) -> None:
+        """Check again whether H divides what the heads share."""
         self._check()
-
-    def _value_of(self, row: SettingRow) -> object:
-        try:
-            return check_field(row.settings, row.field, row.input.value.strip())
-        except SettingsError:
-            return None
 
     @on(Input.Changed)
     def _check(self) -> None:
-        values: dict[type[msgspec.Struct], dict[str, object]] = {
-            StudentConfig: {},
-            TrainingConfig: {},
-            SplitConfig: {},
-        }
-        complete = True
-        for row in self.query(SettingRow):
-            try:
-                values[row.settings][row.field] = row.check(self.dimension)
-            except SettingsError:
-                complete = False
-        if not complete:
+        values, complete = self._read()
+        if not self._check_heads(values) or not complete:
             self.post_message(self.Changed(None))
             return
+        old = self.values
         settings = RunSettings(
-            self.values.split.with_values(**values[SplitConfig]),
-            self.values.student.with_values(**values[StudentConfig]),
-            self.values.training.with_values(**values[TrainingConfig]),
+            old.split.with_values(**_of(old.split, values)),
+            old.student.with_values(**_of(old.student, values)),
+            old.training.with_values(**_of(old.training, values)),
         )
         self.set_reactive(SettingsForm.values, settings)
         self.post_message(self.Changed(settings))
+
+    def _read(self) -> tuple[Values, bool]:
+        """Return what the shown fields hold, and whether it can be used; say beside each what it is."""
+        values: Values = {}
+        complete = True
+        for row in self.query(SettingRow):
+            if not row.display:
+                continue
+            try:
+                values[row.field] = value = row.value()
+            except SettingsError as error:
+                row.complain(error)
+                complete = False
+                continue
+            row.explain(value)
+            if row.field == "kind":  # the first: by it the others are shown, and what they hold by default
+                self._take_kind(cast(StudentKind, value))
+        return values, complete
+
+    def _check_heads(self, values: Values) -> bool:
+        """Tell whether H divides what the heads share; say it beside H if it does not."""
+        if self.teacher_shape is None or "heads" not in values:
+            return True
+        student = self.values.student.with_values(**_of(self.values.student, values))
+        try:
+            require_fitting_heads(student, self.teacher_shape[1])
+        except SettingsError as error:
+            self._row("heads").complain(error)
+            return False
+        return True
+
+    def _take_kind(self, kind: StudentKind) -> None:
+        """Show what means something for this kind; its default H and L in place of the default of another."""
+        if kind != self._kind and self.teacher_shape is not None:
+            shapes = {name: default_shape(name, *self.teacher_shape) for name in (self._kind, kind)}
+            rows = [self._row(name) for name in ("heads", "layers")]
+            if all(_says(row, value) for row, value in zip(rows, shapes[self._kind], strict=True)):
+                with self.prevent(Input.Changed):
+                    for row, value in zip(rows, shapes[kind], strict=True):
+                        row.input.value = _text(value)
+        self._kind = kind
+        for row in self.query(SettingRow):
+            row.display = row.settings is not StudentConfig or uses(kind, row.field)
+
+    def _row(self, field: str) -> SettingRow:
+        return next(row for row in self.query(SettingRow) if row.field == field)
+
+
+def choice_hint(description: FieldDescription, value: object) -> str:
+    """Return what a setting means; where it explains its choices (`a: ...; b: ...`), what this one means."""
+    parts = [part.partition(": ") for part in description.description.removesuffix(".").split("; ")]
+    meanings = {name: words for name, _, words in parts}
+    if tuple(meanings) != description.choices:
+        return description.description
+    others = ", ".join(name for name in meanings if name != value)
+    return f"{meanings[str(value)]} (or {others})"
+
+
+def _says(row: SettingRow, value: object) -> bool:
+    try:
+        return row.value() == value
+    except SettingsError:
+        return False
+
+
+def _text(value: object) -> str:
+    """Return a value as it is typed."""
+    return AUTO if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
+
+
+def _of(settings: msgspec.Struct, values: Values) -> Values:
+    """Return the values that are settings of this group."""
+    return {name: values[name] for name in settings.__struct_fields__ if name in values}
 
 
 def _part(values: RunSettings, settings: type[msgspec.Struct]) -> msgspec.Struct:

@@ -19,7 +19,7 @@ FRAME_ROWS = 3
 """The frame above and below a canvas, and the labels below."""
 FEWEST_COLUMNS, FEWEST_ROWS = 10, 1
 """A canvas smaller than this says nothing."""
-TO_ASCII = str.maketrans("│─┌┐└┘┤├┬┴┼" + "▖▗▘▙▚▛▜▝▞▟█▌▐▀▄" + "…", "|-+++++++++" + "#" * 15 + ".")
+TO_ASCII = str.maketrans("│─┌┐└┘┤├┬┴┼" + "▖▗▘▙▚▛▜▝▞▟█▌▐▀▄" + "…░▒·", "|-+++++++++" + "#" * 15 + ".:%.")
 
 
 class StillChart(Widget):

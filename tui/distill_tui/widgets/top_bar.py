@@ -11,7 +11,7 @@ from textual.widget import Widget
 if TYPE_CHECKING:
     from distill_tui.workbench import Workbench
 
-SCREENS = ("teacher", "student", "train", "validate", "latency")
+SCREENS = ("teacher", "student", "train", "validate", "latency", "runs")
 
 
 class TopBar(Widget):
@@ -38,7 +38,7 @@ class TopBar(Widget):
 
     def on_mount(self) -> None:
         """Follow what the app is doing."""
-        for name in ("teacher", "training", "latency", "busy_with"):
+        for name in ("teacher", "training", "latency", "crossover", "contestants", "busy_with"):
             self.watch(self.app, name, self._update_status)
 
     def render(self) -> Text:

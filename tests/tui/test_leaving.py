@@ -1,0 +1,113 @@
+"""The real app in a real terminal, left in every way: the run is saved, or goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from distill_core.runs import RunFolder, RunStore
+
+LOOKS = 600
+
+
+@pytest.fixture
+def app(database: Path) -> Iterator[pexpect.spawn[str]]:
+    """The app with a run that is going."""
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "distill_tui", str(database)],
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(24, 80),
+        env={**os.environ, "TERM": "xterm-256color"},
+    )
+    child.expect("4 heads|heads")
+    child.send("\x14")  # ctrl+t
+    folder = wait_for(child, "running")
+    for _ in range(LOOKS):
+        if any(line["event"] == "epoch" for line in folder.read_metrics().lines):
+            break
+        drain(child, 0.1)
+    yield child
+    if child.isalive():
+        child.kill(signal.SIGKILL)
+        child.wait()
+
+
+def wait_for(child: pexpect.spawn[str], state: str) -> RunFolder:
+    """Read what the app draws until its run is in a state."""
+    store = RunStore()
+    for _ in range(LOOKS):
+        runs = store.list()
+        if runs and runs[0].state == state:
+            return RunFolder.open(runs[0].path)
+        drain(child, 0.1)
+    raise AssertionError(f"no run is {state}: {[run.state for run in store.list()]}")
+
+
+def drain(child: pexpect.spawn[str], seconds: float) -> bool:
+    """Take what the app draws; return whether it is still there."""
+    try:
+        child.read_nonblocking(1 << 16, timeout=seconds)
+    except pexpect.TIMEOUT:
+        pass
+    except (pexpect.EOF, OSError):
+        return False
+    return True
+
+
+def end_of(child: pexpect.spawn[str]) -> None:
+    while drain(child, 0.2):
+        pass
+    child.wait()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_saves_the_run(app: pexpect.spawn[str], number: signal.Signals, code: int) -> None:
+    app.kill(number)
+    end_of(app)
+    assert app.exitstatus == code
+    folder = wait_for(app, "stopped")
+    assert folder.last_checkpoint.is_file()
+
+
+def test_a_closed_terminal_saves_the_run(app: pexpect.spawn[str]) -> None:
+    app.ptyproc.fileobj.close()
+    os.waitpid(app.pid, 0)
+    app.ptyproc.terminated = app.terminated = True
+    (run,) = RunStore().list()
+    assert run.state == "stopped"
+    assert RunFolder.open(run.path).last_checkpoint.is_file()
+
+
+def test_q_and_s_save_the_run(app: pexpect.spawn[str]) -> None:
+    app.send("q")
+    app.expect("Detach")
+    app.send("s")
+    end_of(app)
+    assert app.exitstatus == 0
+    assert wait_for(app, "stopped").last_checkpoint.is_file()
+
+
+def test_q_and_d_let_the_run_go_on_in_a_process_of_its_own(app: pexpect.spawn[str]) -> None:
+    (here,) = RunStore().list()
+    mine = RunFolder.open(here.path).read_state().pid
+    app.send("q")
+    app.expect("Detach")
+    app.send("d")
+    app.expect("It trains on its own")
+    end_of(app)
+    folder = RunFolder.open(here.path)
+    state = folder.read_state()
+    try:
+        assert folder.shown_state() in ("running", "finished")
+        assert state.pid != mine
+    finally:
+        if folder.shown_state() == "running":
+            os.kill(state.pid, signal.SIGKILL)

@@ -1,0 +1,90 @@
+"""Which student the latency screen times: the last one trained where it fits the settings, else a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from distill_core.config import RunConfig, StudentConfig, TrainingConfig
+from distill_core.training.recipes import resolve
+from distill_tui.state import JobState
+from tests.tui.stage import PromptController, Stage, staged
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The students that were to be timed; none is."""
+    from distill_tui import measuring
+
+    students: list[object] = []
+
+    def recorded(teacher: object, student: object, *others: object) -> Iterator[object]:
+        students.append(student)
+        return iter(())
+
+    monkeypatch.setattr(measuring, "compare_latency", recorded)
+    return students
+
+
+async def measure(stage: Stage, student: StudentConfig) -> None:
+    stage.app.settings = replace(stage.app.settings, student=student)
+    await stage.settle()
+    stage.app.start_latency()
+    await stage.settle()
+    assert stage.app.latency.state is JobState.FINISHED
+
+
+SHAPES = (
+    StudentConfig(kind="encoder", heads=2, layers=3, ff_dim=20),
+    StudentConfig(kind="memory", heads=2, layers=3, slots=3, width=6),
+    StudentConfig(kind="mlp", layers=3, ff_dim=20),
+)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.kind)
+async def test_without_a_run_an_untrained_student_of_the_shape_is_timed(
+    database: Path, timed: list[object], shape: StudentConfig
+) -> None:
+    from distill_core.students import Student, new_student
+
+    async with staged(database, controller=PromptController) as stage:
+        await stage.show_teacher()
+        await measure(stage, shape)
+        assert not stage.app.latency.trained
+    (student,) = timed
+    assert isinstance(student, Student)
+    assert student.shape == new_student(shape, 8, 4).shape
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.kind)
+async def test_the_student_of_the_last_run_is_timed_while_its_shape_is_asked_for(
+    database: Path, timed: list[object], monkeypatch: pytest.MonkeyPatch, shape: StudentConfig
+) -> None:
+    """A session holds its settings resolved, and the form has `auto` for the dropout; they are the same."""
+    from distill_core.runs import RecordedRun, RunFolder
+    from distill_core.students import new_student
+    from distill_core.training import TrainingSession
+
+    trained = new_student(shape, 8, 4)
+    monkeypatch.setattr(TrainingSession, "student", trained)
+    async with staged(database, controller=PromptController) as stage:
+        await stage.show_teacher()
+        asked = stage.app.run_config()
+        assert asked is not None
+        run = RunConfig(data=asked.data, student=shape, training=TrainingConfig(recipe="book"))
+        recorded = RecordedRun(RunFolder("nowhere"))
+        recorded.session = TrainingSession(resolve(run, 40))
+        stage.controller.run = recorded
+        assert recorded.session.config.student.dropout is not None
+
+        await measure(stage, shape)
+        assert stage.app.latency.trained
+        await measure(stage, shape.with_values(layers=2))
+        assert not stage.app.latency.trained
+        await measure(stage, SHAPES[SHAPES.index(shape) - 1])
+        assert not stage.app.latency.trained
+    assert timed[0] is trained
+    assert all(student is not trained for student in timed[1:])

@@ -1,0 +1,72 @@
+"""Signals that end the app: what is learnt is saved first, and a terminal that is gone holds nothing up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Protocol, Self
+
+_SIGNALS = ("SIGTERM", "SIGHUP")
+_SAVE_SECONDS = 1.6
+_CLOSE_SECONDS = 0.3
+
+
+class _Controller(Protocol):
+    def stop(self, *, conclude: bool = True) -> None: ...
+
+    def wait_until_saved(self, seconds: float | None = None) -> bool: ...
+
+
+class _App(Protocol):
+    @property
+    def controller(self) -> _Controller: ...
+
+    def leave_soon(self, exit_code: int) -> None: ...
+
+
+class LeaveOnSignal:
+    """Inside `with`, a dropped line or a SIGTERM saves the run and ends the process within two seconds.
+
+    The handler only asks. A thread of its own waits for the run to be saved and then ends the process, even
+    while the app is stuck writing to a line that no longer takes anything.
+
+    Attributes:
+        exit_code: 128 and the number of the signal; None if there was none.
+    """
+
+    def __init__(self, app: _App) -> None:
+        self.exit_code: int | None = None
+        self._app = app
+        self._before: dict[int, object] = {}
+        self._closed = threading.Event()
+
+    def __enter__(self) -> Self:
+        for name in _SIGNALS:
+            number = getattr(signal, name, None)
+            if number is not None:
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed.set()
+        for number, before in self._before.items():
+            signal.signal(number, before)  # type: ignore[arg-type]
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.exit_code is not None:
+            return
+        self.exit_code = 128 + number
+        self._app.controller.stop(conclude=False)
+        self._app.leave_soon(self.exit_code)
+        threading.Thread(target=self._see_to_it, name="leaving", daemon=True).start()
+
+    def _see_to_it(self) -> None:
+        self._app.controller.wait_until_saved(_SAVE_SECONDS)
+        self._closed.wait(_CLOSE_SECONDS)
+        assert self.exit_code is not None
+        os._exit(self.exit_code)
