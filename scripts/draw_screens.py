@@ -38,7 +38,7 @@ async def photograph(size: tuple[int, int]) -> None:
         await pilot.press("2")
         await shoot(pilot, "2-student", size)
         await pilot.press("ctrl+t")
-        await wait(pilot, lambda: app.training.epoch is not None and app.training.epoch.epoch >= 120)
+        await wait(pilot, lambda: app.training.epoch is not None and app.training.epoch.epoch >= 60)
         await shoot(pilot, "3-train", size)
         await wait(pilot, lambda: app.training.state is JobState.FINISHED)
         await pilot.press("4")
@@ -50,6 +50,8 @@ async def photograph(size: tuple[int, int]) -> None:
         await pilot.press("5", "enter")
         await wait(pilot, lambda: app.latency.state is JobState.FINISHED)
         await shoot(pilot, "5-latency", size)
+        await pilot.press("6")
+        await shoot(pilot, "6-runs", size)
 
 
 async def wait(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
@@ -100,6 +102,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as state:
         os.environ["DISTILL_TUI_STATE"] = state
+        os.environ["DISTILL_TUI_RUNS"] = str(Path(state, "runs"))
         for size in SIZES:
             asyncio.run(photograph(size))
     convert()
