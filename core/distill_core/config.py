@@ -207,6 +207,10 @@ class TrainingConfig(_Settings, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=1024, title="Threads", description="CPU threads; 0 leaves it to torch."),
     ] = 1
+    compiled: Annotated[
+        bool,
+        Meta(title="Compile", description="Train through torch.compile; no gain on a CPU (docs/recipe.md)."),
+    ] = False
 
 
 class RunConfig(_Settings, frozen=True, kw_only=True):

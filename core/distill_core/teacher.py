@@ -18,9 +18,6 @@ _MAX_SCORES = 1 << 24
 _SAFE_TEMPERATURE = 0.02
 """From here up scores lie within 50 of 0: no power leaves float32, and no maximum need be taken off."""
 
-_MAX_COPIED = 1 << 20
-"""Answers of so many numbers in all are kept in both orders: a single query then takes half the time."""
-
 _LOWEST_TEMPERATURE = 1e-30
 """Scores at a lower tau overflow float32; routing is hard long before, so nothing is lost."""
 
@@ -66,8 +63,7 @@ class MultiHeadLDA:
         divisors = norms * max(self.temperature, _LOWEST_TEMPERATURE)
         self._scaled = self.centroids / divisors
         self._needs_maximum = self.temperature < _SAFE_TEMPERATURE
-        small = self.answers.size <= _MAX_COPIED
-        self._answers_by_column = np.ascontiguousarray(self.answers.T) if small else self.answers.T
+        self._ones = np.ones(self.num_heads, dtype=np.float32)
 
     @property
     def num_heads(self) -> int:
@@ -86,9 +82,8 @@ class MultiHeadLDA:
     def project(self, queries: ArrayLike) -> Array:
         """Return the projection of one query (d,) or of many (n, d), in the same shape, float32."""
         if isinstance(queries, np.ndarray) and queries.dtype == np.float32 and queries.shape == self._one:
-            projected: Array = self._answers_by_column @ self._weights_of_one(queries)
-            return projected
-        return self._by_chunks(queries, lambda weights: weights @ self.answers, self.dimension)
+            return self._blend(self._weights_of_one(queries))
+        return self._by_chunks(queries, self._blend, self.dimension)
 
     def route(self, queries: ArrayLike) -> Array:
         """Return the routing weights (N,) of one query or (n, N) of many; each row sums to 1."""
@@ -111,24 +106,31 @@ class MultiHeadLDA:
             out[start : start + chunk] = finish(self._weights(rows[start : start + chunk]))
         return out
 
+    def _blend(self, weights: Array) -> Array:
+        projected: Array = weights.dot(self.answers)
+        return projected
+
     def _weights_of_one(self, query: Array) -> Array:
-        """As `_weights`, with as few calls as possible: for one query their number is what takes time."""
-        scores: Array = self._scaled @ query
+        """As `_weights`, with as few calls as possible: for one query their number is what takes time.
+
+        Hence `dot` for products and sums, which starts sooner than `@` and `sum`.
+        """
+        scores: Array = self._scaled.dot(query)
         scores *= 1.0 / max(math.sqrt(query.dot(query)), 1e-30)
         if self._needs_maximum:
             scores -= np.maximum.reduce(scores)
-        np.exp(scores, out=scores)
-        scores /= np.add.reduce(scores)
+        np.exp(scores, scores)
+        scores /= self._ones.dot(scores)
         return scores
 
     def _weights(self, rows: Array) -> Array:
-        norms = np.sqrt(np.einsum("...i,...i->...", rows, rows))[..., None]
-        scores: Array = rows @ self._scaled.T
-        scores /= np.maximum(norms, np.float32(1e-30))
+        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        scores: Array = rows.dot(self._scaled.T)
+        scores /= np.maximum(norms, np.float32(1e-30))[:, None]
         if self._needs_maximum:
             scores -= scores.max(axis=-1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=-1, keepdims=True)
+        np.exp(scores, scores)
+        scores /= scores.dot(self._ones)[:, None]
         return scores
 
 

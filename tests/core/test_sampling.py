@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from distill_core.teacher import MultiHeadLDA
-from distill_core.training import labelling, sampling
+from distill_core.training import batches, labelling, sampling
 from distill_core.training.labelling import TorchTeacher
 from distill_core.training.random_state import OwnRandomState
 from distill_core.training.sampling import QuerySampler
@@ -94,3 +94,34 @@ def test_the_labeller_is_the_teacher(temperature: float, monkeypatch: pytest.Mon
     monkeypatch.setattr(labelling, "_MAX_SCORES", 12)  # two queries at once
     label = TorchTeacher(teacher, CPU).label
     np.testing.assert_allclose(label(torch.from_numpy(queries)).numpy(), expected, rtol=0, atol=2e-5)
+
+
+class Numbered(QuerySampler):
+    """Draws the numbers of the rows."""
+
+    def __init__(self) -> None:
+        self.draws: list[int] = []
+
+    def draw(self, count: int) -> Tensor:
+        self.draws.append(count)
+        return torch.arange(1.0, count + 1)[:, None].repeat(1, 3)
+
+
+@pytest.mark.parametrize("size", [1, 6, 64, 300])
+def test_what_is_drawn_at_once_is_cut_into_batches_with_both_kinds(size: int) -> None:
+    random = np.random.default_rng(0)
+    lda = MultiHeadLDA(random.normal(size=(4, 3)), random.normal(size=(4, 3)), 0.1)
+    sampler = Numbered()
+    drawn = batches.DrawnBatches(sampler, TorchTeacher(lda, CPU), size, 20)
+    at_once = max(1, 256 // size)
+    numbers: list[Tensor] = []
+    for _ in range(at_once):
+        batch = drawn.next()
+        np.testing.assert_allclose(batch.targets, lda.project(batch.queries.numpy()), rtol=1e-5)
+        numbers.append(batch.queries[:, 0])
+        firsts = int((numbers[-1] <= size * at_once / 2).sum())
+        assert abs(firsts - size / 2) <= 1  # the first half of what a sampler draws is of one kind
+    assert sampler.draws == [size * at_once]
+    assert sorted(torch.cat(numbers).tolist()) == list(range(1, size * at_once + 1))
+    drawn.next()
+    assert len(sampler.draws) == 2

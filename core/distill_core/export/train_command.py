@@ -28,11 +28,12 @@ def _options(config: RunConfig) -> Iterator[str]:
         for field in group.__struct_fields__:
             yield from _valued(field, getattr(group, field))
     yield from _valued("split", config.split.split)
-    if config.split.exclude_near_duplicates:
-        yield "--exclude-near-duplicates"
+    yield from _valued("exclude_near_duplicates", config.split.exclude_near_duplicates)
 
 
 def _valued(field: str, value: object) -> Iterator[str]:
-    if value is not None:
-        option = _OTHER_NAMES.get(field, field).replace("_", "-")
+    option = _OTHER_NAMES.get(field, field).replace("_", "-")
+    if value is True:
+        yield f"--{option}"
+    elif value is not None and value is not False:
         yield f"--{option} {value}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -41,10 +41,19 @@ class FoldedEncoder(Projector):
 
     def forward(self, queries: Tensor) -> Tensor:
         """Map queries (batch, d) to projections (batch, d)."""
+        linear = _one_row if self._is_one_row_on_a_cpu(queries) else _rows
         rows = queries
         for layer in self.layers:
-            rows = layer(rows)
-        return cast(Tensor, self.output(rows))
+            rows = cast(_FoldedLayer, layer).through(rows, linear)
+        return linear(self.output, rows)
+
+    def _is_one_row_on_a_cpu(self, queries: Tensor) -> bool:
+        return (
+            queries.shape[0] == 1
+            and queries.device.type == "cpu"
+            and queries.dtype == self.output.weight.dtype == torch.float32
+            and not (queries.requires_grad or torch.compiler.is_compiling())
+        )
 
 
 class _FoldedLayer(nn.Module):
@@ -55,15 +64,31 @@ class _FoldedLayer(nn.Module):
         d = layer.self_attn.embed_dim
         self.attention = _linear(_after(_attention(layer.self_attn), before), layer.linear1)
         self.norm = copy.deepcopy(layer.norm1)
-        self.linear1 = copy.deepcopy(layer.linear1)
-        self.linear2 = copy.deepcopy(layer.linear2)
+        self.linear1 = _linear(_affine(layer.linear1), layer.linear1)
+        self.linear2 = _linear(_affine(layer.linear2), layer.linear2)
         self._shape = (d,)
         self._eps = layer.norm2.eps
 
-    def forward(self, rows: Tensor) -> Tensor:
-        rows = self.norm(self.attention(rows))
-        rows = rows + self.linear2(F.gelu(self.linear1(rows)))
+    def through(self, rows: Tensor, linear: _Linear) -> Tensor:
+        """Map rows (batch, d) to rows (batch, d)."""
+        rows = linear(self.attention, rows)
+        rows = F.layer_norm(rows, self._shape, self.norm.weight, self.norm.bias, self.norm.eps)
+        rows = linear(self.linear2, F.gelu(linear(self.linear1, rows))).add_(rows)
         return F.layer_norm(rows, self._shape, eps=self._eps)
+
+
+_Linear = Callable[[nn.Linear, Tensor], Tensor]
+
+
+def _rows(linear: nn.Linear, rows: Tensor) -> Tensor:
+    return F.linear(rows, linear.weight, linear.bias)
+
+
+def _one_row(linear: nn.Linear, row: Tensor) -> Tensor:
+    """As `_rows` for one row; NumPy reads the weights about twice as fast as torch for a single product."""
+    product = linear.weight.numpy().dot(row.numpy()[0])
+    product += linear.bias.numpy()
+    return torch.from_numpy(product[None])
 
 
 _Affine = tuple[Tensor, Tensor]

@@ -47,13 +47,15 @@ class Projector(nn.Module, ABC):
             )
         parameter = next(self.parameters())
         was_training = self.training
-        self.eval()
+        if was_training:
+            self.eval()
         try:
             with torch.inference_mode():
                 batch = torch.tensor(np.atleast_2d(rows)).to(parameter.device, parameter.dtype)
                 projected = self(batch).float().cpu().numpy()
         finally:
-            self.train(was_training)
+            if was_training:
+                self.train()
         return cast(NDArray[np.float32], projected.reshape(rows.shape))
 
 

@@ -80,8 +80,12 @@ class StoredBatches:
         self._position = int(state["position"])
 
 
+_DRAWN_ROWS = 256
+"""Queries drawn and labelled at once, at most: one large product costs less than many small ones."""
+
+
 class DrawnBatches:
-    """New queries for each batch, labelled by the teacher."""
+    """New queries for each batch, labelled by the teacher, several batches at once."""
 
     def __init__(
         self, sampler: QuerySampler, teacher: TorchTeacher, batch_size: int, batches_per_epoch: int
@@ -90,6 +94,9 @@ class DrawnBatches:
         self._teacher = teacher
         self._batch_size = batch_size
         self._per_epoch = batches_per_epoch
+        self._at_once = max(1, _DRAWN_ROWS // batch_size)
+        self._drawn: LabelledQueries | None = None
+        self._position = 0
 
     @property
     def per_epoch(self) -> int:
@@ -100,13 +107,29 @@ class DrawnBatches:
         """Do nothing: no epoch differs from another."""
 
     def next(self) -> LabelledQueries:
-        """Draw and label a batch."""
-        queries = self._sampler.draw(self._batch_size)
-        return LabelledQueries(queries, self._teacher.label(queries))
+        """Return the next batch, drawing more where there is none."""
+        if self._drawn is None or self._position == self._at_once:
+            queries = self._sampler.draw(self._batch_size * self._at_once)
+            self._drawn, self._position = LabelledQueries(queries, self._teacher.label(queries)), 0
+        # Every so many rows, since the sampler puts the kinds of queries one after the other.
+        rows = slice(self._position, None, self._at_once)
+        self._position += 1
+        return LabelledQueries(self._drawn.queries[rows], self._drawn.targets[rows])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return nothing: the random state says all."""
-        return {}
+        """Return what is drawn and not used; the random state says the rest."""
+        if self._drawn is None or self._position == self._at_once:
+            return {}
+        return {
+            "queries": self._drawn.queries,
+            "targets": self._drawn.targets,
+            "position": torch.tensor(self._position),
+        }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Do nothing."""
+        """Go on with what was drawn."""
+        self._drawn = None
+        if state:
+            device = self._teacher.centroids.device
+            self._drawn = LabelledQueries(state["queries"].to(device), state["targets"].to(device))
+            self._position = int(state["position"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from distill_core.config import TrainingConfig
 from distill_core.students.student import Student
+from distill_core.training.compiling import compiled
 
 _STRONG_BETAS = (0.9, 0.95)
 _WARM_UP = 0.02
@@ -53,11 +55,14 @@ class Learner:
         self._steps = 0
         self._autocast: AbstractContextManager[object] = nullcontext()
         self._lowest_loss = float("inf")
+        self._project: Callable[[Tensor], Tensor]
         if not self._strong:
             self._optimizer = torch.optim.AdamW(student.parameters(), lr=rate, fused=True)
+            self._project = compiled(self.trained) if settings.compiled else self.trained
             return
         self.validated, self.best = copy.deepcopy(student), copy.deepcopy(student)
         self.trained, average = _training_form(student), _training_form(self.validated)
+        self._project = compiled(self.trained) if settings.compiled else self.trained
         self._weights = [weight.detach() for weight in self.trained.parameters()]
         self._averages = [weight.detach() for weight in average.parameters()]
         kept = 1.0 - _AVERAGE_EVERY_STEPS / _AVERAGE_OVER_STEPS
@@ -77,7 +82,7 @@ class Learner:
     def predict(self, queries: Tensor) -> Tensor:
         """Return the projections (batch, d) in float32, for a loss."""
         with self._autocast:
-            predicted: Tensor = self.trained(queries)
+            predicted = self._project(queries)
         return predicted.float() if self._strong else predicted
 
     def step(self, loss: Tensor) -> None:

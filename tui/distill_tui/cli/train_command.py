@@ -50,6 +50,7 @@ class TrainOptions(ShapeOptions):
     seed: int
     device: str
     threads: int
+    compiled: bool
     save: Path | None
     runs_dir: Path | None
     detach: bool
@@ -78,6 +79,7 @@ class TrainOptions(ShapeOptions):
 )
 @setting(TrainingConfig, "device")
 @setting(TrainingConfig, "threads")
+@click.option("--compiled", is_flag=True, help=describe(TrainingConfig, "compiled").description)
 @click.option(
     "--save",
     type=click.Path(path_type=Path, dir_okay=False),

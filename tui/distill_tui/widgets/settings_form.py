@@ -50,6 +50,7 @@ FIELDS: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (TrainingConfig, "seed"),
     (TrainingConfig, "device"),
     (TrainingConfig, "threads"),
+    (TrainingConfig, "compiled"),
 )
 
 Values = dict[str, object]
