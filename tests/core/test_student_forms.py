@@ -34,20 +34,6 @@ def test_folding_keeps_the_outputs(seed: int, shape: tuple[int, int], layers: in
     np.testing.assert_allclose(folded.project(queries[0]), expected[0], rtol=0, atol=tolerance)
 
 
-def test_one_row_that_numpy_cannot_take_is_torchs_own_work() -> None:
-    """Another precision, and a row that carries a gradient."""
-    folded, row = make_student().fold(), torch.from_numpy(make_queries(1))
-    expected = folded(row.repeat(2, 1))[:1]
-    torch.testing.assert_close(folded(row), expected, rtol=0, atol=1e-5)
-    torch.testing.assert_close(
-        copy.deepcopy(folded).double()(row.double()).float(), expected, rtol=0, atol=1e-5
-    )
-    follows = row.clone().requires_grad_()
-    folded(follows).sum().backward()
-    assert follows.grad is not None
-    torch.testing.assert_close(folded(follows).detach(), expected, rtol=0, atol=1e-5)
-
-
 def test_a_folded_published_student_is_about_half_as_large() -> None:
     folded = ProjectionTransformer().fold()
     assert folded.num_parameters == folded_encoder_cost(384, 2, 512).parameters

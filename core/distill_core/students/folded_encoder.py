@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from torch import Tensor, nn
 
+from distill_core.students.one_row import linear_of_row, linear_of_rows, suits_numpy
 from distill_core.students.student import Projector
 
 
@@ -41,19 +42,11 @@ class FoldedEncoder(Projector):
 
     def forward(self, queries: Tensor) -> Tensor:
         """Map queries (batch, d) to projections (batch, d)."""
-        linear = _one_row if self._is_one_row_on_a_cpu(queries) else _rows
+        linear = linear_of_row if suits_numpy(queries, self.output.weight) else linear_of_rows
         rows = queries
         for layer in self.layers:
             rows = cast(_FoldedLayer, layer).through(rows, linear)
         return linear(self.output, rows)
-
-    def _is_one_row_on_a_cpu(self, queries: Tensor) -> bool:
-        return (
-            queries.shape[0] == 1
-            and queries.device.type == "cpu"
-            and queries.dtype == self.output.weight.dtype == torch.float32
-            and not (queries.requires_grad or torch.compiler.is_compiling())
-        )
 
 
 class _FoldedLayer(nn.Module):
@@ -73,23 +66,12 @@ class _FoldedLayer(nn.Module):
         """Map rows (batch, d) to rows (batch, d)."""
         rows = linear(self.attention, rows)
         rows = F.layer_norm(rows, self._shape, self.norm.weight, self.norm.bias, self.norm.eps)
-        rows = linear(self.linear2, F.gelu(linear(self.linear1, rows))).add_(rows)
+        rows = rows + linear(self.linear2, F.gelu(linear(self.linear1, rows)))
         return F.layer_norm(rows, self._shape, eps=self._eps)
 
 
 _Linear = Callable[[nn.Linear, Tensor], Tensor]
-
-
-def _rows(linear: nn.Linear, rows: Tensor) -> Tensor:
-    return F.linear(rows, linear.weight, linear.bias)
-
-
-def _one_row(linear: nn.Linear, row: Tensor) -> Tensor:
-    """As `_rows` for one row; NumPy reads the weights about twice as fast as torch for a single product."""
-    product = linear.weight.numpy().dot(row.numpy()[0])
-    product += linear.bias.numpy()
-    return torch.from_numpy(product[None])
-
+"""How a linear map is applied to rows (batch, in)."""
 
 _Affine = tuple[Tensor, Tensor]
 """A matrix (out, in) and a shift (out,), both float64 on the CPU: mps has no float64."""

@@ -14,11 +14,15 @@ from torch import Tensor, nn
 from distill_core.config import require_divisible
 from distill_core.errors import SettingsError
 from distill_core.evaluation.merged_teacher import MergedTeacher, merge_heads
+from distill_core.students.one_row import Array, apply_linear, as_array, suits_numpy
 from distill_core.students.student import Student
 from distill_core.teacher import MultiHeadLDA
 
 _MOST_MERGED = 16_384
 """Of more heads than this, as many are drawn before they are merged into slots."""
+
+_SHORTEST = 1e-12
+"""The length that torch's `normalize` divides by at least."""
 
 _FIRST_VALUES = 1e-3
 """Spread of the values in all layers but the last, which so start by passing the query on."""
@@ -80,10 +84,20 @@ class MemoryStudent(Student):
 
     def forward(self, queries: Tensor) -> Tensor:
         """Map queries (batch, d) to projections (batch, d)."""
+        if suits_numpy(queries, cast(MemoryLayer, self.layers[-1]).keys):
+            return self._one_row(queries)
         rows = F.normalize(queries, dim=-1)
         for layer in self.layers[:-1]:
             rows = rows + layer(rows)
         return cast(Tensor, self.layers[-1](rows))
+
+    def _one_row(self, query: Tensor) -> Tensor:
+        """As `forward`, of a query (1, d) in NumPy."""
+        *inner, last = (cast(MemoryLayer, layer) for layer in self.layers)
+        row = _unit(as_array(query)[0])
+        for layer in inner:
+            row = row + layer.one_row(row)
+        return torch.from_numpy(last.one_row(row)[None])
 
     @torch.no_grad()
     def scale_output(self, factor: float) -> None:
@@ -133,6 +147,18 @@ class MemoryLayer(nn.Module):
         mixed = torch.bmm(torch.softmax(scores, dim=-1), self.values)
         return cast(Tensor, self.output(mixed.transpose(0, 1).flatten(1)))
 
+    def one_row(self, row: Array) -> Array:
+        """As `forward`, of an array (d,)."""
+        scales = np.exp(as_array(self.log_scale))[:, None]
+        parts = apply_linear(self.query, _unit(row)).reshape(len(scales), -1) * scales
+        scores = np.matmul(as_array(self.keys), parts[:, :, None])[:, :, 0]
+        scores += as_array(self.biases)
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        mixed = np.matmul(scores[:, None, :], as_array(self.values))
+        return apply_linear(self.output, mixed.ravel())
+
     def by_head(self, rows: Tensor) -> Tensor:
         """Cut rows (n, r) into the parts (H, n, r/H) of the heads."""
         return rows.reshape(len(rows), len(self.keys), -1).transpose(0, 1)
@@ -151,6 +177,11 @@ class MemoryLayer(nn.Module):
         self.values.normal_(0.0, _FIRST_VALUES, generator=generator)
         self.output.weight.copy_((turn_values @ spans).T)
         self.output.bias.zero_()
+
+
+def _unit(row: Array) -> Array:
+    unit: Array = row / max(math.sqrt(row.dot(row)), _SHORTEST)
+    return unit
 
 
 def _merged(teacher: MultiHeadLDA, slots: int, seed: int) -> MergedTeacher:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from torch import Tensor, nn
 
+from distill_core.students.one_row import linear_of_row, suits_numpy
 from distill_core.students.student import Student
 
 
@@ -48,7 +50,13 @@ class MlpStudent(Student):
 
     def forward(self, queries: Tensor) -> Tensor:
         """Map queries (batch, d) to projections (batch, d)."""
-        return cast(Tensor, self.output(self.hidden(queries)))
+        if self.training or not suits_numpy(queries, self.output.weight):
+            return cast(Tensor, self.output(self.hidden(queries)))
+        row = queries
+        for layer in self.hidden:
+            linear, *_ = cast(nn.Sequential, layer)
+            row = F.gelu(linear_of_row(cast(nn.Linear, linear), row))
+        return linear_of_row(self.output, row)
 
     @torch.no_grad()
     def scale_output(self, factor: float) -> None:
