@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 
@@ -211,6 +212,128 @@ def test_a_lost_loss_keeps_the_last_good_checkpoint(
     assert same == info
     for name, weight in good["learner"]["student"].items():
         assert torch.equal(kept["learner"]["student"][name], weight)
+
+
+@pytest.mark.parametrize("factor", [float("nan"), 1e12])
+def test_weights_that_are_lost_in_the_last_step_of_an_epoch_are_not_kept(
+    tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    """The loss of that step was taken before it, so only the validation can tell."""
+    config = config.with_values(
+        training=config.training.with_values(recipe="book", epochs=8, cosine_weight=0.0)
+    )
+    step = trainer.Trainer._step
+
+    def losing(self: trainer.Trainer, batch: object) -> None:
+        step(self, batch)  # type: ignore[arg-type]
+        if self.step == 5 * self._batches.per_epoch:
+            with torch.no_grad():
+                self.learner.student.output_proj.weight.mul_(factor)  # type: ignore[union-attr, operator]
+
+    monkeypatch.setattr(trainer.Trainer, "_step", losing)
+    run = new_run(tmp_path, config)
+    with pytest.raises(TrainingError, match=r"The last good checkpoint, of step \d+, is kept") as raised:
+        list(run)
+    state, info = load_checkpoint(run.folder.last_checkpoint)
+    assert f"of step {info.step}," in str(raised.value)
+    assert 1 <= info.epoch < 5
+    for weights in (state["learner"]["student"], load_student(run.folder.best_checkpoint).state_dict()):
+        assert all(torch.isfinite(weight).all() and weight.abs().max() < 1e3 for weight in weights.values())
+
+
+def test_a_loss_that_explodes_in_the_first_epoch_is_no_result(tmp_path: Path, config: RunConfig) -> None:
+    training = config.training.with_values(
+        recipe="book", epochs=30, learning_rate=10.0, cosine_weight=0.0, mse_reduction="sum"
+    )
+    mlp = config.student.with_values(kind="mlp", layers=3, ff_dim=64)
+    run = new_run(tmp_path, config.with_values(training=training, student=mlp))
+    with pytest.raises(TrainingError, match="The loss has exploded at step"):
+        list(run)
+    assert run.folder.shown_state() == "failed"
+
+
+def test_the_best_weights_are_there_before_the_last_checkpoint(
+    tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is killed between the two has weights for whatever checkpoint there is."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recording, "save_checkpoint", killed)
+    run = new_run(tmp_path, config)
+    with pytest.raises(KeyboardInterrupt):
+        list(run)
+    assert load_student(run.folder.best_checkpoint) is not None
+    assert not run.folder.last_checkpoint.exists()
+
+
+def test_a_run_whose_weights_are_gone_writes_them_again(tmp_path: Path, config: RunConfig) -> None:
+    """Trained to the end and cut off before it was judged."""
+    whole = new_run(tmp_path / "whole", config)
+    list(whole)
+    run = new_run(tmp_path / "cut", config)
+    for event in (events := iter(run)):
+        if isinstance(event, TestEvaluated):
+            break
+    events.close()
+    run.folder.best_checkpoint.unlink()
+    list(again(run))
+    assert outcome(run.folder) == outcome(whole.folder)
+
+
+def test_changed_vectors_are_not_trained_on(tmp_path: Path, config: RunConfig) -> None:
+    """They are in files beside a database that says the same as before."""
+    run = new_run(tmp_path / "runs", config)
+    events = iter(run)
+    for _ in range(30):
+        next(events)
+    events.close()
+    before = load_checkpoint(run.folder.last_checkpoint)[1]
+    file = next((Path(config.data.database).parent / "embeddings").glob("question_*.npy"))
+    np.save(file, -np.load(file))
+    with pytest.raises(RunError, match="has changed since"):
+        list(again(run))
+    assert load_checkpoint(run.folder.last_checkpoint)[1] == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{", None])
+def test_a_damaged_state_keeps_nobody_from_going_on(
+    tmp_path: Path, config: RunConfig, content: bytes | None
+) -> None:
+    whole = new_run(tmp_path / "whole", config)
+    list(whole)
+    run = new_run(tmp_path / "cut", config)
+    events = iter(run)
+    for _ in range(30):
+        next(events)
+    events.close()
+    state = run.folder.path / "state.json"
+    state.unlink() if content is None else state.write_bytes(content)
+    list(again(run))
+    assert outcome(run.folder) == outcome(whole.folder)
+
+
+def test_what_a_stopped_run_was_judged_at_is_kept(tmp_path: Path, config: RunConfig) -> None:
+    run = new_run(tmp_path, config)
+    events = iter(run)
+    for _ in range(30):
+        next(events)
+    events.close()
+    *_, finished = run.conclude()
+    evaluation = run.folder.read_evaluation()
+    assert evaluation is not None
+    assert evaluation.finished == finished
+    assert run.folder.shown_state() == "stopped"
+
+
+def test_only_a_run_that_nobody_trains_is_discarded(tmp_path: Path, config: RunConfig) -> None:
+    run = new_run(tmp_path, config)
+    with run.folder.lock():
+        assert not run.discard_if_empty()
+        assert run.folder.path.is_dir()
+    assert run.discard_if_empty()
+    assert not run.folder.path.exists()
 
 
 @pytest.mark.parametrize("error", [MemoryError("no room"), torch.OutOfMemoryError("no room")])

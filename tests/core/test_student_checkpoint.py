@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -68,7 +69,11 @@ def test_safetensors_carry_the_shape_beside_the_weights(
 ) -> None:
     with safe_open(save_student(student, tmp_path / "s.safetensors"), framework="pt") as file:
         assert set(file.keys()) == set(student.state_dict())
+        digest = hashlib.sha256()
+        for name, weight in sorted(student.state_dict().items()):
+            digest.update(name.encode() + weight.numpy().tobytes())
         assert file.metadata() == {
+            "sha256": digest.hexdigest(),
             "format": "pt",
             "student": "encoder",
             "embed_dim": "8",
@@ -300,3 +305,23 @@ def test_asking_whether_a_place_can_be_written_leaves_nothing_there(tmp_path: Pa
     (tmp_path / "s.pt").write_bytes(b"old")
     require_writable(tmp_path / "s.pt")
     assert (tmp_path / "s.pt").read_bytes() == b"old"
+
+
+def test_a_changed_bit_in_the_weights_is_noticed(tmp_path: Path, student: ProjectionTransformer) -> None:
+    file = save_student(student, tmp_path / "s.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match="does not hold a student's weights"):
+        load_student(file)
+
+
+def test_where_only_safetensors_belong_no_pickle_is_opened(
+    tmp_path: Path, student: ProjectionTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_student(student, tmp_path / "s.pt")
+    (tmp_path / "s.pt").rename(tmp_path / "s.safetensors")
+    assert load_student(tmp_path / "s.safetensors").shape == student.shape
+    monkeypatch.setattr(torch, "load", lambda *args, **options: pytest.fail("a pickle is opened"))
+    with pytest.raises(CheckpointError, match="does not hold a student's weights"):
+        load_student(tmp_path / "s.safetensors", reference_layout=False)

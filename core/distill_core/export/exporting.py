@@ -114,7 +114,7 @@ class _Export:
             raise CheckpointError(
                 f"{self._contents.name} has no weights yet.", "Train it to a checkpoint, then export again."
             )
-        return load_student(self._best)
+        return load_student(self._best, reference_layout=False)
 
     def _save_student(self, part: str, file: str, student: Student) -> PartWritten:
         with self._directory.saving():

@@ -22,8 +22,11 @@ def load(path: str | os.PathLike[str]) -> Projector:
     Raises:
         CheckpointError: There are no weights, or they cannot be read.
     """
-    file = _file_of(absolute(path))
-    return (load_folded(file) if is_folded(file) else load_student(file).fold()).eval()
+    place = absolute(path)
+    file = _file_of(place)
+    if is_folded(file):
+        return load_folded(file).eval()
+    return load_student(file, reference_layout=not place.is_dir()).fold().eval()
 
 
 def _file_of(place: Path) -> Path:

@@ -23,13 +23,16 @@ def save_checkpoint(path: str | os.PathLike[str], state: State, info: Checkpoint
         CheckpointError: Something in the state has no exact form.
         RunError: The file cannot be written; the checkpoint before is kept.
     """
-    file = Path(path)
-    content = encode_state(state, {INFO_KEY: msgspec.json.encode(info).decode()})
-    try:
-        file.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise writing_error(file.parent, error) from error
-    write_atomically(file, content)
+    _write(Path(path), encode_state(state, {INFO_KEY: msgspec.json.encode(info).decode()}))
+
+
+def save_weights(path: str | os.PathLike[str], content: bytes) -> None:
+    """Save the content of a file of weights atomically, in place of the one before.
+
+    Raises:
+        RunError: The file cannot be written; the one before is kept.
+    """
+    _write(Path(path), content)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> tuple[State, CheckpointInfo]:
@@ -50,3 +53,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[State, CheckpointInfo
     except CheckpointError as error:
         raise unusable(file, error.message) from error
     return state, parse_info(file, metadata)
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        file.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise writing_error(file.parent, error) from error
+    write_atomically(file, content)

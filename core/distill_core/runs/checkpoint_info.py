@@ -88,5 +88,5 @@ def unusable(file: Path, why: str) -> CheckpointError:
     """Return the error for a file that is no sound checkpoint."""
     return CheckpointError(
         f"The checkpoint {file} cannot be used: {why.rstrip('.')}.",
-        "Take the run's other checkpoint, or restore it from a copy.",
+        "Restore it from a copy, or train anew from the run's settings.",
     )

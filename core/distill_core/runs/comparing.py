@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
+from distill_core.errors import RunError
 from distill_core.latency.crossover_events import Bracket
 from distill_core.latency.machine_record import MachineRecord
 from distill_core.runs.folder import RunFolder
-from distill_core.runs.records import EvaluationRecord
 
 _DRAWS = 2000
 
@@ -108,7 +108,7 @@ def _speed(folder: RunFolder) -> RunSpeed | None:
 def _difference(first: RunFolder, other: RunFolder) -> PairedDifference | None:
     if _teacher(first) is None or _teacher(first) != _teacher(other):
         return None
-    base, mine = (_cosines(folder.read_evaluation()) for folder in (first, other))
+    base, mine = (_cosines(folder) for folder in (first, other))
     common = sorted(base.keys() & mine.keys())
     return paired_difference([mine[number] - base[number] for number in common])
 
@@ -127,13 +127,20 @@ def paired_difference(differences: Sequence[float]) -> PairedDifference | None:
 
 def _teacher(folder: RunFolder) -> tuple[object, ...] | None:
     data = folder.read_data()
-    return None if data is None else (data.database_sha256, data.mh_id, data.temperature)
+    return None if data is None else (data.database_sha256, data.vectors_sha256, data.mh_id, data.temperature)
 
 
-def _cosines(record: EvaluationRecord | None) -> dict[int, float]:
+def _cosines(folder: RunFolder) -> dict[int, float]:
+    record = folder.read_evaluation()
     if record is None or record.tested is None:
         return {}
-    return dict(zip(record.tested.question_ids, record.tested.cosines, strict=True))
+    numbers, cosines = record.tested.question_ids, record.tested.cosines
+    if len(numbers) != len(cosines):
+        raise RunError(
+            f"{folder.evaluation_path} is damaged: {len(cosines)} cosines of {len(numbers)} test queries.",
+            "Restore it from a copy.",
+        )
+    return dict(zip(numbers, cosines, strict=True))
 
 
 def _flat(settings: dict[str, object], place: str = "") -> Iterator[tuple[str, object]]:

@@ -166,6 +166,12 @@ class RunFolder:
         """Return what the run's process wrote last; `shown_state` tells whether that still holds."""
         return read_record(self.path / "state.json", RunState)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run says that it is finished; one whose state cannot be read is not."""
+        state = self._readable_state()
+        return state is not None and state.state == "finished"
+
     def write_state(self, state: RunState) -> None:
         """Write a state as it is; a training process calls `mark`."""
         write_record(self.path / "state.json", state)

@@ -9,6 +9,9 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from distill_core.runs.file_errors import reading_error
 
 _PACKAGES = ("distill-tui", "torch", "numpy", "scipy", "safetensors", "msgspec")
@@ -26,6 +29,15 @@ def database_sha256(path: str | os.PathLike[str]) -> str:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
         raise reading_error(file, error) from error
+
+
+def vectors_sha256(*arrays: NDArray[np.float32]) -> str:
+    """Return the SHA-256 of arrays, in hexadecimal: the vectors are in files beside the database."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def package_versions() -> dict[str, str]:

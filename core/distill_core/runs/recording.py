@@ -14,20 +14,19 @@ import torch
 from distill_core.config import RunConfig
 from distill_core.errors import CheckpointError, DistillError, RunError, TrainingError
 from distill_core.latency.events import LatencyFinished
-from distill_core.runs.checkpoint import load_checkpoint, save_checkpoint
-from distill_core.runs.checkpoint_info import CheckpointInfo
+from distill_core.runs.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from distill_core.runs.checkpoint_info import CheckpointInfo, read_checkpoint_info
 from distill_core.runs.folder import RunFolder
 from distill_core.runs.metrics_writing import MetricsWriter
-from distill_core.runs.provenance import database_sha256, package_versions
+from distill_core.runs.provenance import database_sha256, package_versions, vectors_sha256
 from distill_core.runs.records import DataRecord, EvaluationRecord
-from distill_core.students import save_student
+from distill_core.students import student_bytes
 from distill_core.training.events import (
     Assessed,
     BaselineFitted,
     EpochFinished,
     RunFinished,
     RunStarted,
-    StepsFinished,
     TestEvaluated,
     TrainEvent,
 )
@@ -65,7 +64,6 @@ class RecordedRun:
         self._saved_at = 0.0
         self._saved_step = -1
         self._resumed = False
-        self._sound = True
         self._tested: TestEvaluated | None = None
         self._assessed: Assessed | None = None
 
@@ -75,7 +73,7 @@ class RecordedRun:
         return cls(RunFolder.create(root, config))
 
     def __iter__(self) -> Generator[TrainEvent]:
-        if self.folder.read_state().state == "finished":
+        if self.folder.is_finished:
             raise RunError(
                 f"{self.folder.name} is finished; there is nothing to resume.",
                 "Clone its settings into a new run to train longer.",
@@ -86,15 +84,20 @@ class RecordedRun:
     def discard_if_empty(self) -> bool:
         """Delete the folder of a run that never began to train; return whether it is gone.
 
-        For a new run whose settings or database turned out to be unusable.
+        For a run that this process has just made, whose settings or database turned out to be unusable. One
+        that another process trains meanwhile stays.
         """
         if self._has_checkpoint or self.folder.read_metrics().lines or self.folder.read_data() is not None:
             return False
-        shutil.rmtree(self.folder.path, ignore_errors=True)
+        try:
+            with self.folder.lock():
+                shutil.rmtree(self.folder.path, ignore_errors=True)
+        except RunError:
+            return False
         return True
 
     def conclude(self, measured: LatencyFinished | None = None) -> Iterator[TrainEvent]:
-        """Judge the student as it is now; what a finished run has measured is kept in its folder.
+        """Judge the student as it is now, and keep that in the folder; a run that goes on is judged again.
 
         Args:
             measured: A latency comparison of this student, which then decides on the cost.
@@ -107,8 +110,9 @@ class RecordedRun:
                     self._tested = event
                 case Assessed():
                     self._assessed = event
-                case RunFinished() if measured is not None and self.folder.read_state().state == "finished":
-                    self.folder.write_latency(measured)
+                case RunFinished():
+                    if measured is not None:
+                        self.folder.write_latency(measured)
                     self._write_evaluation(event)
             yield event
 
@@ -118,7 +122,6 @@ class RecordedRun:
 
     def _locked(self) -> Iterator[TrainEvent]:
         session = self.session = self._open_session()
-        self.folder.mark("running")
         with self.folder.open_metrics() as metrics:
             try:
                 yield from self._record(session, metrics)
@@ -133,6 +136,10 @@ class RecordedRun:
                     if self._has_checkpoint
                     else "Take a smaller batch or student.",
                 )
+                self._fail(metrics, failure)
+                raise failure from error
+            except TrainingError as error:
+                failure = TrainingError(error.message, f"{error.hint} {self._last_good}")
                 self._fail(metrics, failure)
                 raise failure from error
             except BaseException as error:
@@ -155,10 +162,7 @@ class RecordedRun:
     def _require_same_database(self, config: RunConfig) -> None:
         recorded = self.folder.read_data()
         if recorded and recorded.database_sha256 != database_sha256(config.data.database):
-            raise RunError(
-                f"{config.data.database} has changed since {self.folder.name} was started.",
-                "Restore it, or clone the settings into a new run.",
-            )
+            raise _changed(config, self.folder)
 
     def _record(self, session: TrainingSession, metrics: MetricsWriter) -> Iterator[TrainEvent]:
         self._saved_at = self._seconds()
@@ -168,16 +172,11 @@ class RecordedRun:
 
     def _write(self, event: TrainEvent, session: TrainingSession, metrics: MetricsWriter) -> None:
         match event:
-            case RunStarted() if not self._resumed:
-                self.folder.write_config(event.config)
-                self.folder.write_data(_data_record(session))
-                metrics.append(event)
+            case RunStarted():
+                self._start(event, session, metrics)
             case BaselineFitted() if not self._resumed:
                 metrics.append(event)
-            case StepsFinished():
-                self._sound = _is_number(event.train.loss)
             case EpochFinished():
-                self._sound = _is_number(event.train.loss)
                 metrics.append(event)
                 self._save_if_due(metrics)
             case TestEvaluated():
@@ -189,23 +188,40 @@ class RecordedRun:
                 self._write_evaluation(event)
                 metrics.append(event)
 
+    def _start(self, event: RunStarted, session: TrainingSession, metrics: MetricsWriter) -> None:
+        """Write what the run is made of, or compare it: the vectors of a resumed run must be the same."""
+        record = _data_record(session)
+        known = self.folder.read_data()
+        if self._resumed and known and known.vectors_sha256 not in ("", record.vectors_sha256):
+            raise _changed(session.config, self.folder)
+        self.folder.mark("running")
+        if not self._resumed:
+            self.folder.write_config(event.config)
+            self.folder.write_data(record)
+            metrics.append(event)
+
     def _save_if_due(self, metrics: MetricsWriter) -> None:
         if self._seconds() - self._saved_at >= CHECKPOINT_SECONDS:
             self._save(metrics)
 
     def _save(self, metrics: MetricsWriter) -> None:
+        """Save unless there is nothing new, or nothing that is worth it.
+
+        The best weights come first: whoever finds a last checkpoint finds them, too, however this ends.
+        """
         session = self.session
-        state = session.state_dict() if session else None
-        if session is None or state is None or not self._sound:
+        if session is None or session.student is None or session.progress.step == 0 or not session.is_sound:
             return
-        if session.progress.step in (0, self._saved_step):  # before the first step there is nothing to lose
-            return
-        metrics.sync()
         step, epoch = session.progress
+        if step != self._saved_step or not self.folder.best_checkpoint.is_file():
+            save_weights(self.folder.best_checkpoint, student_bytes(session.student, session.config))
+        if step == self._saved_step:
+            return
+        state = session.state_dict()
+        assert state is not None
+        metrics.sync()
         info = CheckpointInfo(step=step, epoch=epoch, metrics_offset_bytes=metrics.offset_bytes)
         save_checkpoint(self.folder.last_checkpoint, state, info)
-        if session.student is not None:
-            save_student(session.student, self.folder.best_checkpoint, session.config)
         self._saved_at, self._saved_step = self._seconds(), step
 
     def _leave(self, metrics: MetricsWriter) -> None:
@@ -222,6 +238,16 @@ class RecordedRun:
                 self.folder.mark("stopped")
             else:
                 self.folder.mark("failed", str(error) or type(error).__name__)
+
+    @property
+    def _last_good(self) -> str:
+        """Where a run whose loss is lost still is sound, in a sentence."""
+        if not self._has_checkpoint:
+            return "There is no checkpoint from before."
+        with contextlib.suppress(CheckpointError):
+            info = read_checkpoint_info(self.folder.last_checkpoint)
+            return f"The last good checkpoint, of step {info.step}, is kept."
+        return ""
 
     @property
     def _has_checkpoint(self) -> bool:
@@ -257,6 +283,7 @@ def _data_record(session: TrainingSession) -> DataRecord:
     assert data is not None
     return DataRecord(
         database_sha256=database_sha256(config.data.database),
+        vectors_sha256=vectors_sha256(data.teacher.centroids, data.teacher.answers, data.queries),
         mh_id=config.data.mh_id,
         temperature=data.teacher.temperature,
         train=tuple(data.split.train.tolist()),
@@ -266,5 +293,8 @@ def _data_record(session: TrainingSession) -> DataRecord:
     )
 
 
-def _is_number(value: float) -> bool:
-    return value == value and abs(value) != float("inf")  # noqa: PLR0124 - NaN
+def _changed(config: RunConfig, folder: RunFolder) -> RunError:
+    return RunError(
+        f"{config.data.database} has changed since {folder.name} was started.",
+        "Restore it, or clone the settings into a new run.",
+    )

@@ -44,6 +44,7 @@ class DataRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         database_sha256: Of the bytes of the `lda.db`, in hexadecimal.
+        vectors_sha256: Of centroids, answers and queries; empty in what an older version wrote.
         mh_id: Number of the projection.
         temperature: The teacher's τ.
         train: Row numbers of the queries of the training part, ascending.
@@ -53,6 +54,7 @@ class DataRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     database_sha256: str
+    vectors_sha256: str = ""
     mh_id: int
     temperature: float
     train: tuple[int, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 import pickle
@@ -30,6 +31,7 @@ _SHAPE = {"embed_dim": int, "num_heads": int, "num_layers": int, "ff_dim": int, 
 _KINDS: dict[str, type[ProjectionTransformer] | type[MemoryStudent] | type[MlpStudent]] = {
     kind.KIND: kind for kind in (ProjectionTransformer, MemoryStudent, MlpStudent)
 }
+_DIGEST = "sha256"
 _PARTS = ("input_proj", "encoder", "output_proj")
 _UNREADABLE = (
     ArithmeticError,
@@ -50,12 +52,16 @@ _UNREADABLE = (
 """What torch and safetensors were seen to raise when a file is damaged at random."""
 
 
-def load_student(path: str | os.PathLike[str], *, dimension: int | None = None) -> Student:
+def load_student(
+    path: str | os.PathLike[str], *, dimension: int | None = None, reference_layout: bool = True
+) -> Student:
     """Load a student from safetensors, or from the reference implementation's layout, whatever the name.
 
     Args:
         path: The file of weights.
         dimension: The d that the student must have, where it is known.
+        reference_layout: Whether that layout is taken, which is a pickle, read without running its code; a
+            run's own weights never have it.
 
     Raises:
         CheckpointError: The file is missing, damaged, not a student, or one of another dimension.
@@ -64,7 +70,9 @@ def load_student(path: str | os.PathLike[str], *, dimension: int | None = None) 
     try:
         if not file.is_file():
             raise CheckpointError(f"There is no file of weights at {file}.", "Check the path.")
-        student = (_load_safetensors if _is_safetensors(file) else _load_reference)(file).eval()
+        if not (reference_layout or is_safetensors(file)):
+            raise ValueError("no safetensors")
+        student = (_load_safetensors if is_safetensors(file) else _load_reference)(file).eval()
     except _UNREADABLE as error:
         raise CheckpointError(
             f"{file} does not hold a student's weights ({type(error).__name__}).",
@@ -76,6 +84,24 @@ def load_student(path: str | os.PathLike[str], *, dimension: int | None = None) 
             "Take a student that was distilled from this projection.",
         )
     return student
+
+
+def student_bytes(student: Student, config: RunConfig | None = None) -> bytes:
+    """Return the content of a safetensors file with a student, its shape, and the settings of its run.
+
+    A checksum goes with it, so that `load_student` notices a changed bit.
+
+    Raises:
+        CheckpointError: The weights have no place in such a file.
+    """
+    metadata = {name: str(value) for name, value in student.shape.items()}
+    if config is not None:
+        metadata["config"] = msgspec.json.encode(config).decode()
+    weights = _on_cpu(student)
+    try:
+        return save(weights, {"format": "pt", "student": student.KIND, _DIGEST: _digest(weights), **metadata})
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"The weights cannot be written: {error}.") from error
 
 
 def save_student(student: Student, path: str | os.PathLike[str], config: RunConfig | None = None) -> Path:
@@ -116,7 +142,7 @@ def read_run_config(path: str | os.PathLike[str]) -> RunConfig | None:
     """
     file = Path(path)
     try:
-        if not _is_safetensors(file):
+        if not is_safetensors(file):
             return None
         with safe_open(file, framework="pt") as opened:
             text = (opened.metadata() or {}).get("config")
@@ -151,8 +177,12 @@ def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach().cpu().contiguous() for name, weight in module.state_dict().items()}
 
 
-def _is_safetensors(file: Path) -> bool:
-    """Tell by the content: safetensors has the length of its header in 8 bytes, then JSON."""
+def is_safetensors(file: Path) -> bool:
+    """Tell by the content: safetensors has the length of its header in 8 bytes, then JSON.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     with file.open("rb") as handle:
         return handle.read(9)[8:] == b"{"
 
@@ -174,17 +204,24 @@ def _load_reference(path: Path) -> ProjectionTransformer:
 
 
 def _save_safetensors(student: Student, config: RunConfig | None, path: Path) -> None:
-    metadata = {name: str(value) for name, value in student.shape.items()}
-    if config is not None:
-        metadata["config"] = msgspec.json.encode(config).decode()
     # `save_file` would make a file that only its owner can read.
-    path.write_bytes(save(_on_cpu(student), {"format": "pt", "student": student.KIND, **metadata}))
+    path.write_bytes(student_bytes(student, config))
+
+
+def _digest(weights: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, weight in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(weight.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _load_safetensors(path: Path) -> Student:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    if metadata.get(_DIGEST) not in (None, _digest(weights)):
+        raise ValueError("its checksum does not fit")
     kind = _KINDS[metadata.get("student", "encoder")]
     # The numbers of a shape are whole, but for the dropout.
     names = tuple(inspect.signature(kind).parameters)

@@ -61,6 +61,11 @@ class TrainingSession:
         trainer = self._trainer
         return Progress(0, 0) if trainer is None else Progress(trainer.step, trainer.epochs_done)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether the weights are worth keeping: all of them numbers, and no loss exploded."""
+        return self._trainer is not None and self._trainer.is_sound
+
     def state_dict(self) -> dict[str, Any] | None:
         """Return all that the training depends on, to go on from; None before the first event."""
         return None if self._trainer is None else self._trainer.state_dict()

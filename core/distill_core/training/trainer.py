@@ -21,7 +21,7 @@ from distill_core.training.term_sums import TermSums
 
 _EVENT_SECONDS = 0.1
 _EXPLOSION = 1000.0
-"""A loss this many times that of the first epoch will not come back."""
+"""A loss this many times that of the first step will not come back."""
 _COUNTERS = (
     "step",
     "epochs_done",
@@ -73,6 +73,7 @@ class Trainer:
         self.best_epoch = 0
         self.total_steps = settings.epochs * batches.per_epoch
         self._first_loss = math.inf
+        self._lost = ""
         self._scale = 1.0
         """What the outputs on the validation queries are multiplied by to be nearest to the teacher's."""
         self._samples = 0
@@ -123,15 +124,15 @@ class Trainer:
                 done = self._steps(done)
             terms = self._totals.means_since(before)
             self._count_time(started, training=True)
+            self._look_at(terms)
             if done < per_epoch:
                 yield self._steps_finished(self.epochs_done + done / per_epoch, terms)
-            self._require_finite(terms)
+            self._require_sound()
         finished = self._finish_epoch()
-        if self.epochs_done == 1:
-            self._first_loss = finished.train.loss
-        yield finished
         if finished.validation is not None:  # the last step may have lost the weights, its loss tells nothing
-            self._require_finite(finished.validation)
+            self._look_at(finished.validation)
+        yield finished
+        self._require_sound()
 
     def _steps(self, done: int) -> int:
         """Train on batches from `done` on until 100 ms are over; return how many are done."""
@@ -146,6 +147,8 @@ class Trainer:
 
     def _step(self, batch: LabelledQueries) -> None:
         terms = distillation_loss(self.learner.predict(batch.queries), batch.targets, *self._loss_settings)
+        if self.step == 0:
+            self._first_loss = float(terms.loss.detach())
         self.learner.step(terms.loss)
         self._totals.add(*terms)
         self.step += 1
@@ -212,14 +215,25 @@ class Trainer:
             eta_seconds=self._eta_seconds,
         )
 
-    def _require_finite(self, terms: Terms) -> None:
-        if math.isfinite(terms.loss) and terms.loss <= _EXPLOSION * max(self._first_loss, 1.0):
-            return
-        what = "has exploded" if math.isfinite(terms.loss) else "is not a number any more"
-        raise TrainingError(
-            f"The loss {what} at step {self.step}.",
-            f"Lower the learning rate (now {self.learner.learning_rate:.3g}).",
-        )
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is lost: no loss exploded, and every weight is a number. Waits for the device."""
+        weights = self.learner.student.state_dict().values()
+        return not self._lost and all(bool(torch.isfinite(weight).all()) for weight in weights)
+
+    def _look_at(self, terms: Terms) -> None:
+        """Note a loss that will not come back, before the event is told: nobody should keep such weights."""
+        if not math.isfinite(terms.loss):
+            self._lost = "is not a number any more"
+        elif terms.loss > _EXPLOSION * max(self._first_loss, 1.0):
+            self._lost = "has exploded"
+
+    def _require_sound(self) -> None:
+        if self._lost:
+            raise TrainingError(
+                f"The loss {self._lost} at step {self.step}.",
+                f"Lower the learning rate (now {self.learner.learning_rate:.3g}).",
+            )
 
 
 def _best_scale(predicted: Tensor, targets: Tensor) -> float:
