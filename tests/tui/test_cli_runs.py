@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pexpect
 import pytest
+import torch
 
 from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
+from distill_core.errors import RunError
 from distill_core.runs import RecordedRun, RunFolder, RunStore
 from distill_core.training import EpochFinished, TrainEvent
 from distill_tui.cli import run
@@ -136,7 +138,7 @@ def test_attach_says_how_a_run_ended(
 ) -> None:
     folder = store.create(config)
     folder.mark(mark, "no room" if mark == "failed" else "")  # type: ignore[arg-type]
-    _, err = told(["attach", folder.name], capsys, 2 if mark == "failed" else 0)
+    _, err = told(["attach", folder.name], capsys, 1 if mark == "failed" else 0)
     assert words in err
 
 
@@ -231,15 +233,34 @@ def test_a_closed_terminal_saves_and_leaves(database: Path, store: RunStore) -> 
     assert RunFolder.open(summary.path).last_checkpoint.is_file()
 
 
-def test_a_second_ctrl_c_leaves_at_once() -> None:
+def signalled(*numbers: str, before: str = "") -> tuple[int, str]:
+    """Return exit code and output of a process that sends itself signals while it can be asked to stop."""
+    sent = "".join(f"    os.kill(os.getpid(), signal.{number})\n" for number in numbers)
     program = (
         "import os, signal; from distill_tui.cli.stopping import StopRequest\n"
-        "with StopRequest() as stop:\n"
-        "    os.kill(os.getpid(), signal.SIGINT); assert stop.exit_code == 130\n"
-        "    os.kill(os.getpid(), signal.SIGINT); print('still there')\n"
+        f"{before}\n"
+        f"with StopRequest() as stop:\n{sent}"
+        "print('still there', stop.exit_code)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (130, "")
+    return done.returncode, done.stdout
+
+
+def test_a_second_ctrl_c_leaves_at_once() -> None:
+    assert signalled("SIGINT", "SIGINT") == (130, "")
+    assert signalled("SIGTERM", "SIGINT") == (143, "")
+
+
+@pytest.mark.parametrize("second", ["SIGHUP", "SIGTERM"])
+def test_a_line_that_drops_twice_still_lets_the_run_be_saved(second: str) -> None:
+    """A shell passes SIGHUP on, and the terminal sends its own."""
+    assert signalled("SIGHUP", second) == (0, "still there 129\n")
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """As under nohup."""
+    ignored = "signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    assert signalled("SIGHUP", before=ignored) == (0, "still there None\n")
 
 
 def test_a_step_that_takes_too_long_ends_all_the_same() -> None:
@@ -271,15 +292,23 @@ def test_a_detached_run_goes_on_by_itself(config: RunConfig, store: RunStore) ->
     assert "cosine mean" in folder.log_path.read_text()
 
 
-def test_a_detached_run_that_cannot_start_says_where_to_look(config: RunConfig, store: RunStore) -> None:
-    folder = store.create(config.with_values(data=config.data.with_values(database="/nothing.db")))
-    done = subprocess.run(
-        [sys.executable, "-m", "distill_tui", "train", "/nothing.db", "--detach"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    (folder.path / "state.json").unlink()
-    with pytest.raises(Exception, match=r"state\.json|did not start"):
-        detach(folder, wait=lambda seconds: None)
+def test_a_detached_run_that_cannot_start_says_why(config: RunConfig, store: RunStore) -> None:
+    absent = "cuda" if not torch.cuda.is_available() else "mps"
+    folder = store.create(config.with_values(training=config.training.with_values(device=absent)))
+    with pytest.raises(
+        RunError, match=f"did not start: The device {absent} is not on this machine"
+    ) as raised:
+        detach(folder)
+    assert str(folder.log_path) in raised.value.hint
+    assert folder.shown_state() == "failed"
+
+
+def test_an_output_that_takes_nothing_is_one_sentence(config: RunConfig, store: RunStore) -> None:
+    """The disk behind stdout is full; the run is saved."""
+    program = [sys.executable, "-m", "distill_tui", "train", config.data.database, "--epochs", "2"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "The output cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert store.list()[0].state == "stopped"

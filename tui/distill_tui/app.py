@@ -66,8 +66,8 @@ class DistillApp(LatencyWorkbench):
     def __init__(self, first_database: Path | None = None) -> None:
         super().__init__()
         self._first_database = first_database
-        self.detached_run: Path | None = None
-        """The run that is to go on in a process of its own once the app has ended."""
+        self.detached_run: Callable[[], Path | None] = lambda: None
+        """Tells, once the app has ended, which run is to go on in a process of its own."""
         self._event_loop: asyncio.AbstractEventLoop | None = None
 
     def on_mount(self) -> None:
@@ -164,7 +164,8 @@ class DistillApp(LatencyWorkbench):
     def _leave_if(self, leaving: Leaving | None) -> None:
         if leaving is None:
             return
-        self.detached_run = self.controller.present_run if leaving == "detach" else None
+        if leaving == "detach":
+            self.detached_run = self.controller.present_run()
         self.controller.stop(conclude=False)
         self._show_job_state()
         self.exit(0)

@@ -106,7 +106,7 @@ class Controller:
 
             return RecordedRun(RunStore().create(config))
 
-        return self._start_run(new_run)
+        return self._start_run(new_run, is_new=True)
 
     def resume_run(self, path: Path) -> bool:
         """Go on with a run from its folder; False when a job is active already."""
@@ -118,7 +118,7 @@ class Controller:
 
             return RecordedRun(RunFolder.open(path))
 
-        return self._start_run(left_run)
+        return self._start_run(left_run, is_new=False)
 
     def start_latency(self, view: TeacherView, config: RunConfig) -> bool:
         """Compare latency: the trained student if there is one of this shape, else an untrained one."""
@@ -163,7 +163,7 @@ class Controller:
 
         return self._start("contestants", Job(events, self._post_contestants, conclude))
 
-    def _start_run(self, open_run: Callable[[], RecordedRun]) -> bool:
+    def _start_run(self, open_run: Callable[[], RecordedRun], *, is_new: bool) -> bool:
         runs = self._runs = []
 
         def events() -> Iterator[Any]:
@@ -173,7 +173,8 @@ class Controller:
             try:
                 yield from with_past(runs[0])
             except DistillError:
-                runs[0].discard_if_empty()
+                if is_new:
+                    runs[0].discard_if_empty()
                 raise
 
         def conclude() -> Iterator[Any]:
@@ -236,10 +237,10 @@ class Controller:
         """Wait until the active job, asked to end, has saved; return whether it has."""
         return self._job is None or self._job.wait(seconds)
 
-    @property
-    def present_run(self) -> Path | None:
-        """The folder of the run that is being trained; None when there is none, or not yet."""
-        return self._runs[0].folder.path if self._job and self._runs else None
+    def present_run(self) -> Callable[[], Path | None]:
+        """Return what tells the folder of the run that is being trained: it may not be made yet."""
+        runs = self._runs if self._job else []
+        return lambda: runs[0].folder.path if runs else None
 
     def finish(self, outcome: JobState) -> None:
         """Note that the thread has ended, when its `JobEnded` arrives."""

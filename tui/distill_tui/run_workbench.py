@@ -103,7 +103,7 @@ class RunWorkbench(Workbench):
     def open_run(self, run: RunSummary) -> bool:
         """Show a run from its folder, whoever trains it; False while another one is trained here."""
         if self.controller.is_busy and self.controller.job_name == "training":
-            present = self.controller.present_run
+            present = self.controller.present_run()
             if present is not None and str(present) == run.path:
                 self.curves = ()
                 return True

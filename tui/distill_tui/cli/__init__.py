@@ -91,6 +91,15 @@ def run(arguments: list[str]) -> int:
         click.echo(f"distill-tui: {error}", err=True)
         return FAILED if isinstance(error, TrainingError) else USAGE
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - the reader has left; nothing to flush into
+        _write_no_more()
+        return FAILED
+    except OSError as error:
+        _write_no_more()
+        click.echo(f"distill-tui: The output cannot be written: {error.strerror or error}.", err=True)
         return FAILED
     return result if isinstance(result, int) else 0
+
+
+def _write_no_more() -> None:
+    """Leave nothing to flush into an output that takes nothing."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - the interpreter closes it

@@ -49,8 +49,9 @@ def _run_app(database: Path | None) -> int:
     with LeaveOnSignal(app) as leaving:
         app.run()
     app.controller.wait_until_saved()
-    if app.detached_run is not None and leaving.exit_code is None:
-        _detach(app.detached_run)
+    detached = app.detached_run()
+    if detached is not None and leaving.exit_code is None:
+        _detach(detached)
     return leaving.exit_code or app.return_code or 0
 
 
@@ -59,7 +60,7 @@ def _detach(path: Path) -> None:
     from distill_tui.cli.detaching import detach
 
     folder = RunFolder.open(path)
-    if folder.read_state().state == "finished":
+    if folder.is_finished:
         return  # it ended while it was being left
     detach(folder)
     click.echo(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)

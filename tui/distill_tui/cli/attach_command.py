@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from distill_core.errors import RunError
+from distill_core.errors import TrainingError
 from distill_core.runs import RunFolder, RunWatcher
 from distill_core.training.events import TrainEvent
 from distill_tui.cli.event_lines import write_json, write_lines
@@ -43,7 +43,7 @@ def attach(run: str, runs_dir: Path | None, *, as_json: bool) -> int:
     if state in _ENDS:
         click.echo(f"{folder.name} {_ENDS[state].format(name=folder.name)}.", err=True)
     if state == "failed":
-        raise RunError(f"{folder.name} failed: {folder.read_state().error}")
+        raise TrainingError(f"{folder.name} failed: {folder.read_state().error}")
     return 0
 
 

@@ -32,10 +32,13 @@ def detach(folder: RunFolder, wait: Callable[[float], None] = time.sleep) -> int
         )
     waited = 0.0
     while waited < _START_SECONDS:
+        has_left = process.poll() is not None
         state = folder.read_state()
-        if state.pid == process.pid or state.state == "finished":
+        if state.state == "failed" and state.pid == process.pid:
+            raise RunError(f"{folder.name} did not start: {state.error}", f"See {folder.log_path}.")
+        if state.state == "finished" or (state.state == "running" and state.pid == process.pid):
             return process.pid
-        if process.poll() is not None:
+        if has_left:
             break
         wait(_LOOK_SECONDS)
         waited += _LOOK_SECONDS

@@ -13,10 +13,12 @@ _PATIENCE_SECONDS = 1.8
 
 
 class StopRequest:
-    """Inside `with`, ctrl+c, a scheduler's SIGTERM and a dropped line only ask; a second one leaves at once.
+    """Inside `with`, ctrl+c, SIGTERM and a dropped line only ask; a second ctrl+c leaves at once.
 
-    Whoever trains looks at `exit_code` between two steps. If it cannot look in time, in a long step or a
-    stalled terminal, the process ends all the same: the last checkpoint is on the disk.
+    A line that drops may send its signal more than once, so other signals only ask again. One that was
+    ignored before, as nohup does, stays so. Whoever trains looks at `exit_code` between two steps. If it
+    cannot look in time, in a long step or a stalled terminal, the process ends all the same: the last
+    checkpoint is on the disk.
 
     Attributes:
         exit_code: 128 and the number of the signal, as shells say it; None while nobody asked.
@@ -30,7 +32,7 @@ class StopRequest:
     def __enter__(self) -> Self:
         for name in _SIGNALS:
             number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None:
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._ask)
         return self
 
@@ -45,7 +47,9 @@ class StopRequest:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.exit_code is not None:
-            os._exit(self.exit_code)
+            if number == signal.SIGINT:
+                os._exit(self.exit_code)
+            return
         self.exit_code = 128 + number
         self._last_resort = threading.Timer(_PATIENCE_SECONDS, os._exit, (self.exit_code,))
         self._last_resort.daemon = True
