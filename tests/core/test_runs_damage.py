@@ -17,7 +17,7 @@ from safetensors.torch import load
 from distill_core.runs import CheckpointInfo, RunFolder, RunStore, save_checkpoint
 from tests.core.test_runs_folder import Clock, make_run
 
-JSON = ["data.json", "state.json", "notes.json", "evaluation.json", "latency.json"]
+JSON = ["data.json", "state.json", "notes.json", "evaluation.json", "latency.json", "crossover.json"]
 CHECKPOINTS = ["checkpoints/last.safetensors", "checkpoints/best.safetensors"]
 FILES = ["config.toml", *JSON, "metrics.jsonl", *CHECKPOINTS, "log.txt", "heartbeat", "lock"]
 REQUIRED = {"config.toml", "state.json"}
@@ -122,6 +122,28 @@ def test_a_file_that_is_none_raises_nothing(
         assert summary.problem == ""
     else:
         assert str(run.path / name) in summary.problem
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("data.json", b'"train":[', b'"train":["x",'),
+        ("data.json", b'"database_sha256":"', b'"database_sha256":7,"other":"'),
+        ("evaluation.json", b'"cosines":[', b'"cosines":[0.5,'),
+        ("evaluation.json", b'"question_ids":[7,', b'"question_ids":["x",'),
+        ("crossover.json", b'"fixed":{', b'"fixed":{"batch_32":5,'),
+        ("latency.json", b'"single_ratio_interval":[', b'"single_ratio_interval":["x",'),
+    ],
+)
+def test_json_that_does_not_say_what_it_should_is_named(
+    tmp_path: Path, name: str, old: bytes, new: bytes
+) -> None:
+    run = make_whole_run(tmp_path)
+    file = run.path / name
+    assert old in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(old, new, 1))
+    (summary,) = RunStore(tmp_path, Clock()).list()
+    assert str(file) in summary.problem
 
 
 def test_several_damaged_files_are_all_named(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
 from distill_core.errors import DistillError, RunError
 from distill_core.evaluation.metrics import CosineSummary, Evaluation
+from distill_core.latency.crossover_events import Bracket, CrossoverFinished
 from distill_core.latency.events import LatencyFinished, ModelLatency, Percentiles
 from distill_core.runs import (
     DataRecord,
@@ -95,6 +96,16 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
+CROSSOVER = CrossoverFinished(
+    fixed={"single": Bracket(low=4096, high=8192, reached=True, measured_to=65536)},
+    grown={"single": Bracket(low=None, high=None, reached=False, measured_to=64)},
+    curve=(),
+    ended="complete",
+    elapsed_seconds=59.5,
+    unsteady=False,
+)
+
+
 def make_run(root: Path, clock: Clock | None = None, config: RunConfig = CONFIG) -> RunFolder:
     """A run with every file that has no tensors."""
     run = RunFolder.create(root, config, clock or Clock())
@@ -102,6 +113,7 @@ def make_run(root: Path, clock: Clock | None = None, config: RunConfig = CONFIG)
     run.write_notes(NOTES)
     run.write_evaluation(EVALUATION)
     run.write_latency(LATENCY)
+    run.write_crossover(CROSSOVER)
     run.log_path.write_text("started\n")
     with run.open_metrics() as metrics:
         for step in range(3):
@@ -165,6 +177,7 @@ def test_every_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert run.read_notes() == NOTES
     assert run.read_evaluation() == EVALUATION
     assert run.read_latency() == LATENCY
+    assert run.read_crossover() == CROSSOVER
 
 
 def test_the_files_are_toml_and_json_that_others_can_read(tmp_path: Path) -> None:

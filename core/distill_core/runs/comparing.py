@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
-from distill_core.errors import RunError
 from distill_core.latency.crossover_events import Bracket
 from distill_core.latency.machine_record import MachineRecord
 from distill_core.runs.folder import RunFolder
@@ -134,13 +133,7 @@ def _cosines(folder: RunFolder) -> dict[int, float]:
     record = folder.read_evaluation()
     if record is None or record.tested is None:
         return {}
-    numbers, cosines = record.tested.question_ids, record.tested.cosines
-    if len(numbers) != len(cosines):
-        raise RunError(
-            f"{folder.evaluation_path} is damaged: {len(cosines)} cosines of {len(numbers)} test queries.",
-            "Restore it from a copy.",
-        )
-    return dict(zip(numbers, cosines, strict=True))
+    return dict(zip(record.tested.question_ids, record.tested.cosines, strict=True))
 
 
 def _flat(settings: dict[str, object], place: str = "") -> Iterator[tuple[str, object]]:

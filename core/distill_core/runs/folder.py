@@ -18,7 +18,7 @@ from distill_core.runs.liveness import TrainingProcess
 from distill_core.runs.metrics_reading import MetricsChunk, MetricsFollower, read_metrics
 from distill_core.runs.metrics_writing import MetricsWriter, truncate_metrics
 from distill_core.runs.new_folder import create_folder
-from distill_core.runs.record_files import read_optional_record, read_record, write_record
+from distill_core.runs.record_files import damaged, read_optional_record, read_record, write_record
 from distill_core.runs.records import (
     DataRecord,
     EvaluationRecord,
@@ -140,7 +140,11 @@ class RunFolder:
 
     def read_evaluation(self) -> EvaluationRecord | None:
         """Return how the student does; None before it was judged."""
-        return read_optional_record(self.evaluation_path, EvaluationRecord)
+        record = read_optional_record(self.evaluation_path, EvaluationRecord)
+        tested = record.tested if record else None
+        if tested is not None and len(tested.question_ids) != len(tested.cosines):
+            raise damaged(self.evaluation_path, ValueError("not every test query has a cosine"))
+        return record
 
     def write_evaluation(self, evaluation: EvaluationRecord) -> None:
         """Write how the student does."""

@@ -19,6 +19,7 @@ _LOOKED_AT = (
     "notes.json",
     "evaluation.json",
     "latency.json",
+    "crossover.json",
     "metrics.jsonl",
     "checkpoints/last.safetensors",
     "checkpoints/best.safetensors",
@@ -87,7 +88,7 @@ def _signature(path: str) -> _Signature:
 
 def _file_signature(file: str) -> tuple[int, int, int] | int:
     try:
-        found = os.stat(file)  # noqa: PTH116 - nine files of a thousand runs, each time
+        found = os.stat(file)  # noqa: PTH116 - ten files of a thousand runs, each time
     except OSError as error:
         return error.errno or 0
     return found.st_mtime_ns, found.st_size, found.st_ino

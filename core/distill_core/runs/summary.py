@@ -12,12 +12,10 @@ import msgspec
 
 from distill_core.config import RunConfig
 from distill_core.errors import DistillError
-from distill_core.evaluation.metrics import Evaluation
 from distill_core.latency.events import LatencyFinished
 from distill_core.runs.checkpoint_info import read_checkpoint_info, read_metadata
 from distill_core.runs.folder import RunFolder
 from distill_core.runs.metrics_reading import count_damaged
-from distill_core.runs.record_files import read_optional_record
 from distill_core.runs.records import RunNotes, RunState, ShownState
 
 T = TypeVar("T")
@@ -60,23 +58,6 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     problem: str
 
 
-class _DataRow(msgspec.Struct):
-    """What a row shows of `DataRecord`; the many numbers beside it are passed over."""
-
-    temperature: float
-
-
-class _FinishedRow(msgspec.Struct):
-    evaluation: Evaluation
-    skill: float | None
-
-
-class _EvaluationRow(msgspec.Struct):
-    """What a row shows of `EvaluationRecord`."""
-
-    finished: _FinishedRow
-
-
 class _Contents:
     """What can be read of a run; the rest becomes problems."""
 
@@ -84,10 +65,11 @@ class _Contents:
         self.problems: list[str] = []
         self.config: RunConfig | None = self._try(run.read_config)
         self.state: RunState | None = self._try(run.read_state)
-        self.data = self._try(lambda: read_optional_record(run.data_path, _DataRow))
+        self.data = self._try(run.read_data)
         self.notes: RunNotes = self._try(run.read_notes) or RunNotes()
-        self.evaluation = self._try(lambda: read_optional_record(run.evaluation_path, _EvaluationRow))
+        self.evaluation = self._try(run.read_evaluation)
         self.latency: LatencyFinished | None = self._try(run.read_latency)
+        self._try(run.read_crossover)
         self._check_metrics(run.metrics_path)
         for file, read in (
             (run.last_checkpoint, read_checkpoint_info),
