@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingCo
 from distill_core.errors import RunError
 from distill_core.runs import RecordedRun, RunFolder, RunStore
 from distill_core.training import EpochFinished, TrainEvent
+from distill_core.training.recipes import resolve
 from distill_tui.cli import run
 from distill_tui.cli.attach_command import watch
 from distill_tui.cli.detaching import detach
@@ -312,3 +315,26 @@ def test_an_output_that_takes_nothing_is_one_sentence(config: RunConfig, store: 
     assert "The output cannot be written: No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert store.list()[0].state == "stopped"
+
+
+def test_the_command_of_a_run_trains_with_its_settings(
+    config: RunConfig, store: RunStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = store.create(config)
+    out, _ = told(["runs", "command", folder.name], capsys)
+    arguments = shlex.split(" ".join(line.removesuffix("\\") for line in out))
+    assert arguments[:2] == ["distill-tui", "train"]
+    told(arguments[1:], capsys)
+    again = RunFolder.open(store.list()[0].path).read_config()
+    assert again == resolve(config, 28)
+
+
+def test_the_table_tells_when_and_from_what(
+    config: RunConfig, store: RunStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.create(config)
+    header, row = told(["runs"], capsys)[0]
+    assert "when" in header
+    assert "database" in header
+    assert Path(config.data.database).parent.name + "/lda.db" in row
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", row)

@@ -17,8 +17,8 @@ LOOKS = 600
 
 
 @pytest.fixture
-def app(database: Path) -> Iterator[pexpect.spawn[str]]:
-    """The app with a run that is going."""
+def starting(database: Path) -> Iterator[pexpect.spawn[str]]:
+    """The app with a teacher on the screen."""
     child = pexpect.spawn(
         sys.executable,
         ["-m", "distill_tui", str(database)],
@@ -28,16 +28,22 @@ def app(database: Path) -> Iterator[pexpect.spawn[str]]:
         env={**os.environ, "TERM": "xterm-256color"},
     )
     child.expect("4 heads|heads")
-    child.send("\x14")  # ctrl+t
-    folder = wait_for(child, "running")
-    for _ in range(LOOKS):
-        if any(line["event"] == "epoch" for line in folder.read_metrics().lines):
-            break
-        drain(child, 0.1)
     yield child
     if child.isalive():
         child.kill(signal.SIGKILL)
         child.wait()
+
+
+@pytest.fixture
+def app(starting: pexpect.spawn[str]) -> pexpect.spawn[str]:
+    """The app with a run that is going."""
+    starting.send("\x14")  # ctrl+t
+    folder = wait_for(starting, "running")
+    for _ in range(LOOKS):
+        if any(line["event"] == "epoch" for line in folder.read_metrics().lines):
+            break
+        drain(starting, 0.1)
+    return starting
 
 
 def wait_for(child: pexpect.spawn[str], state: str) -> RunFolder:
@@ -93,6 +99,22 @@ def test_q_and_s_save_the_run(app: pexpect.spawn[str]) -> None:
     end_of(app)
     assert app.exitstatus == 0
     assert wait_for(app, "stopped").last_checkpoint.is_file()
+
+
+def test_a_run_that_is_just_starting_is_let_go_on_too(starting: pexpect.spawn[str]) -> None:
+    """Its folder is not made yet when one leaves."""
+    starting.send("\x14q")
+    starting.expect("Detach")
+    starting.send("d")
+    starting.expect("It trains on its own")
+    end_of(starting)
+    (here,) = RunStore().list()
+    state = RunFolder.open(here.path).read_state()
+    try:
+        assert RunFolder.open(here.path).shown_state() in ("running", "finished")
+    finally:
+        if RunFolder.open(here.path).shown_state() == "running":
+            os.kill(state.pid, signal.SIGKILL)
 
 
 def test_q_and_d_let_the_run_go_on_in_a_process_of_its_own(app: pexpect.spawn[str]) -> None:

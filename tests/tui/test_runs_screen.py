@@ -12,7 +12,7 @@ from textual.widgets import Input, Label
 from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
 from distill_core.errors import ExportError
 from distill_core.export import ExportFinished, ExportReport, PartLeftOut, PartWritten
-from distill_core.runs import RecordedRun, RunFolder, Seen
+from distill_core.runs import RecordedRun, RunFolder, RunStore, Seen
 from distill_core.training.events import EpochFinished, RunStarted
 from distill_tui.charts.history import MetricHistory
 from distill_tui.loading import load_teacher, open_database
@@ -28,7 +28,7 @@ from distill_tui.widgets.run_table import RunTable
 from tests.core.database_factory import write_lda_db
 from tests.tui import events
 from tests.tui.runs_on_disk import NOON, Made, answer, make_run, root, show_runs, store
-from tests.tui.stage import Stage, staged
+from tests.tui.stage import PromptController, Stage, staged
 
 NAMES = [column.name for column in COLUMNS]
 
@@ -654,3 +654,19 @@ def test_a_resumed_training_tells_the_epochs_before_once_and_closes_what_it_read
     told = list(with_past(RecordedRun(RunFolder.open(run.folder.path))))
     assert isinstance(told[0], RunStarted)
     assert [event.epoch for event in told if isinstance(event, EpochFinished)] == [1, 2, 3, 4, 5]
+
+
+async def test_a_run_that_cannot_be_gone_on_with_is_not_thrown_away(database: Path) -> None:
+    config = RunConfig(data=DataConfig(database="/nothing.db"), training=TrainingConfig(device="cpu"))
+    run = RunFolder.create(root(), config)
+    RunStore(root()).annotate(run, "to look at later")
+    async with staged(database, controller=PromptController) as stage:
+        await stage.show_teacher()
+        assert stage.controller.resume_run(run.path)
+        await stage.settle()
+        assert stage.controller.state is JobState.FAILED
+        assert run.read_notes().annotation == "to look at later"
+        assert stage.controller.start_training(config)
+        await stage.settle()
+        assert stage.controller.state is JobState.FAILED
+    assert [Path(kept.path) for kept in RunStore(root()).list()] == [run.path]

@@ -76,7 +76,7 @@ class RecordedRun:
         if self.folder.is_finished:
             raise RunError(
                 f"{self.folder.name} is finished; there is nothing to resume.",
-                "Clone its settings into a new run to train longer.",
+                "Clone its settings into a new run to train longer, or see 'distill-tui runs command'.",
             )
         with self.folder.lock(), _Heartbeat(self.folder):
             yield from self._locked()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from distill_core.runs import RunComparison, RunSummary
+from distill_tui.run_rows import database_words
 
 _COLUMNS = (
     "run",
     "state",
+    "when",
+    "database",
     "projection",
     "tau",
     "student",
@@ -19,6 +22,7 @@ _COLUMNS = (
     "seed",
     "cosine",
     "skill",
+    "p90 µs",
 )
 
 
@@ -55,22 +59,19 @@ def comparison_lines(comparison: RunComparison) -> Iterator[str]:
 
 def _row(run: RunSummary) -> tuple[str, ...]:
     pin = "* " if run.pinned else ""
-    values = (run.projection, run.temperature, run.student, run.heads, run.layers, run.cosine_weight)
     return (
         pin + run.name,
         run.state,
+        run.created.astimezone().strftime("%Y-%m-%d %H:%M"),
+        database_words(run),
         *(
             "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-            for value in values
+            for value in (run.projection, run.temperature, run.student, run.heads, run.layers)
         ),
+        "" if run.cosine_weight is None else f"{run.cosine_weight:g}",
         run.recipe,
         "" if run.seed is None else str(run.seed),
         "" if run.cosine is None else f"{run.cosine:.4f}",
         "" if run.skill is None else f"{run.skill:.3f}",
+        "" if run.latency_us is None else f"{run.latency_us:.0f}",
     )
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from distill_core.errors import RunError
 from distill_core.runs import RunStore
 from distill_tui.cli.options import json_option
 from distill_tui.cli.run_lines import comparison_lines, run_table
@@ -87,6 +88,20 @@ def compare(store: RunStore, names: tuple[str, ...], *, as_json: bool) -> None:
         return
     for line in (*comparison_lines(comparison), *speed_lines(comparison)):
         click.echo(line)
+
+
+@runs.command()
+@run_argument
+@click.pass_obj
+def command(store: RunStore, run: str) -> None:
+    """Print the command that trains anew with the settings of RUN, to be changed and run."""
+    from distill_core.export.train_command import train_command
+
+    folder = store.find(run)
+    text = train_command(folder.read_config())
+    if text is None:
+        raise RunError(f"{folder.name} has shares of the split that no option gives.", "Clone it in the app.")
+    click.echo(text)
 
 
 @runs.command()
