@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -28,6 +29,8 @@ COMMANDS = {
 """Module and name of each command; imported when it is called, so that the app starts at once."""
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+BY_SIGNAL = 128
+"""Exit codes above are this and the number of a signal, after which everything is saved."""
 
 
 class DatabaseOrCommand(click.Group):
@@ -74,7 +77,13 @@ def commands() -> None:
 def main() -> None:
     """Run the command line and leave with its exit code."""
     logging.getLogger("distill_core").addHandler(logging.NullHandler())
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code > BY_SIGNAL:
+        # Two seconds are all that a scheduler gives, and torch's threads may take as long to tidy up.
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
