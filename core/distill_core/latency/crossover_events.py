@@ -23,12 +23,15 @@ class Bracket(msgspec.Struct, frozen=True, kw_only=True):
         high: The smallest N from which on the student is surely faster at every measured N. None if at none.
         reached: Whether there is such an N; else there is no crossover up to `measured_to`.
         measured_to: The largest N that was timed; 0 if none was.
+        limited_by: "budget" or "interrupted" where that, and not the largest N, is why it was not reached, so
+            that a larger N may still have a crossover; else empty.
     """
 
     low: int | None
     high: int | None
     reached: bool
     measured_to: int
+    limited_by: str = ""
 
 
 class StudentTime(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +104,7 @@ class CrossoverPoint(CrossoverEvent, frozen=True, kw_only=True, tag="point"):
         fixed: The student of fixed size.
         grown: The smallest student with H^L >= N.
         blocks: Timed blocks of each.
-        outliers: Calls beyond the outer quartile fence; counted, never dropped.
+        outliers: Calls beyond an outer quartile fence; counted, never dropped.
         unsteady: Whether the blocks of one of the three disagree.
         refining: Whether the point narrows a bracket, after the doubling.
         elapsed_seconds, budget_seconds: Progress.

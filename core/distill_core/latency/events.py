@@ -6,6 +6,12 @@ import msgspec
 
 from distill_core.latency.machine_record import MachineRecord
 
+METHOD = "single-stream and offline, MLPerf-like, shortened"
+"""Whose words "single-stream" and "offline" are."""
+
+Interval = tuple[float, float]
+"""The ends of a 95 % bootstrap interval over blocks."""
+
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
     """Microseconds a query. `p90` is the headline of the single-stream case."""
@@ -21,9 +27,13 @@ class ModelLatency(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         single_us: Of a call with one query.
         batch_us_per_query: Of a call with a batch, divided by its size.
-        single_qps: Queries a second, one at a time.
-        batch_qps: Queries a second in batches.
-        outliers: Calls beyond the outer quartile fence (p75 + 3 IQR); counted, never dropped.
+        single_qps: Queries a second, one at a time: all queries over all the time that they took.
+        batch_qps: The same in batches.
+        outliers: Calls beyond an outer quartile fence (p25 - 3 IQR, p75 + 3 IQR); counted, never dropped.
+        single_p50_interval, single_p90_interval: Of two figures of `single_us`. Here and below, None in what
+            an older version wrote.
+        batch_interval: Of the p50 of `batch_us_per_query`.
+        offline_interval: Of `batch_qps`.
     """
 
     single_us: Percentiles
@@ -31,6 +41,10 @@ class ModelLatency(msgspec.Struct, frozen=True, kw_only=True):
     single_qps: float
     batch_qps: float
     outliers: int
+    single_p50_interval: Interval | None = None
+    single_p90_interval: Interval | None = None
+    batch_interval: Interval | None = None
+    offline_interval: Interval | None = None
 
 
 class UnfoldedLatency(ModelLatency, frozen=True, kw_only=True):
@@ -88,6 +102,8 @@ class LatencyFinished(LatencyEvent, frozen=True, kw_only=True, tag="finished"):
         batch_ratio, batch_ratio_interval: The same in batches.
         steady: False when blocks of one model disagree so much that the figures deserve doubt.
         machine: Where it was measured; None in what an older version wrote.
+        method: How.
+        ended: "complete", or "interrupted": stopped, with what was measured until then.
     """
 
     lda: ModelLatency
@@ -103,3 +119,5 @@ class LatencyFinished(LatencyEvent, frozen=True, kw_only=True, tag="finished"):
     num_heads: int
     steady: bool
     machine: MachineRecord | None = None
+    method: str = METHOD
+    ended: str = "complete"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from distill_core.latency.events import Percentiles
+from distill_core.latency.events import METHOD, Interval, Percentiles
 from distill_core.latency.intervals import RatioInterval
 from distill_core.latency.machine_record import MachineRecord
 
@@ -15,26 +15,32 @@ class FieldRow(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: Such as "LDA, NumPy" or "student, folded".
         single_us: Single-stream, microseconds a query; the headline is its p90.
-        single_over_lda: Its single-stream time over that of the first contestant.
-        offline_per_second: Offline, queries a second in batches.
-        offline_over_lda: Its offline time over that of the first contestant.
+        single_p90_interval: Of the headline, 95 % over blocks.
+        single_over_lda: Its single-stream time over that of the LDA on the same device.
+        offline_per_second: Offline, queries a second in batches: all queries over all the time they took.
+        offline_interval: Of that, 95 % over blocks.
+        offline_over_lda: Its offline time over that of the LDA on the same device.
         parameters: Numbers that are stored.
         size_bytes: What they, and an index or a file, take.
         cosine: Mean cosine to the teacher on the queries.
         pareto_best: Whether no other one is at least as good in single-stream p90, cosine and bytes, and
             better in one of them.
+        outliers: Calls beyond an outer quartile fence, of single queries and of batches; none is dropped.
         note: Why it was not measured, and how it could be.
     """
 
     name: str
     single_us: Percentiles | None = None
+    single_p90_interval: Interval | None = None
     single_over_lda: RatioInterval | None = None
     offline_per_second: float | None = None
+    offline_interval: Interval | None = None
     offline_over_lda: RatioInterval | None = None
     parameters: int | None = None
     size_bytes: int | None = None
     cosine: float | None = None
     pareto_best: bool = False
+    outliers: int | None = None
     note: str = ""
 
 
@@ -67,7 +73,8 @@ class FieldFinished(FieldEvent, frozen=True, kw_only=True, tag="finished"):
         rows: In the order of the contestants, those that could not be measured last.
         ended: "complete" or "interrupted".
         steady: False when blocks of one contestant disagree so much that the figures deserve doubt.
-        method: Whose words "single-stream" and "offline" are.
+        method: How.
+        reference: Name of the contestant that the ratios are over: the LDA on the same device.
     """
 
     rows: tuple[FieldRow, ...]
@@ -77,4 +84,5 @@ class FieldFinished(FieldEvent, frozen=True, kw_only=True, tag="finished"):
     machine: MachineRecord
     ended: str
     steady: bool
-    method: str = "single-stream and offline, MLPerf-like, shortened"
+    method: str = METHOD
+    reference: str = "LDA, NumPy"
