@@ -154,7 +154,7 @@ VARIANTS = (
     Variant("MSE summed over d", {"mse_reduction": "sum"}),
     Variant("lambda 1", {"cosine_weight": 1.0}),
     Variant("learning rate 1e-3", {"learning_rate": 1e-3}),
-    Variant("batch 128, as many steps", {"batch_size": 128}),
+    Variant("batch 64, as many steps", {"batch_size": 64}),
     Variant("batch 32, as many steps", {"batch_size": 32}),
 )
 

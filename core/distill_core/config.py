@@ -174,7 +174,7 @@ class TrainingConfig(_Settings, frozen=True, kw_only=True):
     ] = None
     batch_size: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)] | None,
-        Meta(title="Batch", description="Queries a training step; auto: strong 64, book 32."),
+        Meta(title="Batch", description="Queries a training step; auto: strong 128, book 32."),
     ] = None
     learning_rate: Annotated[
         Annotated[float, Meta(gt=0, le=10)] | None,

@@ -33,9 +33,11 @@ def trained(
 
 
 def without_run(err: str) -> str:
-    """Take the line that says where the run is kept off what stands on stderr."""
-    first, _, rest = err.partition("\n")
-    return rest if first.startswith("run: ") else err
+    """Take the lines that say where the vectors and the run are off what stands on stderr."""
+    lines = err.splitlines(keepends=True)
+    while lines and (lines[0].startswith("run: ") or "not at their stored paths" in lines[0]):
+        del lines[0]
+    return "".join(lines)
 
 
 def run_lines(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[list[str], str]:
@@ -46,6 +48,21 @@ def run_lines(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple
 
 def as_json(lines: list[str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines]
+
+
+def test_where_the_vectors_are_read_from_is_told_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = write_lda_db(tmp_path / "own", num_heads=4, questions_per_head=6, path_style="beside")
+    assert run(["train", str(database), *QUICK]) == 0
+    assert "warning" not in capsys.readouterr().err
+    (tmp_path / "elsewhere").mkdir()
+    (database.parent / "embeddings").rename(tmp_path / "elsewhere/embeddings")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run(["train", str(database), *QUICK]) == 0
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first.startswith("warning: ")
+    assert f"found from the working directory in {tmp_path / 'elsewhere/embeddings'}." in first
 
 
 def test_json_is_one_object_a_line_and_ends_with_the_evaluation(
@@ -310,7 +327,9 @@ def test_a_loss_that_is_lost_leaves_with_1(
     monkeypatch.setattr(TrainingSession, "__iter__", lost)
     lines, err = trained(database, capsys=capsys, code=1)
     assert lines == []
-    assert err == "distill-tui: The loss is not a number any more. Lower the learning rate.\n"
+    assert err == (
+        "distill-tui: The loss is not a number any more. Lower the learning rate. There is no checkpoint from before.\n"
+    )
     assert RunStore().list() == (), "nothing was learnt, nothing is kept"
 
 

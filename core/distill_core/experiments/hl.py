@@ -16,13 +16,13 @@ from distill_core.devices import cpu_threads, resolve_device
 from distill_core.evaluation.metrics import cosine_losses, cosine_similarities
 from distill_core.experiments.hl_events import HlCell, HlCellFinished, HlEvent, HlStarted, HlTraining
 from distill_core.experiments.hl_findings import summarised
-from distill_core.experiments.hl_settings import HlSettings
+from distill_core.experiments.hl_settings import BATCH_SIZE, HlSettings
 from distill_core.experiments.restricted_teacher import restricted
 from distill_core.splits import Split, split_queries
 from distill_core.students import Student
 from distill_core.teacher_data import LabelledQuestions, TeacherData
 from distill_core.training.random_state import OwnRandomState
-from distill_core.training.recipes import RECIPES, STRONG_MIN_STEPS, resolve, steps_per_epoch
+from distill_core.training.recipes import STRONG_MIN_STEPS, resolve, steps_per_epoch
 from distill_core.training.trainer import Trainer
 from distill_core.training.training_setup import make_trainer
 
@@ -117,7 +117,7 @@ def _trainer(settings: HlSettings, shape: _Shape, data: TeacherData, device: tor
     config = RunConfig(
         data=DataConfig(database=""),
         student=student.with_values(dropout=0.0),
-        training=TrainingConfig(recipe="strong", epochs=epochs, seed=shape.seed),
+        training=TrainingConfig(recipe="strong", epochs=epochs, batch_size=BATCH_SIZE, seed=shape.seed),
     )
     random_state = OwnRandomState(shape.seed, device)
     with random_state:
@@ -126,7 +126,7 @@ def _trainer(settings: HlSettings, shape: _Shape, data: TeacherData, device: tor
 
 def _epochs(steps: int, num_train: int) -> tuple[int, int]:
     """Return epochs for at least so many steps of `strong`, and the steps of each."""
-    per_epoch = max(STRONG_MIN_STEPS, steps_per_epoch(num_train, RECIPES["strong"].batch_size))
+    per_epoch = max(STRONG_MIN_STEPS, steps_per_epoch(num_train, BATCH_SIZE))
     return math.ceil(steps / per_epoch), per_epoch
 
 

@@ -12,6 +12,9 @@ from distill_core.errors import SettingsError
 STUDENTS: tuple[StudentKind, ...] = ("encoder", "memory")
 USUAL_TEACHER_HEADS = (8, 16)
 
+BATCH_SIZE = 64
+"""Half of what the recipe takes: a grid has many cells, and compares them with each other alone."""
+
 
 class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The grid of N, H and L, and everything that is the same in all of its cells.
@@ -30,7 +33,8 @@ class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
         heads: The H.
         layers: The L.
         seeds: How many; seeds 0, 1, ... fix split, chosen heads, first weights and batches.
-        steps: Training steps of a cell, rounded up to whole epochs; the recipe is `strong`.
+        steps: Training steps of a cell, rounded up to whole epochs; the recipe is `strong` with batches of
+            `BATCH_SIZE`.
         slots: K of the memory student.
         width: Dimensions that the memory's heads share, at most d.
         ff_dim: Of the encoder.

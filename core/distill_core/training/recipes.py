@@ -30,7 +30,7 @@ RECIPES: dict[Recipe, RecipeValues] = {
         epochs=200, steps=None, batch_size=32, learning_rate=1e-4, dropout=0.1, mse_reduction="mean"
     ),
     "strong": RecipeValues(
-        epochs=None, steps=3000, batch_size=64, learning_rate=3e-3, dropout=0.0, mse_reduction="mean"
+        epochs=None, steps=3000, batch_size=128, learning_rate=3e-3, dropout=0.0, mse_reduction="mean"
     ),
 }
 
