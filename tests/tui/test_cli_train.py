@@ -328,7 +328,8 @@ def test_a_loss_that_is_lost_leaves_with_1(
     lines, err = trained(database, capsys=capsys, code=1)
     assert lines == []
     assert err == (
-        "distill-tui: The loss is not a number any more. Lower the learning rate. There is no checkpoint from before.\n"
+        "distill-tui: The loss is not a number any more. Lower the learning rate. "
+        "There is no checkpoint from before.\n"
     )
     assert RunStore().list() == (), "nothing was learnt, nothing is kept"
 
