@@ -24,7 +24,7 @@ from torch.utils.benchmark import Timer
 from distill_core.database import LdaDatabase, demo_database_path
 from distill_core.devices import cpu_threads
 from distill_core.latency.blocks import BLOCK_NS, TimedCalls
-from distill_core.latency.calls import student_call
+from distill_core.latency.calls import lda_call, lda_form, query_batches, student_call
 from distill_core.latency.growing_teacher import GrowingTeacher
 from distill_core.students import ProjectionTransformer
 
@@ -55,17 +55,20 @@ def main() -> None:
 
 
 def callables(database: Path) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield LDA and student, single and in batches."""
+    """Yield LDA and folded student, single and in batches: the very callables that the product times."""
     with LdaDatabase(database) as opened:
         teacher = opened.teacher(1)
         _, queries = opened.queries(1)
-    growing = GrowingTeacher(teacher, max(_HEADS))
-    student = student_call(ProjectionTransformer(teacher.dimension).eval())
+    growing, device = GrowingTeacher(teacher, max(_HEADS)), torch.device("cpu")
+    student = student_call(ProjectionTransformer(teacher.dimension).eval().fold())
+    rows = np.ascontiguousarray(queries, np.float32)
     for size in _BATCH_SIZES:
-        rows = np.ascontiguousarray(queries[:size])
+        given, *_ = query_batches(rows, size, device, lda_form(device))
         for heads in _HEADS:
-            yield f"LDA of {heads:,} heads, batch of {size}", partial(growing.grown(heads).project, rows)
-        yield f"transformer, batch of {size}", partial(student, torch.from_numpy(rows))
+            lda = lda_call(growing.grown(heads), device)
+            yield f"LDA of {heads:,} heads, batch of {size}", partial(lda, given)
+        batch, *_ = query_batches(rows, size, device)
+        yield f"student, folded, batch of {size}", partial(student, batch)
 
 
 def both_times(call: Callable[[], object], rounds: int) -> tuple[Times, Times]:

@@ -210,7 +210,7 @@ def test_the_result_as_json_has_a_bracket_for_each_case(clock: PlantedClock) -> 
     told = json.loads(msgspec.json.encode(finished_object(finished)))
     assert told["event"] == "finished"
     for case in ("single", "batch_4"):
-        assert set(told[case]) == {"low", "high", "reached", "measured_to"}
+        assert set(told[case]) == {"low", "high", "reached", "measured_to", "limited_by"}
         assert told[case] == msgspec.to_builtins(finished.fixed[case])
         assert told["grown"][case] == msgspec.to_builtins(finished.grown[case])
     assert len(told["curve"]) == len(finished.curve)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from distill_core.errors import DeviceError
 from distill_core.latency import Bracket, CrossoverFinished, CrossoverPoint
+from distill_core.latency.blocks import Call
 from distill_core.latency.brackets import NARROW, summarised
 from distill_core.latency.lineup import Trio
 from distill_core.latency.search import CrossoverSearch, doublings
-from distill_core.latency.timing import Call
 from tests.core.planted_times import PlantedClock, PlantedContestants, Times
 
 LDA_FIXED_US, LDA_HEAD_US, STUDENT_US = 300.0, 0.5, 4_300.0

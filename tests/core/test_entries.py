@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,9 +35,25 @@ def by_name(student: Student | None = None, num_heads: int = 40) -> dict[str, En
     return {one.name: one for one in entries(of)}
 
 
+@pytest.mark.parametrize(("device", "reference"), [("cpu", "LDA, NumPy"), ("cuda", "LDA, torch on cuda")])
+def test_the_others_are_compared_with_the_lda_on_their_device(
+    monkeypatch: pytest.MonkeyPatch, device: str, reference: str
+) -> None:
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, device: self)
+    of = Field(teacher(), ProjectionTransformer(8, 2, 2, 12).eval(), torch.device(device))
+    ldas = itertools.islice(entries(of), 2)
+    assert [one.name for one in ldas if isinstance(one, Entry) and one.is_reference] == [reference]
+
+
+def test_numpys_lda_gets_a_single_query_as_it_is() -> None:
+    lda = by_name()["LDA, NumPy"]
+    assert isinstance(lda, Entry)
+    assert lda.takes == "queries"
+
+
 def answer(one: Entry | Absent) -> Floats:
     assert isinstance(one, Entry)
-    given: object = QUERIES if one.takes == "arrays" else torch.from_numpy(QUERIES)
+    given: object = QUERIES if one.takes in ("arrays", "queries") else torch.from_numpy(QUERIES)
     out = one.project(given)
     return out.numpy() if isinstance(out, torch.Tensor) else np.asarray(out)
 

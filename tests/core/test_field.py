@@ -112,6 +112,103 @@ def test_every_figure_is_the_planted_one(clock: PlantedClock) -> None:
     assert (finished.ended, finished.steady) == ("complete", True)
 
 
+def in_rounds(clock: PlantedClock, block_us: list[float], calls_per_block: int) -> Callable[[int], float]:
+    """Return times that change from block to block, after the warm-up of 1 + 3 blocks of single queries.
+
+    Batches take what the last block took.
+    """
+    warm = [block_us[0]] * (1 + 3 * calls_per_block)
+    left = [*warm, *(us for us in block_us for _ in range(calls_per_block))]
+    cosines = 2  # calls for the cosines of 40 queries, 32 at a time
+
+    def us(count: int) -> float:
+        nonlocal cosines
+        if cosines:
+            cosines -= 1
+            return 1.0
+        return left.pop(0) if left else block_us[-1]
+
+    return us
+
+
+def test_figures_have_intervals_and_blocks_that_disagree_are_told(
+    clock: PlantedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lda = teacher()
+    drifting = in_rounds(clock, [1_000.0, 2_000.0, 3_000.0, 4_000.0, 5_000.0], 8)
+    one = entry(clock, "LDA", lambda n: 1_000.0, lda.project, 400)
+    other = entry(clock, "drifting", drifting, lda.project, 400)
+    monkeypatch.setattr(field, "entries", lambda of: iter([one, other]))
+    result = next(event for event in comparison(clock, blocks=5) if isinstance(event, FieldFinished))
+    rows = rows_of(result)
+    assert rows["LDA"].single_p90_interval == pytest.approx((1_000.0, 1_000.0))
+    assert rows["LDA"].offline_interval == pytest.approx((32e3, 32e3))
+    # of five drawn blocks the slowest, which p90 is, is one of the three slowest in 99 % of the draws
+    assert rows["drifting"].single_p90_interval == pytest.approx((3_000.0, 5_000.0))
+    assert rows["LDA"].outliers == 0
+    assert not result.steady
+
+
+def test_offline_counts_slow_blocks_and_every_call_is_kept(
+    clock: PlantedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches take 10 ms, and 30 ms once in eight blocks of one call: 256 queries in 7 x 10 + 30 ms."""
+    calls = itertools.count()
+
+    def us(count: int) -> float:
+        return 30_000.0 if count == 32 and next(calls) == 2 + 4 + 3 else 10_000.0
+
+    lda = entry(clock, "LDA", us, teacher().project, 400)
+    monkeypatch.setattr(field, "entries", lambda of: iter([lda]))
+    measured = comparison(clock, blocks=8)
+    list(measured)
+    row = rows_of(measured.result())["LDA"]
+    assert row.offline_per_second == pytest.approx(8 * 32 / 0.1)
+    assert row.outliers == 1
+    samples = measured.samples()
+    assert samples["LDA, batch 32"].tolist() == pytest.approx([10_000.0] * 3 + [30_000.0] + [10_000.0] * 4)
+    assert samples["LDA, batch 1"].tolist() == pytest.approx([10_000.0] * 8)
+
+
+def test_on_a_device_ratios_are_over_the_lda_there_and_single_queries_wait(
+    clock: PlantedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pretended cuda, where a call takes 1 us and the wait for it 2 ms; NumPy's LDA takes 100 us."""
+
+    def on_device(name: str, *, is_reference: bool = False) -> Entry:
+        def project(queries: object) -> object:
+            clock.call_taking(1.0)()
+            return queries
+
+        return Entry(name, project, "tensors", 100, 400, is_reference=is_reference)
+
+    numpy = entry(clock, "LDA, NumPy", lambda n: 100.0, teacher().project, 400)
+    there = [numpy, on_device("LDA, torch on cuda", is_reference=True), on_device("student")]
+    monkeypatch.setattr(field, "entries", lambda of: iter(there))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Fast GPU")
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: clock.call_taking(2_000.0)())
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, device: self)
+    monkeypatch.setattr(ProjectionTransformer, "to", lambda self, device: self)
+    measured = comparison(clock, device="cuda")
+    list(measured)
+    result = measured.result(ended="complete")
+    rows = rows_of(result)
+    assert result is not None
+    assert result.reference == "LDA, torch on cuda"
+    for name in ("LDA, torch on cuda", "student"):
+        single = rows[name].single_us
+        assert single is not None
+        assert single.p50 == pytest.approx(2_001.0)
+        ratio, offline = rows[name].single_over_lda, rows[name].offline_over_lda
+        assert ratio is not None
+        assert offline is not None
+        assert (ratio.ratio, offline.ratio) == pytest.approx((1.0, 1.0))
+    (numpy_ratio,) = [rows["LDA, NumPy"].single_over_lda]
+    assert numpy_ratio is not None
+    assert numpy_ratio.ratio == pytest.approx(100 / 2_001)
+
+
 @pytest.mark.usefixtures("planted")
 def test_the_order_of_a_round_turns_around(clock: PlantedClock, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[object] = []

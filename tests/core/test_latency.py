@@ -1,33 +1,33 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, cycle
+from itertools import count, cycle, islice, product
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from distill_core.errors import DeviceError, DistillError, SettingsError
 from distill_core.latency import (
     BlockTimed,
+    LatencyComparison,
     LatencyEvent,
     LatencyFinished,
     LatencySettings,
     LatencyStarted,
     compare_latency,
     comparison,
-    timing,
+    samples_bytes,
 )
-from distill_core.latency.calls import lda_call, student_call
-from distill_core.latency.timing import Contestant, count_outliers
+from distill_core.latency.calls import lda_call, lda_form, query_batches, student_call, torch_lda_call
 from distill_core.students import MemoryStudent, MlpStudent, ProjectionTransformer, Student
 from distill_core.teacher import MultiHeadLDA
 
@@ -35,7 +35,7 @@ Floats = NDArray[np.float32]
 Project = Callable[[Any], object]
 
 LDA_NS, STUDENT_NS = 400_000, 1_200_000
-"""Planted times of one call: 50 and 17 calls fill a block of 20 ms."""
+"""Planted times of one call: 20 and 6 calls fill a block of 8 ms."""
 
 
 class FakeClock:
@@ -44,11 +44,8 @@ class FakeClock:
     def __init__(self) -> None:
         self.nanoseconds = 0
 
-    def perf_counter_ns(self) -> int:
+    def __call__(self) -> int:
         return self.nanoseconds
-
-    def perf_counter(self) -> float:
-        return self.nanoseconds / 1e9
 
     def call_taking(self, *nanoseconds: int) -> Callable[[], None]:
         """A call that takes these times in turn."""
@@ -61,10 +58,8 @@ class FakeClock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    fake = FakeClock()
-    monkeypatch.setattr(timing, "time", fake)
-    return fake
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @dataclass(frozen=True)
@@ -74,19 +69,23 @@ class Models:
     teacher: MultiHeadLDA
     student: Student
     queries: Floats
+    clock: Callable[[], int]
 
     def compare(self, *, device: str = "cpu", blocks: int = 2, **settings: int) -> Iterator[LatencyEvent]:
+        return iter(self.comparison(device=device, blocks=blocks, **settings))
+
+    def comparison(self, *, device: str = "cpu", blocks: int = 2, **settings: int) -> LatencyComparison:
         chosen = LatencySettings(device=device, blocks=blocks, **settings)
-        return compare_latency(self.teacher, self.student, self.queries, chosen)
+        return LatencyComparison(self.teacher, self.student, self.queries, chosen, clock=self.clock)
 
 
 @pytest.fixture
-def models() -> Models:
+def models(clock: FakeClock) -> Models:
     """A teacher and a student that does not fold."""
     rng = np.random.default_rng(0)
     teacher = MultiHeadLDA(3 * rng.normal(size=(5, 8)), rng.normal(size=(5, 8)), 0.1)
     queries = rng.normal(size=(20, 8)).astype(np.float32)
-    return Models(teacher, MlpStudent(8, 1, 12), queries)
+    return Models(teacher, MlpStudent(8, 1, 12), queries, clock)
 
 
 @pytest.fixture
@@ -95,26 +94,14 @@ def folding(models: Models) -> Models:
     return replace(models, student=ProjectionTransformer(8, 2, 1, 12))
 
 
-def nothing() -> None:
-    pass
-
-
-def contestant(
-    *calls: Callable[[], object],
-    batch_size: int = 1,
-    calls_per_block: int = 5,
-    synchronize: Callable[[], None] = nothing,
-) -> Contestant:
-    return Contestant("lda", batch_size, calls, synchronize, calls_per_block)
-
-
 def drifting(clock: FakeClock, factors: Sequence[float]) -> Callable[[], None]:
     """A call of a millisecond that takes longer by a factor of its own in every block.
 
-    A millisecond gives ten calls of warm-up, and blocks of 20; the same again for the second batch size.
+    A millisecond gives blocks of 8. Warm-up is one call and three blocks for each batch size, and each round
+    has a block of both.
     """
-    a_block = [round(1_000_000 * factor) for factor in factors for _ in range(20)]
-    return clock.call_taking(*[1_000_000] * 10, *a_block)
+    rounds = [round(1_000_000 * factor) for factor in factors for _ in range(2 * 8)]
+    return clock.call_taking(*[1_000_000] * (2 * (1 + 3 * 8)), *rounds)
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, lda: Project, student: Project) -> None:
@@ -135,105 +122,6 @@ def finished(events: Iterator[LatencyEvent]) -> LatencyFinished:
     return last
 
 
-# One contestant
-
-
-def test_a_time_is_of_the_call_and_of_waiting_for_the_device(clock: FakeClock) -> None:
-    model = contestant(clock.call_taking(3_000), synchronize=clock.call_taking(4_000), calls_per_block=5)
-    assert model.time_block() == pytest.approx(7.0)
-    assert model.us_per_query().tolist() == pytest.approx([7.0] * 5)
-
-
-def test_every_raw_time_is_kept_a_query(clock: FakeClock) -> None:
-    model = contestant(clock.call_taking(8_000, 16_000, 80_000), batch_size=4, calls_per_block=3)
-    assert model.time_block() == pytest.approx(4.0)
-    assert model.time_block() == pytest.approx(4.0)
-    assert model.us_per_query().tolist() == pytest.approx([2.0, 4.0, 20.0] * 2)
-    assert model.block_medians().tolist() == pytest.approx([4.0, 4.0])
-
-
-def test_the_inputs_are_taken_in_turn() -> None:
-    taken: list[int] = []
-    calls = [lambda number=number: taken.append(number) for number in range(3)]
-    contestant(*calls, calls_per_block=7).time_block()
-    assert taken == [0, 1, 2, 0, 1, 2, 0]
-
-
-@pytest.mark.parametrize(
-    ("nanoseconds", "calls"), [(100_000, 200), (300_000, 67), (4_000_000, 5), (9_000_000, 5)]
-)
-def test_warming_up_finds_how_many_calls_fill_a_block(clock: FakeClock, nanoseconds: int, calls: int) -> None:
-    model = contestant(clock.call_taking(nanoseconds))
-    model.warm_up()
-    assert model.calls_per_block == calls
-    assert model.blocks_us == []
-
-
-def test_warming_up_goes_on_until_two_groups_agree(clock: FakeClock) -> None:
-    groups = [8, 6, 4, 3, 2, 1.5, 1.0, 1.04, 0.1]
-    times = [round(milliseconds * 1e6) for milliseconds in groups for _ in range(5)]
-    model = contestant(clock.call_taking(*times))
-    model.warm_up()
-    assert clock.nanoseconds == sum(times[: 8 * 5])
-    assert model.calls_per_block == round(20 / 1.04)
-
-
-def test_warming_up_what_never_agrees_ends_after_a_second(clock: FakeClock) -> None:
-    growing = (1_000_000 * 1.1 ** (number // 5) for number in count())
-
-    def call() -> None:
-        clock.nanoseconds += round(next(growing))
-
-    contestant(call).warm_up()
-    # groups of 5 calls that each take 1.1 times the one before are over a second after 32 of them
-    assert 1.0 < clock.perf_counter() < 1.0 + 5 * 0.001 * 1.1**32
-
-
-@pytest.mark.parametrize("enabled", [True, False])
-@pytest.mark.parametrize("fails", [True, False])
-def test_no_garbage_is_collected_in_a_block_and_then_as_before(enabled: bool, fails: bool) -> None:
-    seen: list[bool] = []
-
-    def call() -> None:
-        seen.append(gc.isenabled())
-        if fails:
-            raise KeyError
-
-    (gc.enable if enabled else gc.disable)()
-    try:
-        model = contestant(call, calls_per_block=2)
-        if fails:
-            with pytest.raises(KeyError):
-                model.time_block()
-        else:
-            model.time_block()
-        assert gc.isenabled() is enabled
-    finally:
-        gc.enable()
-    assert seen == [False] if fails else [False, False]
-
-
-def test_outliers_lie_beyond_the_outer_fence() -> None:
-    # quartiles of 1 to 5 are 2 and 4, the fence is 4 + 3 * 2 = 10; of the seven times they are 2.5 and 8
-    assert count_outliers(np.array([1.0, 2.0, 3.0, 4.0, 5.0])) == 0
-    assert count_outliers(np.array([1.0, 2.0, 3.0, 4.0, 5.0, 11.0, 100.0])) == 1
-    assert count_outliers(np.array([1.0] * 98 + [1.5, 0.2])) == 1
-
-
-@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=60))
-def test_outliers_by_sorting(times: list[int]) -> None:
-    ordered = sorted(times)
-
-    def quantile(share: float) -> float:
-        place = share * (len(ordered) - 1)
-        low = int(place)
-        high = min(low + 1, len(ordered) - 1)
-        return ordered[low] + (place - low) * (ordered[high] - ordered[low])
-
-    fence = quantile(0.75) + 3 * (quantile(0.75) - quantile(0.25))
-    assert count_outliers(np.array(times, dtype=np.float64)) == sum(time > fence + 1e-6 for time in times)
-
-
 # Two contestants
 
 
@@ -245,7 +133,8 @@ def test_blocks_alternate_abba(models: Models) -> None:
     assert (started.device, started.blocks) == ("cpu", 16)
     order = [(block.model, block.batch_size) for block in blocks if isinstance(block, BlockTimed)]
     pair = ["lda", "transformer"]
-    assert order == [(model, size) for size in (1, 10) for model in 2 * (pair + pair[::-1])]
+    forth, back = ([(model, size) for size in (1, 10) for model in one] for one in (pair, pair[::-1]))
+    assert order == 2 * (forth + back)
     assert [(block.done, block.total) for block in blocks if isinstance(block, BlockTimed)] == [
         (done, 16) for done in range(1, 17)
     ]
@@ -297,7 +186,8 @@ def test_three_contestants_go_forwards_and_backwards(folding: Models) -> None:
     assert started.blocks == 3 * 2 * 4
     order = [(block.model, block.batch_size) for block in blocks if isinstance(block, BlockTimed)]
     trio = ["lda", "transformer", "unfolded"]
-    assert order == [(model, size) for size in (1, 10) for model in 2 * (trio + trio[::-1])]
+    forth, back = ([(model, size) for size in (1, 10) for model in one] for one in (trio, trio[::-1]))
+    assert order == 2 * (forth + back)
     assert [(block.done, block.total) for block in blocks if isinstance(block, BlockTimed)] == [
         (done, 24) for done in range(1, 25)
     ]
@@ -347,7 +237,7 @@ def test_what_only_the_unfolded_form_suffers_leaves_the_ratio_and_is_told(
     ids=lambda value: getattr(value, "KIND", None),
 )
 def test_every_kind_of_student_is_timed(models: Models, student: Student, models_timed: list[str]) -> None:
-    events = list(replace(models, student=student).compare(threads=1))
+    events = list(replace(models, student=student, clock=time.perf_counter_ns).compare(threads=1))
     assert [event.model for event in events if isinstance(event, BlockTimed)][
         : len(models_timed)
     ] == models_timed
@@ -359,9 +249,16 @@ def test_every_kind_of_student_is_timed(models: Models, student: Student, models
 
 def test_a_file_of_the_time_before_folding_is_read(models: Models) -> None:
     """What earlier versions wrote has no `unfolded`, and all its other keys."""
-    written = msgspec.to_builtins(finished(models.compare()))
-    del written["unfolded"]
-    assert msgspec.convert(written, LatencyFinished).unfolded is None
+    real = replace(models, clock=time.perf_counter_ns)
+    written = msgspec.to_builtins(finished(real.compare()))
+    for later in ("unfolded", "machine", "method", "ended"):
+        del written[later]
+    for model in ("lda", "transformer"):
+        for name in ("single_p50_interval", "single_p90_interval", "batch_interval", "offline_interval"):
+            del written[model][name]
+    read = msgspec.convert(written, LatencyFinished)
+    assert read.unfolded is None
+    assert (read.ended, read.lda.single_p90_interval) == ("complete", None)
 
 
 def test_percentiles_are_of_the_raw_times(
@@ -369,17 +266,17 @@ def test_percentiles_are_of_the_raw_times(
     clock: FakeClock,
     models: Models,
 ) -> None:
-    """Two blocks of 200 calls: 396 of 100 us, and four that the medians do not see, two of them outliers."""
+    """Five blocks of 80 single queries: 396 of 100 us, and four that the medians do not see."""
     numbers = count()
-    rare = {50: 101_000, 100: 103_000, 150: 500_000, 250: 900_000}
+    rare = {50: 101_000, 160 + 20: 103_000, 320 + 10: 500_000, 480 + 5: 900_000}
 
     def lda(rows: object) -> None:
-        number = next(numbers) - 10  # after two groups of warm-up
+        number = next(numbers) - 2 * (1 + 3 * 80)  # after the warm-up; then 80 single queries, 80 batches
         clock.nanoseconds += rare.get(number, 100_000)
 
     transformer = clock.call_taking(100_000)
     plant(monkeypatch, lda, lambda rows: transformer())
-    result = finished(models.compare(blocks=2, batch_size=4))
+    result = finished(models.compare(blocks=5, batch_size=4))
     times = np.full(400, 100.0)
     times[:4] = 101.0, 103.0, 500.0, 900.0
     got = result.lda.single_us
@@ -438,13 +335,13 @@ def test_both_models_get_the_same_queries(
     assert {type(rows) for rows in got["lda"]} == {np.ndarray}
     assert {type(rows) for rows in got["transformer"]} == {torch.Tensor}
     for one, other in zip(got["lda"], got["transformer"], strict=True):
-        np.testing.assert_array_equal(one, other.numpy())
-    # after 10 calls of warm-up a block of 20 calls takes 16 inputs in turn
+        assert np.ndim(other) == 2
+        np.testing.assert_array_equal(np.atleast_2d(one), other.numpy())
     queries = models.queries
-    singles, batches = ([rows for rows in got["lda"] if len(rows) == size] for size in (1, 32))
-    np.testing.assert_array_equal(np.concatenate(singles[10:30]), np.concatenate((queries[:16], queries[:4])))
-    np.testing.assert_array_equal(batches[10], np.concatenate((queries, queries[:12])))
-    np.testing.assert_array_equal(batches[11], np.concatenate((queries[12:], queries, queries[:4])))
+    singles, batches = ([rows for rows in got["lda"] if np.ndim(rows) == ndim] for ndim in (1, 2))
+    np.testing.assert_array_equal(np.array(singles[:20]), np.concatenate((queries[:16], queries[:4])))
+    np.testing.assert_array_equal(batches[0], np.concatenate((queries, queries[:12])))
+    np.testing.assert_array_equal(batches[1], np.concatenate((queries[12:], queries, queries[:4])))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -524,11 +421,12 @@ def test_on_another_device_both_models_run_there(
     assert {device for _, device in moved} == {"cuda"}
     assert {(8, 5), (5, 8), (1, 8), (4, 8)} == {shape for shape, _ in moved}
     assert set(waited) == {"cuda"}
+    # batches wait once a block: nothing else takes time here, so that the most calls fill it
+    assert result.transformer.batch_us_per_query.p50 == pytest.approx(2_000 / 4_096 / 4)
     assert result.device == "cuda"
     assert result.machine is not None
     assert result.machine.gpu == "Fast GPU"
     assert result.lda.single_us.p50 == pytest.approx(2_000.0)
-    assert result.transformer.batch_us_per_query.p50 == pytest.approx(500.0)
 
 
 def test_the_lda_of_other_devices_is_the_same_function(
@@ -552,7 +450,7 @@ def test_on_the_cpu_the_models_themselves_are_timed(models: Models) -> None:
 
 
 def test_with_the_real_clock_every_figure_is_a_positive_number(models: Models) -> None:
-    events = list(models.compare(threads=1))
+    events = list(replace(models, clock=time.perf_counter_ns).compare(threads=1))
     result = json.loads(msgspec.json.encode(events[-1]))
     assert result["event"] == "finished"
     for model in ("lda", "transformer"):
@@ -562,6 +460,75 @@ def test_with_the_real_clock_every_figure_is_a_positive_number(models: Models) -
     for ratio in ("single_ratio", "batch_ratio"):
         low, high = result[f"{ratio}_interval"]
         assert 0 < low <= result[ratio] <= high
+
+
+# How sure the figures are
+
+
+def test_every_figure_has_the_interval_of_its_blocks(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock, models: Models
+) -> None:
+    """Blocks of 1 to 5 ms. The p90 is the largest drawn one, which is above 2 ms in 99 % of draws."""
+    lda, transformer = drifting(clock, [1, 2, 3, 4, 5]), clock.call_taking(1_000_000)
+    plant(monkeypatch, lambda rows: lda(), lambda rows: transformer())
+    lda_times = finished(models.compare(blocks=5, batch_size=4)).lda
+    assert lda_times.single_p50_interval == pytest.approx((1_000.0, 5_000.0))
+    assert lda_times.single_p90_interval == pytest.approx((3_000.0, 5_000.0))
+    assert lda_times.batch_interval == pytest.approx((250.0, 1_250.0))
+    assert lda_times.batch_qps == pytest.approx(4e6 / 3_000), "slow blocks count"
+    rates = [4e3 / np.mean(drawn) for drawn in product([1, 2, 3, 4, 5], repeat=5)]
+    assert lda_times.offline_interval == pytest.approx(tuple(np.percentile(rates, [2.5, 97.5])), rel=0.05)
+
+
+# What was measured before a stop
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_stopped_comparison_keeps_the_rounds_that_all_have(models: Models) -> None:
+    """Four blocks a round; the stop comes inside the third."""
+    stopped = models.comparison(blocks=6, batch_size=10)
+    assert stopped.result() is None
+    events = iter(stopped)
+    list(islice(events, 1 + 3))
+    assert stopped.result() is None, "the student has no batch yet"
+    list(islice(events, 6))
+    result = stopped.result()
+    assert result is not None
+    assert (result.ended, result.single_ratio, result.batch_ratio) == pytest.approx(("interrupted", 3.0, 3.0))
+    assert result.method == "single-stream and offline, MLPerf-like, shortened"
+    assert finished(events).ended == "complete"
+
+
+@pytest.mark.usefixtures("planted")
+def test_the_raw_samples_are_every_call(models: Models) -> None:
+    done = models.comparison(blocks=4, batch_size=10)
+    finished(iter(done))
+    samples = done.samples()
+    assert {name: (len(times), times[0]) for name, times in samples.items()} == {
+        "lda, batch 1": (4 * 20, 400.0),
+        "lda, batch 10": (4 * 20, 400.0),
+        "transformer, batch 1": (4 * 6, 1_200.0),
+        "transformer, batch 10": (4 * 6, 1_200.0),
+    }
+    with np.load(io.BytesIO(samples_bytes(samples))) as loaded:
+        np.testing.assert_array_equal(loaded["lda, batch 10"], samples["lda, batch 10"])
+
+
+# Nothing stands between the clock and the models
+
+
+def test_the_lda_is_timed_by_its_own_method_on_its_own_query(models: Models) -> None:
+    assert lda_call(models.teacher, torch.device("cpu")) == models.teacher.project
+    rows = query_batches(models.queries, 1, torch.device("cpu"), lda_form(torch.device("cpu")))
+    assert {np.asarray(row).shape for row in rows} == {(8,)}
+    assert lda_form(torch.device("cuda")) == "tensors"
+
+
+def test_nothing_sleeps_beside_a_model(monkeypatch: pytest.MonkeyPatch, models: Models) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("sleeps"))
+    lda_call(models.teacher, torch.device("cpu"))(models.queries[0])
+    torch_lda_call(models.teacher, torch.device("cpu"))(torch.from_numpy(models.queries))
+    student_call(models.student.eval())(torch.from_numpy(models.queries))
 
 
 # What is refused

@@ -1,4 +1,5 @@
 from .brackets import summarised as summarised
+from .comparison import LatencyComparison as LatencyComparison
 from .comparison import LatencySettings as LatencySettings
 from .comparison import compare_latency as compare_latency
 from .crossover import CrossoverSettings as CrossoverSettings
@@ -28,3 +29,4 @@ from .field_events import FieldStarted as FieldStarted
 from .field_events import FieldTimed as FieldTimed
 from .machine import read_machine as read_machine
 from .machine_record import MachineRecord as MachineRecord
+from .samples import samples_bytes as samples_bytes

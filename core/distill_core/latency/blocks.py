@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.latency.timing import Call, count_outliers, no_garbage_collection
-
+Call = Callable[[], object]
 Clock = Callable[[], int]
 """Nanoseconds, as `time.perf_counter_ns` gives them."""
 
@@ -65,9 +67,13 @@ class TimedCalls:
         """Return the microseconds a call of each block, (blocks,)."""
         return np.array([_middle(block) for block in self.call_us])
 
+    def all_us(self) -> NDArray[np.float64]:
+        """Return the microseconds of every call, (calls,)."""
+        return np.concatenate(self.call_us)
+
     def outliers(self) -> int:
-        """Count the calls beyond the outer quartile fence; none is dropped."""
-        return count_outliers(np.concatenate(self.call_us))
+        """Count the calls beyond an outer quartile fence; none is dropped."""
+        return count_outliers(self.all_us())
 
     def _fit_block(self, call_us: float) -> None:
         self.calls_per_block = int(np.clip(BLOCK_NS / 1e3 / max(call_us, 1e-3), 1, _MAX_CALLS))
@@ -86,6 +92,39 @@ class TimedCalls:
                 self.synchronize()
                 return np.array([(self.clock() - stamps[0]) / self.calls_per_block / 1e3])
         return np.diff(stamps) / 1e3
+
+
+def single_stream(
+    calls: Sequence[Call], clock: Clock, synchronize: Callable[[], None], *, in_order: bool
+) -> TimedCalls:
+    """Return single queries as one after the other: where calls return early, each waits for the device."""
+    if not in_order:
+        calls = [partial(_call_and_wait, call, synchronize) for call in calls]
+    return TimedCalls(calls, clock, synchronize)
+
+
+def count_outliers(times: NDArray[np.float64]) -> int:
+    """Count the times outside p25 - 3 to p75 + 3 interquartile ranges (Tukey's severe outliers)."""
+    lower, upper = np.percentile(times, [25, 75])
+    reach = 3 * (upper - lower)
+    return int(((times < lower - reach) | (times > upper + reach)).sum())
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Keep the garbage collector off inside `with`."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _call_and_wait(call: Call, wait: Callable[[], None]) -> None:
+    call()
+    wait()
 
 
 def _middle(times: NDArray[np.float64]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -12,25 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from distill_core.devices import cpu_threads, resolve_device, synchronize
 from distill_core.errors import DistillError, SettingsError
-from distill_core.latency.calls import Project, lda_call, query_batches, student_call
-from distill_core.latency.events import (
-    BlockTimed,
-    LatencyEvent,
-    LatencyFinished,
-    LatencyStarted,
-    ModelLatency,
-    Percentiles,
-    UnfoldedLatency,
-)
-from distill_core.latency.intervals import RatioInterval, is_unsteady, ratio_interval
+from distill_core.latency.blocks import Call, Clock, TimedCalls, single_stream
+from distill_core.latency.calls import Form, Project, lda_call, lda_form, query_batches, student_call
+from distill_core.latency.events import BlockTimed, LatencyEvent, LatencyFinished, LatencyStarted
 from distill_core.latency.machine import read_machine
 from distill_core.latency.machine_record import MachineRecord
-from distill_core.latency.timing import Call, Contestant, count_outliers
+from distill_core.latency.model_latency import Pair, finished_of
+from distill_core.latency.samples import Samples, sample_name
 from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
-
-Field = tuple[Contestant, ...]
-"""Who runs against each other at one batch size: LDA, student, and the student unfolded if it folds."""
 
 
 class LatencySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +29,7 @@ class LatencySettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         batch_size: Queries a call in the batched case.
-        blocks: Blocks of about 20 ms for each model and batch size; even, so that the order is balanced.
+        blocks: Blocks of about 8 ms for each model and batch size; even, so that the order is balanced.
         device: As in training; all models run there.
         threads: CPU threads of torch and of NumPy's BLAS alike; 0 leaves their own choice.
         seed: Of the bootstrap.
@@ -56,171 +47,151 @@ class LatencySettings(msgspec.Struct, frozen=True, kw_only=True):
                 raise SettingsError(f"The {name} of a latency comparison must be at least 1.", field=name)
 
 
-def compare_latency(
-    teacher: MultiHeadLDA,
-    student: Student,
-    queries: ArrayLike,
-    settings: LatencySettings | None = None,
-) -> Iterator[LatencyEvent]:
-    """Time both models with one query at a time and in batches; the last event is the result.
+class LatencyComparison:
+    """One comparison, as an iterator of events; what it has measured outlives a stop and a failure.
 
     A student that folds is timed folded, and as it is beside it. Blocks go forwards and backwards in turn
-    (A B C C B A), so that no contestant is favoured by a machine that slowly changes. On a CPU the LDA runs
-    in NumPy, elsewhere in torch on the same device. Times include waiting for the device, and not the copy
-    of the queries to it.
+    (A B C C B A), so that no contestant is favoured by a machine that slowly changes; a round has single
+    queries and batches, so that a stop leaves both. On a CPU the LDA runs in NumPy, elsewhere in torch on the
+    same device. Times of single queries include waiting for the device, those of batches wait at the ends of
+    a block, and none includes the copy of the queries to the device.
+
+    Args:
+        teacher: The LDA.
+        student: Left as it was, on its device, afterwards.
+        queries: (n, d), n >= 1.
+        settings: None for the defaults.
+        clock: Nanoseconds.
 
     Raises:
         DistillError: There are no queries, or the device is not there.
     """
-    settings = settings or LatencySettings()
-    rows = np.ascontiguousarray(queries, dtype=np.float32)
-    if rows.ndim != 2 or len(rows) == 0:
-        raise DistillError(
-            "There are no queries to time with.", "Choose a projection with question embeddings."
+
+    def __init__(
+        self,
+        teacher: MultiHeadLDA,
+        student: Student,
+        queries: ArrayLike,
+        settings: LatencySettings | None = None,
+        *,
+        clock: Clock = time.perf_counter_ns,
+    ) -> None:
+        self._teacher, self._student = teacher, student
+        self._settings = settings or LatencySettings()
+        self._rows: NDArray[np.float32] = np.ascontiguousarray(queries, dtype=np.float32)
+        if self._rows.ndim != 2 or len(self._rows) == 0:
+            raise DistillError(
+                "There are no queries to time with.", "Choose a projection with question embeddings."
+            )
+        self._clock = clock
+        self._device = resolve_device(self._settings.device)
+        self._machine: MachineRecord | None = None
+        self._pairs: dict[str, Pair] = {}
+        """Single queries and batches of each contestant, in the order of the blocks."""
+
+    def __iter__(self) -> Iterator[LatencyEvent]:
+        home, was_training = next(self._student.parameters()).device, self._student.training
+        try:
+            self._student.to(self._device).eval()
+            with cpu_threads(self._settings.threads):
+                yield from self._events()
+        finally:
+            self._student.to(home).train(was_training)
+
+    def result(self, *, ended: str = "interrupted") -> LatencyFinished | None:
+        """Return what is measured so far; None before the first round is over."""
+        if self._machine is None or not self._pairs:
+            return None
+        rounds = min(len(timed.call_us) for pair in self._pairs.values() for timed in pair)
+        if rounds == 0:
+            return None
+        return finished_of(
+            {model: pair.first(rounds) for model, pair in self._pairs.items()},
+            seed=self._settings.seed,
+            batch_size=self._settings.batch_size,
+            device=str(self._device),
+            num_heads=self._teacher.num_heads,
+            machine=self._machine,
+            ended=ended,
         )
-    device = resolve_device(settings.device)
-    home = next(student.parameters()).device
-    was_training = student.training
-    try:
-        student.to(device).eval()
-        with cpu_threads(settings.threads):
-            yield from _compare(teacher, student, rows, settings, device)
-    finally:
-        student.to(home).train(was_training)
 
+    def samples(self) -> Samples:
+        """Return the microseconds of every call so far, by contestant and batch size."""
+        return {
+            sample_name(model, size): timed.all_us()
+            for model, pair in self._pairs.items()
+            for size, timed in zip((1, self._settings.batch_size), pair, strict=True)
+            if timed.call_us
+        }
 
-def _compare(
-    teacher: MultiHeadLDA,
-    student: Student,
-    rows: NDArray[np.float32],
-    settings: LatencySettings,
-    device: torch.device,
-) -> Iterator[LatencyEvent]:
-    machine = read_machine(device)
-    calls = _model_calls(teacher, student, device)
-    fields = [
-        tuple(
-            _contestant(model, calls[model], _batches(rows, size, device, model), device, size)
-            for model in calls
+    def _events(self) -> Iterator[LatencyEvent]:
+        self._machine = read_machine(self._device)
+        blocks = self._settings.blocks
+        self._pairs = {model: self._pair(project, form) for model, project, form in self._models()}
+        yield LatencyStarted(
+            num_heads=self._teacher.num_heads,
+            dimension=self._teacher.dimension,
+            batch_size=self._settings.batch_size,
+            device=str(self._device),
+            threads=torch.get_num_threads(),
+            blocks=2 * len(self._pairs) * blocks,
         )
-        for size in (1, settings.batch_size)
-    ]
-    yield LatencyStarted(
-        num_heads=teacher.num_heads,
-        dimension=teacher.dimension,
-        batch_size=settings.batch_size,
-        device=str(device),
-        threads=torch.get_num_threads(),
-        blocks=_num_blocks(fields, settings.blocks),
-    )
-    yield from _time_fields(fields, settings.blocks)
-    yield _result(fields, teacher, settings, device, machine)
+        for case in (0, 1):
+            for pair in self._pairs.values():
+                pair[case].warm_up()
+        for number in range(blocks):
+            yield from self._round(number)
+        result = self.result(ended="complete")
+        assert result is not None
+        yield result
 
+    def _models(self) -> Iterator[tuple[str, Project, Form]]:
+        """Yield the contestants by name, in the order of the blocks."""
+        folded = self._student.fold()
+        yield "lda", lda_call(self._teacher, self._device), lda_form(self._device)
+        yield "transformer", student_call(folded), "tensors"
+        if folded is not self._student:
+            yield "unfolded", student_call(self._student), "tensors"
 
-def _model_calls(teacher: MultiHeadLDA, student: Student, device: torch.device) -> dict[str, Project]:
-    """Return the contestants by name, in the order of the blocks."""
-    folded = student.fold()
-    calls = {"lda": lda_call(teacher, device), "transformer": student_call(folded)}
-    return calls if folded is student else {**calls, "unfolded": student_call(student)}
+    def _pair(self, project: Project, form: Form) -> Pair:
+        in_order = self._device.type == "cpu"
+        single, batch = (self._calls(project, size, form) for size in (1, self._settings.batch_size))
+        return Pair(
+            single_stream(single, self._clock, self._wait, in_order=in_order),
+            TimedCalls(batch, self._clock, self._wait, in_order=in_order),
+        )
 
+    def _calls(self, project: Project, size: int, form: Form) -> list[Call]:
+        return [partial(project, queries) for queries in query_batches(self._rows, size, self._device, form)]
 
-def _batches(rows: NDArray[np.float32], size: int, device: torch.device, model: str) -> tuple[object, ...]:
-    return query_batches(rows, size, device, numpy=model == "lda" and device.type == "cpu")
-
-
-def _num_blocks(fields: list[Field], blocks: int) -> int:
-    return sum(len(field) for field in fields) * blocks
-
-
-def _time_fields(fields: list[Field], blocks: int) -> Iterator[BlockTimed]:
-    done, total = 0, _num_blocks(fields, blocks)
-    for field in fields:
-        for contestant in field:
-            contestant.warm_up()
-        for round_number in range(blocks):
-            for contestant in field if round_number % 2 == 0 else reversed(field):
-                median_us = contestant.time_block()
-                done += 1
+    def _round(self, number: int) -> Iterator[BlockTimed]:
+        """Time a block of everyone with single queries, and then in batches."""
+        models = list(self._pairs) if number % 2 == 0 else list(reversed(self._pairs))
+        sizes = (1, self._settings.batch_size)
+        for case, size in enumerate(sizes):
+            for place, model in enumerate(models):
+                timed = self._pairs[model][case]
+                timed.time_block()
                 yield BlockTimed(
-                    done=done,
-                    total=total,
-                    model=contestant.model,
-                    batch_size=contestant.batch_size,
-                    median_us_per_query=median_us,
+                    done=(2 * number + case) * len(models) + place + 1,
+                    total=2 * len(models) * self._settings.blocks,
+                    model=model,
+                    batch_size=size,
+                    median_us_per_query=float(np.median(timed.call_us[-1])) / size,
                 )
 
-
-def _contestant(
-    model: str,
-    project: Project,
-    inputs: tuple[object, ...],
-    device: torch.device,
-    size: int,
-) -> Contestant:
-    calls: tuple[Call, ...] = tuple(partial(project, queries) for queries in inputs)
-    return Contestant(model, size, calls, lambda: synchronize(device))
+    def _wait(self) -> None:
+        synchronize(self._device)
 
 
-def _result(
-    fields: list[Field],
-    teacher: MultiHeadLDA,
-    settings: LatencySettings,
-    device: torch.device,
-    machine: MachineRecord,
-) -> LatencyFinished:
-    (lda_single, student_single, *_), (lda_batch, student_batch, *_) = fields
-    single = _ratio(student_single, lda_single, settings.seed)
-    batch = _ratio(student_batch, lda_batch, settings.seed)
-    return LatencyFinished(
-        lda=_model_latency(lda_single, lda_batch),
-        transformer=_model_latency(student_single, student_batch),
-        unfolded=_unfolded_latency(fields, settings.seed),
-        single_ratio=single.ratio,
-        single_ratio_interval=(single.low, single.high),
-        batch_ratio=batch.ratio,
-        batch_ratio_interval=(batch.low, batch.high),
-        batch_size=settings.batch_size,
-        device=str(device),
-        threads=torch.get_num_threads(),
-        num_heads=teacher.num_heads,
-        steady=not any(is_unsteady(contestant.block_medians()) for field in fields for contestant in field),
-        machine=machine,
-    )
+def compare_latency(
+    teacher: MultiHeadLDA, student: Student, queries: ArrayLike, settings: LatencySettings | None = None
+) -> Iterator[LatencyEvent]:
+    """Time both models with one query at a time and in batches; the last event is the result.
 
+    See `LatencyComparison`, which keeps what was measured before a stop.
 
-def _unfolded_latency(fields: list[Field], seed: int) -> UnfoldedLatency | None:
-    """Return the times of the student as it was trained, and over those of its folded form."""
-    single_field, batch_field = fields
-    if len(single_field) < 3:
-        return None
-    _, folded_single, unfolded_single = single_field
-    _, folded_batch, unfolded_batch = batch_field
-    single = _ratio(unfolded_single, folded_single, seed)
-    batch = _ratio(unfolded_batch, folded_batch, seed)
-    return UnfoldedLatency(
-        **msgspec.structs.asdict(_model_latency(unfolded_single, unfolded_batch)),
-        single_ratio=single.ratio,
-        single_ratio_interval=(single.low, single.high),
-        batch_ratio=batch.ratio,
-        batch_ratio_interval=(batch.low, batch.high),
-    )
-
-
-def _model_latency(single: Contestant, batch: Contestant) -> ModelLatency:
-    single_us, batch_us = single.us_per_query(), batch.us_per_query()
-    return ModelLatency(
-        single_us=_percentiles(single_us),
-        batch_us_per_query=_percentiles(batch_us),
-        single_qps=1e6 / float(single_us.mean()),
-        batch_qps=1e6 / float(batch_us.mean()),
-        outliers=count_outliers(single_us) + count_outliers(batch_us),
-    )
-
-
-def _percentiles(times: NDArray[np.float64]) -> Percentiles:
-    p50, p90, p99 = (float(value) for value in np.percentile(times, [50, 90, 99]))
-    return Percentiles(p50=p50, p90=p90, p99=p99)
-
-
-def _ratio(upper: Contestant, lower: Contestant, seed: int) -> RatioInterval:
-    return ratio_interval(upper.block_medians(), lower.block_medians(), seed=seed)
+    Raises:
+        DistillError: There are no queries, or the device is not there.
+    """
+    yield from LatencyComparison(teacher, student, queries, settings)

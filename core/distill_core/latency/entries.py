@@ -41,10 +41,12 @@ class Entry(NamedTuple):
     Attributes:
         name: As the table has it.
         project: Takes queries as `takes` says; for a CUDA graph a function of the batch size, see `by_size`.
-        takes: "arrays", "tensors" of the device, or "host": tensors of the host to be copied inside the call.
+        takes: "arrays", "queries" (the same, but (d,) for a single one), "tensors" of the device, or "host":
+            tensors of the host to be copied inside the call.
         parameters: Numbers that are stored.
         size_bytes: What they take.
         by_size: Makes the call for one batch size, where it depends on it.
+        is_reference: Whether the others are compared with this one.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Entry(NamedTuple):
     parameters: int
     size_bytes: int
     by_size: Callable[[Rows], Project] | None = None
+    is_reference: bool = False
 
 
 class Absent(NamedTuple):
@@ -81,7 +84,7 @@ class Field(NamedTuple):
 
 
 def entries(field: Field) -> Iterator[Entry | Absent]:
-    """Yield everyone, the LDA in NumPy first: the others are compared with it."""
+    """Yield everyone, the LDA in NumPy first; the others are compared with it, or with that of the device."""
     yield from _lda_entries(field)
     yield from _student_entries(field)
 
@@ -90,9 +93,13 @@ def _lda_entries(field: Field) -> Iterator[Entry | Absent]:
     teacher = field.teacher
     parameters = 2 * teacher.num_heads * teacher.dimension
     size = 4 * parameters
-    yield Entry("LDA, NumPy", lda_call(teacher, torch.device("cpu")), "arrays", parameters, size)
+    on_cpu = field.device.type == "cpu"
+    numpy = Entry("LDA, NumPy", lda_call(teacher, torch.device("cpu")), "queries", parameters, size)
+    yield numpy._replace(is_reference=on_cpu)
     on_device = torch_lda_call(teacher, field.device)
-    yield Entry(f"LDA, torch on {field.device}", on_device, "tensors", parameters, size)
+    yield Entry(
+        f"LDA, torch on {field.device}", on_device, "tensors", parameters, size, is_reference=not on_cpu
+    )
     for count in field.top_k:
         if count < teacher.num_heads:
             nearest = NearestHeads(teacher, exact_search(teacher, count))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,10 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from distill_core.devices import cpu_threads, resolve_device, synchronize
 from distill_core.errors import DeviceError, DistillError, SettingsError
-from distill_core.latency.blocks import Clock, TimedCalls
+from distill_core.latency.blocks import Call, Clock, TimedCalls, single_stream
 from distill_core.latency.calls import INPUTS
 from distill_core.latency.entries import Absent, Entry, Field, entries
-from distill_core.latency.events import Percentiles
 from distill_core.latency.field_events import (
     FieldEvent,
     FieldFinished,
@@ -24,11 +24,19 @@ from distill_core.latency.field_events import (
     FieldStarted,
     FieldTimed,
 )
-from distill_core.latency.intervals import RatioInterval, is_unsteady, ratio_interval
+from distill_core.latency.intervals import (
+    RatioInterval,
+    is_unsteady,
+    percentile_interval,
+    queries_per_second,
+    rate_interval,
+    ratio_interval,
+)
 from distill_core.latency.machine import read_machine
 from distill_core.latency.machine_record import MachineRecord
+from distill_core.latency.model_latency import percentiles
 from distill_core.latency.pareto import pareto_best
-from distill_core.latency.timing import Call
+from distill_core.latency.samples import Samples, sample_name
 from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
 
@@ -36,6 +44,8 @@ Rows = NDArray[np.float32]
 
 _MOST_QUERIES = 1024
 """Queries that the cosine is taken over; a mean over so many is known to a thousandth."""
+
+_ARRAYS = ("arrays", "queries")
 
 _COSINE_CHUNK = 32
 _COSINE_DIGITS = 6
@@ -138,7 +148,17 @@ class FieldComparison:
             machine=self._machine,
             ended=ended,
             steady=not any(is_unsteady(contestant.block_medians_us()) for contestant in timed),
+            reference=self._taking_part[self._reference()].name,
         )
+
+    def samples(self) -> Samples:
+        """Return the microseconds of every call so far, by contestant and batch size."""
+        return {
+            sample_name(entry.name, size): timed.all_us()
+            for size, field in self._timed.items()
+            for entry, timed in zip(self._taking_part, field, strict=True)
+            if timed.call_us
+        }
 
     def _events(self) -> Iterator[FieldEvent]:
         self._machine = read_machine(self._device)
@@ -182,14 +202,14 @@ class FieldComparison:
         batches = [self._rows[np.arange(start, start + size) % len(self._rows)] for start in starts]
         project = entry.project if entry.by_size is None else entry.by_size(batches[0])
         calls: list[Call] = [partial(project, self._given(entry, batch)) for batch in batches]
-        on_cpu = self._device.type == "cpu" or entry.takes == "arrays"
-        if size == 1 and not on_cpu:
-            calls = [partial(_call_and_wait, call, self._wait) for call in calls]
-        return TimedCalls(calls, self._clock, self._wait, in_order=on_cpu or size == 1)
+        on_cpu = self._device.type == "cpu" or entry.takes in _ARRAYS
+        if size == 1:
+            return single_stream(calls, self._clock, self._wait, in_order=on_cpu)
+        return TimedCalls(calls, self._clock, self._wait, in_order=on_cpu)
 
     def _given(self, entry: Entry, batch: Rows) -> object:
-        if entry.takes == "arrays":
-            return batch
+        if entry.takes in _ARRAYS:
+            return batch[0] if entry.takes == "queries" and len(batch) == 1 else batch
         tensor = torch.from_numpy(batch)
         return tensor.pin_memory() if entry.takes == "host" else tensor.to(self._device)
 
@@ -204,22 +224,27 @@ class FieldComparison:
         return mean_cosine(np.concatenate(given)[:count], expected)
 
     def _measured_rows(self) -> list[FieldRow]:
-        size, seed = self._settings.batch_size, self._settings.seed
+        size, seed, reference = self._settings.batch_size, self._settings.seed, self._reference()
         singles, batches = self._timed[1], self._timed.get(size, [])
         has_batches = bool(batches) and all(timed.call_us for timed in batches)
         return [
             FieldRow(
                 name=entry.name,
-                single_us=_percentiles(singles[index]),
-                single_over_lda=_ratio(singles, index, seed),
-                offline_per_second=_rate(batches[index], size) if has_batches else None,
-                offline_over_lda=_ratio(batches, index, seed) if has_batches else None,
+                single_us=percentiles(singles[index].all_us()),
+                single_p90_interval=percentile_interval(singles[index].call_us, 90, seed=seed),
+                single_over_lda=_ratio(singles[index], singles[reference], seed),
+                **(_offline(batches[index], batches[reference], size, seed) if has_batches else {}),
                 parameters=entry.parameters,
                 size_bytes=entry.size_bytes,
                 cosine=self._cosines[index],
+                outliers=singles[index].outliers() + (batches[index].outliers() if has_batches else 0),
             )
             for index, entry in enumerate(self._taking_part)
         ]
+
+    def _reference(self) -> int:
+        """Return the place of the LDA that runs where the students run."""
+        return next((place for place, entry in enumerate(self._taking_part) if entry.is_reference), 0)
 
     def _wait(self) -> None:
         synchronize(self._device)
@@ -239,30 +264,24 @@ def mean_cosine(given: NDArray[np.float32], expected: NDArray[np.float32]) -> fl
     return float(((left * right).sum(axis=1) / np.maximum(lengths, 1e-30)).mean())
 
 
-def _call_and_wait(call: Call, wait: Callable[[], None]) -> None:
-    call()
-    wait()
-
-
 def _array(output: object) -> Rows:
     found: Rows = output.cpu().numpy() if isinstance(output, torch.Tensor) else np.asarray(output)
     return found.copy()  # a CUDA graph writes every answer into the same place
 
 
-def _percentiles(timed: TimedCalls) -> Percentiles:
-    p50, p90, p99 = (float(value) for value in np.percentile(np.concatenate(timed.call_us), [50, 90, 99]))
-    return Percentiles(p50=p50, p90=p90, p99=p99)
+def _ratio(upper: TimedCalls, lower: TimedCalls, seed: int) -> RatioInterval:
+    """Compare two over the rounds that both have."""
+    over, under = upper.block_medians_us(), lower.block_medians_us()
+    rounds = min(len(over), len(under))
+    return ratio_interval(over[:rounds], under[:rounds], seed=seed)
 
 
-def _ratio(timed: Sequence[TimedCalls], index: int, seed: int) -> RatioInterval:
-    """Compare with the first over the rounds that both have."""
-    mine, first = timed[index].block_medians_us(), timed[0].block_medians_us()
-    rounds = min(len(mine), len(first))
-    return ratio_interval(mine[:rounds], first[:rounds], seed=seed)
-
-
-def _rate(timed: TimedCalls, batch_size: int) -> float:
-    return 1e6 * batch_size / float(np.median(timed.block_medians_us()))
+def _offline(timed: TimedCalls, lda: TimedCalls, batch_size: int, seed: int) -> dict[str, Any]:
+    return {
+        "offline_per_second": queries_per_second(timed.call_us, batch_size),
+        "offline_interval": rate_interval(timed.call_us, batch_size, seed=seed),
+        "offline_over_lda": _ratio(timed, lda, seed),
+    }
 
 
 def _costs(row: FieldRow) -> tuple[float, ...]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _DRAWS = 2000
+_POINTS_A_BLOCK = 64
+"""A block of more calls stands by so many of its quantiles, so that drawing blocks stays quick."""
+
+Ends = tuple[float, float]
+
 UNSTEADY_SPREAD = 1.5
 """Blocks whose 90th percentile is this many times the 10th disagree."""
 
@@ -40,6 +47,45 @@ def ratio_interval(upper_us: ArrayLike, lower_us: ArrayLike, *, seed: int = 0) -
     drawn = np.random.default_rng(seed).choice(ratios, size=(_DRAWS, len(ratios)))
     low, high = np.percentile(np.median(drawn, axis=1), [2.5, 97.5])
     return RatioInterval(float(np.median(ratios)), float(low), float(high))
+
+
+def percentile_interval(block_us: Sequence[NDArray[np.float64]], percent: float, *, seed: int = 0) -> Ends:
+    """Return the 95 % interval of a percentile of all calls, from a bootstrap that resamples blocks.
+
+    Args:
+        block_us: Microseconds of the calls, an array a block; all of one length.
+        percent: 50 for the median, 90 for the headline of the single-stream case.
+        seed: Of the draws.
+    """
+    points = np.array([_thinned(block) for block in block_us])
+    drawn = points[_drawn_blocks(len(points), seed)].reshape(_DRAWS, -1)
+    return _ends(np.percentile(drawn, percent, axis=1))
+
+
+def rate_interval(block_us: Sequence[NDArray[np.float64]], batch_size: int, *, seed: int = 0) -> Ends:
+    """Return the 95 % interval of `queries_per_second` over blocks."""
+    means = np.array([block.mean() for block in block_us])
+    return _ends(1e6 * batch_size / means[_drawn_blocks(len(means), seed)].mean(axis=1))
+
+
+def queries_per_second(block_us: Sequence[NDArray[np.float64]], batch_size: int) -> float:
+    """Return all queries over all the time that they took, so that slow calls and blocks count."""
+    return 1e6 * batch_size / float(np.concatenate(block_us).mean())
+
+
+def _drawn_blocks(count: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(count, size=(_DRAWS, count))
+
+
+def _thinned(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(times) <= _POINTS_A_BLOCK:
+        return times
+    return np.percentile(times, (np.arange(_POINTS_A_BLOCK) + 0.5) * 100 / _POINTS_A_BLOCK)
+
+
+def _ends(values: NDArray[np.float64]) -> Ends:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def is_unsteady(block_medians_us: ArrayLike) -> bool:

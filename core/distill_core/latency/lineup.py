@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from distill_core.architecture import BOOK_HEADS, Cost, default_architecture
 from distill_core.devices import synchronize
 from distill_core.errors import SettingsError
+from distill_core.latency.blocks import Call
 from distill_core.latency.brackets import break_even_heads, covering_layers, growing_break_even_heads
-from distill_core.latency.calls import Project, lda_call, query_batches, student_call
+from distill_core.latency.calls import Form, Project, lda_call, lda_form, query_batches, student_call
 from distill_core.latency.crossover_events import BreakEven
 from distill_core.latency.growing_teacher import GrowingTeacher
 from distill_core.latency.student_costs import running_cost
-from distill_core.latency.timing import Call
 from distill_core.students import ProjectionTransformer
 
 _FF_DIM = 512
@@ -98,7 +98,7 @@ class Lineup:
         self._fixed_cost = running_cost(student)
         self._ff_dim: int = getattr(student, "ff_dim", _FF_DIM)
         self._fixed = self._runner(form)
-        self._grown: tuple[int, tuple[Project, bool]] | None = None
+        self._grown: tuple[int, tuple[Project, Form]] | None = None
         self._lda: tuple[int, Project] | None = None
 
     def _build(self, num_heads: int) -> None:
@@ -115,9 +115,9 @@ class Lineup:
         if self._grown is None or self._grown[0] != layers:
             self._grown = layers, self._runner(self._untrained(layers).fold())
         return Trio(
-            lda=self._calls(self._lda[1], batch_size, arrays=self._device.type == "cpu"),
-            fixed=self._calls(self._fixed[0], batch_size, arrays=self._fixed[1]),
-            grown=self._calls(self._grown[1][0], batch_size, arrays=self._grown[1][1]),
+            lda=self._calls(self._lda[1], batch_size, lda_form(self._device)),
+            fixed=self._calls(self._fixed[0], batch_size, self._fixed[1]),
+            grown=self._calls(self._grown[1][0], batch_size, self._grown[1][1]),
             fixed_layers=self._fixed_layers,
             grown_layers=layers,
         )
@@ -144,22 +144,22 @@ class Lineup:
             fixed_flops=fixed[0], fixed_parameters=fixed[1], grown_flops=flops, grown_parameters=parameters
         )
 
-    def _runner(self, runner: TimedStudent) -> tuple[Project, bool]:
-        """Return what is timed of a student in its form for inference, and whether it takes arrays."""
+    def _runner(self, runner: TimedStudent) -> tuple[Project, Form]:
+        """Return what is timed of a student in its form for inference, and what that takes."""
         if isinstance(runner, torch.nn.Module):
-            return student_call(_copy_on(runner, self._device)), False
+            return student_call(_copy_on(runner, self._device)), "tensors"
         if self._device.type != "cpu":
             raise SettingsError(
                 f"This student runs on the CPU only, not on {self._device}.", "Take cpu.", field="device"
             )
-        return cast(Project, runner.project), True
+        return cast(Project, runner.project), "arrays"
 
     def _untrained(self, layers: int) -> ProjectionTransformer:
         with torch.random.fork_rng(devices=[]):
             return ProjectionTransformer(self.teacher.dimension, self.grown_heads, layers, self._ff_dim)
 
-    def _calls(self, project: Project, batch_size: int, *, arrays: bool) -> list[Call]:
-        batches = query_batches(self._queries, batch_size, self._device, numpy=arrays)
+    def _calls(self, project: Project, batch_size: int, form: Form) -> list[Call]:
+        batches = query_batches(self._queries, batch_size, self._device, form)
         return [partial(project, batch) for batch in batches]
 
 
