@@ -17,14 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
+from distill_core.cache_folder import cache_folder
 from distill_core.database.paths import FoundFile
 from distill_core.database.vectors import Vectors
 
 logger = logging.getLogger(__name__)
 
-ENVIRONMENT_VARIABLE = "DISTILL_TUI_CACHE"
 MIN_FILES = 256
 """Fewer files than this are read as fast as a packed one, and leave the cache to those that need it."""
 
@@ -47,7 +46,7 @@ class VectorCache:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or _default_folder()
+        self._folder = folder or cache_folder()
 
     def load(self, files: Sequence[FoundFile], dimension: int) -> Vectors | None:
         """Return the packed vectors of just these files, unchanged since, or None."""
@@ -83,13 +82,6 @@ class VectorCache:
         entries = sorted(self._folder.glob(f"*{_SUFFIX}*"), key=lambda entry: entry.stat().st_mtime_ns)
         for entry in entries[:-MAX_ENTRIES]:
             entry.unlink(missing_ok=True)
-
-
-def _default_folder() -> Path | None:
-    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
-    folder = Path(chosen or platformdirs.user_cache_dir("distill-tui", appauthor=False))
-    # Without a home directory the default is a relative "~/.cache", made in the working directory.
-    return folder if chosen or folder.is_absolute() else None
 
 
 def _entry_name(files: Sequence[FoundFile], dimension: int) -> str:
