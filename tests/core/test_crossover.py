@@ -21,6 +21,7 @@ from distill_core.latency import (
     CrossoverPoint,
     CrossoverSettings,
     CrossoverStarted,
+    LatencySettings,
     find_crossover,
     finished_object,
     growing_teacher,
@@ -239,6 +240,21 @@ def test_by_default_as_many_heads_as_fit_are_taken(
     assert started.max_heads == started.heads_that_fit == growing_teacher.heads_that_fit(8)
 
 
+def test_on_a_device_its_memory_counts_too(monkeypatch: pytest.MonkeyPatch, clock: PlantedClock) -> None:
+    """A head takes 4 bytes for each of 2 x 8 numbers and of 2 x 4 scores, in 80 % of what is free."""
+    free_bytes = 96_000_000
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free_bytes, 10 * free_bytes))
+    fitting = 800_000
+    assert free_bytes * 0.8 / (4 * (16 + 8)) == fitting
+    with pytest.raises(SettingsError, match="800,000 do"):
+        next(events(PlantedStudent(clock, 1.0), clock, device="cuda", max_heads=fitting + 1))
+
+
+def test_the_device_is_chosen_as_for_latency() -> None:
+    assert CrossoverSettings().device == LatencySettings().device == "auto"
+
+
 def test_without_queries_there_is_nothing_to_time(clock: PlantedClock) -> None:
     with pytest.raises(DistillError, match="no queries"):
         next(find_crossover(real_teacher(), PlantedStudent(clock, 1.0), np.empty((0, 8))))
@@ -255,6 +271,7 @@ def test_a_student_without_torch_cannot_leave_the_cpu(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Fast GPU")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 34, 1 << 35))
     with pytest.raises(SettingsError, match="runs on the CPU only, not on cuda"):
         next(events(PlantedStudent(clock, 1.0), clock, device="cuda"))
 

@@ -174,14 +174,72 @@ def test_what_a_stopped_search_gave_is_summed_up() -> None:
 
 
 def test_a_bracket_that_the_growth_could_not_reach_is_sought_with_the_rest_of_the_budget() -> None:
-    """16 heads take 8 x 1.4 s, and are expected to take twice that at 32: 33.6 s are above 60 % of 35."""
+    """16 heads take 7 x 1.4 s, and as long is expected of 32: 19.6 s are above 60 % of 30."""
     search, contestants = planted(
-        lambda n, _: 25_000.0 * n, lambda n, _: 500_000.0, lambda n, _: 500_000.0, budget=35.0
+        lambda n, _: 25_000.0 * n, lambda n, _: 500_000.0, lambda n, _: 500_000.0, budget=30.0
     )
     points = list(search)
-    assert [point.refining for point in points] == [False, True, True]
+    assert [point.refining for point in points] == [False, True]
     assert contestants.asked[:2] == [(16, 1), (32, 1)]
     assert holds(summarised(points, ended=search.ended).fixed["single"], 20)
+
+
+@pytest.mark.parametrize("budget", [3.0, 8.0, 20.0])
+def test_a_small_budget_takes_all_batch_sizes_as_far(budget: float) -> None:
+    sizes = (1, 8, 32, 256)
+    search, contestants = planted(fixed=never, grown=never, budget=budget, sizes=sizes)
+    *_, last = search
+    assert search.ended == "budget"
+    reached = [max(heads for heads, of in contestants.asked if of == size) for size in sizes]
+    assert max(reached) <= 2 * min(reached), "nobody is a doubling ahead"
+    assert last.elapsed_seconds >= 0.8 * budget, "and the time is used"
+
+
+def test_a_size_that_was_too_dear_does_not_stop_the_others_and_is_asked_again() -> None:
+    """Size 32 takes 1.2 s a call from 16 heads on: too much for 60 % of the budget, not for all of it."""
+
+    def dear(num_heads: int, size: int) -> float:
+        return 1_200_000.0 if size == 32 else 2_000.0
+
+    search, contestants = planted(dear, dear, dear, budget=60.0, sizes=(32, 1), max_heads=64)
+    points = list(search)
+    assert [heads for heads, size in contestants.asked if size == 1] == [16, 32, 64]
+    assert [(point.num_heads, point.refining) for point in points if point.batch_size == 32] == [
+        (16, False),
+        (32, True),
+    ]
+    result = summarised(points, ended=search.ended, batch_sizes=(32, 1), max_heads=64)
+    assert (result.ended, result.fixed["batch_32"].limited_by) == ("budget", "budget")
+    assert result.fixed["single"].limited_by == "", "it went all the way"
+
+
+def test_sizes_without_a_point_are_told_as_such() -> None:
+    result = summarised([], ended="interrupted", batch_sizes=(1, 32), max_heads=64)
+    nothing = Bracket(low=None, high=None, reached=False, measured_to=0, limited_by="interrupted")
+    assert result.fixed == result.grown == {"single": nothing, "batch_32": nothing}
+
+
+def test_outliers_are_counted_and_every_call_is_kept() -> None:
+    """One call of the LDA's takes ten times as long, after the warm-up."""
+    search, contestants = planted(lambda n, size: 1_000.0, lambda n, size: 1_000.0, lambda n, size: 1_000.0)
+    trio, numbers = contestants.trio, itertools.count()
+
+    def recorded(num_heads: int, batch_size: int) -> Trio:
+        found = trio(num_heads, batch_size)
+
+        def call() -> None:
+            for _ in range(10 if next(numbers) == 30 else 1):
+                found.lda[0]()
+
+        return found._replace(lda=[call])
+
+    contestants.trio = recorded  # type: ignore[method-assign]
+    point = next(iter(search))
+    assert point.outliers == 1
+    lda = search.samples["lda, N 16, batch 1"]
+    assert sorted(lda)[-2:] == pytest.approx([1_000.0, 10_000.0])
+    assert len(lda) == 12 * 8
+    assert set(search.samples) == {f"{name}, N 16, batch 1" for name in ("lda", "fixed", "grown")}
 
 
 def test_a_point_says_what_was_timed() -> None:

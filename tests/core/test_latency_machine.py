@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -67,6 +70,45 @@ def test_the_blas_is_named_with_its_threads(
     ]
     monkeypatch.setattr(machine, "threadpool_info", lambda: pools)
     assert read_machine().blas == words
+
+
+@pytest.mark.parametrize("folder", ["numpy.libs", "numpy/.dylibs"])
+def test_the_blas_is_numpys_even_where_scipys_comes_first(
+    monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    pool = {"user_api": "blas", "internal_api": "openblas", "num_threads": 1}
+    pools = [
+        {**pool, "version": "0.3.30", "filepath": "/numpy/lib/scipy.libs/libscipy_openblas.so"},
+        {**pool, "version": "0.3.31", "filepath": f"/numpy/lib/{folder}/libscipy_openblas64_.so"},
+    ]
+    monkeypatch.setattr(machine, "threadpool_info", lambda: pools)
+    assert read_machine().blas == "openblas 0.3.31, 1 thread"
+
+
+def test_the_blas_of_this_machine_stays_the_same_once_scipy_is_loaded() -> None:
+    before = read_machine().blas
+    import_module("scipy.linalg")
+    assert read_machine().blas == before
+
+
+class NvmlError(Exception):
+    """As NVML's own, which is no RuntimeError."""
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("no driver"), ImportError("pynvml"), NvmlError()])
+def test_the_clock_of_the_gpu_is_read_where_it_can_be(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    def clock_rate(device: torch.device) -> int:
+        if error is not None:
+            raise error
+        return 1_980
+
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(NVMLError=NvmlError))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Fast GPU")
+    monkeypatch.setattr(torch.cuda, "clock_rate", clock_rate)
+    assert read_machine(torch.device("cuda")).gpu_clock_mhz == (1_980.0 if error is None else None)
+    assert read_machine().gpu_clock_mhz is None
 
 
 @pytest.mark.parametrize(("device", "gpu"), [("cpu", None), ("cuda", "Fast GPU"), ("mps", "Apple GPU")])

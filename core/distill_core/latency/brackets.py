@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from distill_core.architecture import Cost, folded_encoder_cost, lda_cost
 from distill_core.latency.crossover_events import Bracket, CrossoverFinished, CrossoverPoint, case_name
 from distill_core.latency.intervals import RatioInterval
@@ -75,12 +77,29 @@ def far_past(interval: RatioInterval) -> bool:
 
 
 def summarised(
-    points: Sequence[CrossoverPoint], *, ended: str, machine: MachineRecord | None = None
+    points: Sequence[CrossoverPoint],
+    *,
+    ended: str,
+    machine: MachineRecord | None = None,
+    batch_sizes: Sequence[int] = (),
+    max_heads: int | None = None,
 ) -> CrossoverFinished:
-    """Return the result of the points that there are; a stopped search is summed up the same way."""
-    sizes = sorted({point.batch_size for point in points})
+    """Return the result of the points that there are; a stopped search is summed up the same way.
+
+    Args:
+        points: In any order.
+        ended: "complete", "budget" or "interrupted".
+        machine: Where they were measured.
+        batch_sizes: Those asked for: they have a bracket even without a point.
+        max_heads: The largest N asked for: a size that got there was not limited by the end of the search.
+    """
+    sizes = sorted({*batch_sizes, *(point.batch_size for point in points)})
     fixed, grown = (
-        {case_name(size): bracket_of(ratios_of(points, size, curve)) for size in sizes} for curve in CURVES
+        {
+            case_name(size): _limited(bracket_of(ratios_of(points, size, curve)), ended, max_heads)
+            for size in sizes
+        }
+        for curve in CURVES
     )
     return CrossoverFinished(
         fixed=fixed,
@@ -91,6 +110,14 @@ def summarised(
         unsteady=sum(point.unsteady for point in points) > _UNSTEADY_SHARE * len(points),
         machine=machine,
     )
+
+
+def _limited(bracket: Bracket, ended: str, max_heads: int | None) -> Bracket:
+    """Say what kept the crossover from being reached, if not the largest N."""
+    went_all_the_way = ended == "complete" or (max_heads is not None and bracket.measured_to >= max_heads)
+    if bracket.reached or went_all_the_way:
+        return bracket
+    return msgspec.structs.replace(bracket, limited_by=ended)
 
 
 def covering_layers(num_heads: int, heads: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Generator
 
 import msgspec
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from distill_core.devices import cpu_threads, resolve_device
@@ -18,11 +19,13 @@ from distill_core.latency.crossover_events import CrossoverEvent, CrossoverStart
 from distill_core.latency.growing_teacher import (
     GrowingTeacher,
     heads_that_fit,
+    heads_that_fit_on,
     require_fitting,
     spare_arrays_on,
 )
 from distill_core.latency.lineup import Lineup, TimedStudent
 from distill_core.latency.machine import read_machine
+from distill_core.latency.samples import Samples
 from distill_core.latency.search import CrossoverSearch
 from distill_core.teacher import MultiHeadLDA
 
@@ -44,7 +47,7 @@ class CrossoverSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_heads: int | None = None
     budget_seconds: float = 60.0
     batch_sizes: tuple[int, ...] = (1, 8, 32, 256)
-    device: str = "cpu"
+    device: str = "auto"
     threads: int = 1
     seed: int = 0
 
@@ -65,11 +68,12 @@ def find_crossover(
     settings: CrossoverSettings | None = None,
     *,
     clock: Clock = time.perf_counter_ns,
+    samples: Samples | None = None,
 ) -> Generator[CrossoverEvent, None, None]:
     """Time the LDA against a fixed student and one that grows with H^L >= N, over growing N.
 
     One `CrossoverStarted`, a `CrossoverPoint` for each N and batch size, and `CrossoverFinished` at the end.
-    Closing the generator stops the search; `summarised(points, ended="interrupted")` sums up what it gave.
+    Closing the generator stops the search; `summarised(..., ended="interrupted")` sums up what it gave.
     At each point the three run in alternating blocks (ABC CBA). Times are of the call, without the copy of
     the queries to the device.
 
@@ -79,6 +83,7 @@ def find_crossover(
         queries: (n, d), n >= 1.
         settings: None for the defaults.
         clock: Nanoseconds; the budget is kept by it.
+        samples: Filled, while the search goes on, with the microseconds of every call.
 
     Raises:
         SettingsError: So many heads do not fit in memory, or the student cannot run on the device.
@@ -93,9 +98,9 @@ def find_crossover(
         )
     device = resolve_device(settings.device)
     spare = spare_arrays_on(device.type)
-    fitting = heads_that_fit(teacher.dimension, spare_arrays=spare)
+    fitting = _fitting_heads(teacher.dimension, device, max(settings.batch_sizes))
     max_heads = settings.max_heads or min(DEFAULT_MAX_HEADS, fitting)
-    require_fitting(max_heads, teacher.dimension, spare_arrays=spare)
+    require_fitting(max_heads, teacher.dimension, fitting=fitting)
     with cpu_threads(settings.threads):
         machine = read_machine(device)
         growing = GrowingTeacher(teacher, max_heads, seed=settings.seed, spare_arrays=spare)
@@ -114,8 +119,25 @@ def find_crossover(
             break_even=lineup.break_even(),
         )
         search = _search(lineup, settings, max_heads, clock)
+        if samples is not None:
+            search.samples = samples
         yield from search
-        yield summarised(search.points, ended=search.ended, machine=machine)
+        yield summarised(
+            search.points,
+            ended=search.ended,
+            machine=machine,
+            batch_sizes=settings.batch_sizes,
+            max_heads=max_heads,
+        )
+
+
+def _fitting_heads(dimension: int, device: torch.device, largest_batch: int) -> int:
+    """Return how many heads fit in the memory of this machine, and of the device where that tells."""
+    fitting = heads_that_fit(dimension, spare_arrays=spare_arrays_on(device.type))
+    if device.type == "cuda":
+        free_bytes, _ = torch.cuda.mem_get_info(device)
+        fitting = min(fitting, heads_that_fit_on(dimension, free_bytes, largest_batch=largest_batch))
+    return fitting
 
 
 def _search(lineup: Lineup, settings: CrossoverSettings, max_heads: int, clock: Clock) -> CrossoverSearch:

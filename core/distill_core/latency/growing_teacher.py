@@ -104,15 +104,29 @@ def heads_that_fit(dimension: int, available_bytes: int | None = None, *, spare_
     return int(free * _USABLE_SHARE) // (4 * arrays * dimension + dimension + _SMALL_PER_HEAD)
 
 
-def require_fitting(num_heads: int, dimension: int, *, spare_arrays: int = 0) -> None:
+def heads_that_fit_on(dimension: int, free_bytes: int, *, largest_batch: int) -> int:
+    """Return how many heads fit in 80 % of a device's free memory: both matrices, scores and weights."""
+    return int(free_bytes * _USABLE_SHARE) // (4 * (2 * dimension + 2 * largest_batch))
+
+
+def require_fitting(
+    num_heads: int, dimension: int, *, spare_arrays: int = 0, fitting: int | None = None
+) -> None:
     """Refuse a number of heads that does not fit in memory, before any of it is taken.
+
+    Args:
+        num_heads: N.
+        dimension: d.
+        spare_arrays: As in `heads_that_fit`.
+        fitting: How many fit, where that is known already; a device may hold fewer than this machine.
 
     Raises:
         SettingsError: N is below 1, or too large; the message says how many fit.
     """
     if num_heads < 1:
         raise SettingsError("A teacher needs at least one head.", field="max_heads")
-    fitting = heads_that_fit(dimension, spare_arrays=spare_arrays)
+    if fitting is None:
+        fitting = heads_that_fit(dimension, spare_arrays=spare_arrays)
     if num_heads > fitting:
         raise SettingsError(
             f"{num_heads:,} heads of dimension {dimension} do not fit in the free memory; {fitting:,} do.",

@@ -12,6 +12,7 @@ import torch
 from threadpoolctl import threadpool_info
 
 from distill_core.latency.machine_record import MachineRecord
+from distill_core.wording import plural
 
 
 def read_machine(device: torch.device | None = None, *, root: Path = Path("/")) -> MachineRecord:
@@ -25,6 +26,7 @@ def read_machine(device: torch.device | None = None, *, root: Path = Path("/")) 
         torch=str(torch.__version__),
         torch_cpu_capability=torch.backends.cpu.get_cpu_capability(),
         gpu=_gpu(device),
+        gpu_clock_mhz=_gpu_clock_mhz(device),
         clock_mhz=_clock_mhz(root),
         load_average=_load_average(),
         system=f"{platform.system()} {platform.machine()}",
@@ -74,14 +76,38 @@ def _cpuinfo_field(cpuinfo: Path, name: str) -> str | None:
 
 
 def _blas(pools: list[dict[str, Any]]) -> str | None:
-    for pool in pools:
-        if pool["user_api"] == "blas":
-            threads = pool["num_threads"]
-            return f"{pool['internal_api']} {pool['version']}, {threads} thread{'' if threads == 1 else 's'}"
-    return None
+    """Name the library that NumPy brought, which is the LDA's; SciPy may have brought another one."""
+    found = [pool for pool in pools if pool["user_api"] == "blas"]
+    if not found:
+        return None
+    pool = next((pool for pool in found if _is_numpys(pool)), found[0])
+    return f"{pool['internal_api']} {pool['version']}, {plural(pool['num_threads'], 'thread')}"
+
+
+def _is_numpys(pool: dict[str, Any]) -> bool:
+    """Return whether a library lies in numpy.libs/ or numpy/.dylibs/, where NumPy's wheels have theirs."""
+    folder = Path(str(pool.get("filepath", ""))).parent
+    return folder.name == "numpy.libs" or folder.parent.name == "numpy"
 
 
 def _gpu(device: torch.device | None) -> str | None:
     if device is None or device.type == "cpu":
         return None
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "Apple GPU"
+
+
+def _gpu_clock_mhz(device: torch.device | None) -> float | None:
+    """Return the present clock of a CUDA device; None where no driver's library tells it."""
+    if device is None or device.type != "cuda":
+        return None
+    try:
+        return float(torch.cuda.clock_rate(device))
+    except _clock_errors():
+        return None
+
+
+def _clock_errors() -> tuple[type[BaseException], ...]:
+    """Return what asking for a clock raises: torch's kinds, and that of NVML, which torch loads for it."""
+    nvml: type[BaseException] | None = getattr(sys.modules.get("pynvml"), "NVMLError", None)
+    torchs = (RuntimeError, ImportError, AttributeError, OSError, AssertionError)
+    return torchs if nvml is None else (*torchs, nvml)

@@ -17,6 +17,7 @@ class MachineRecord(msgspec.Struct, frozen=True, kw_only=True):
         torch: Version of torch with its build.
         torch_cpu_capability: The instruction set that torch chose.
         gpu: Name of the GPU, if the measurement runs on one.
+        gpu_clock_mhz: Its present clock, that of a device at rest before the measurement.
         clock_mhz: Present clock of the first core.
         load_average: Mean of running processes over the last minute, at the start.
         system: Operating system and its architecture.
@@ -35,6 +36,7 @@ class MachineRecord(msgspec.Struct, frozen=True, kw_only=True):
     load_average: float | None
     system: str
     python: str
+    gpu_clock_mhz: float | None = None
 
     @property
     def is_busy(self) -> bool:

@@ -13,6 +13,7 @@ from distill_core.latency.brackets import CURVES, bracket_of, far_past, next_hea
 from distill_core.latency.crossover_events import CrossoverPoint, StudentTime
 from distill_core.latency.intervals import is_unsteady, ratio_interval
 from distill_core.latency.lineup import Contestants, Trio
+from distill_core.latency.samples import Samples, sample_name
 
 SMALLEST_HEADS = 16
 ROUNDS, FEWEST_ROUNDS = 12, 6
@@ -30,13 +31,14 @@ class CrossoverSearch:
         max_heads: The largest N.
         batch_sizes: Queries a call.
         budget_seconds: By the given clock. Kept up to the time of one round of blocks, because no point is
-            begun that would not fit, judged by the time that the last one of its batch size took.
+            begun that would not fit, judged by the time that the last ones of its batch size took.
         seed: Of the bootstrap.
         clock: Nanoseconds.
 
     Attributes:
         points: What is measured so far.
-        ended: "complete", or "budget" where time ended it.
+        ended: "complete", or "budget" where time ended it; of a search that is over.
+        samples: Microseconds of every call, by contestant, N and batch size.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class CrossoverSearch:
     ) -> None:
         self.points: list[CrossoverPoint] = []
         self.ended = "complete"
+        self.samples: Samples = {}
         self._contestants = contestants
         self._max_heads = max_heads
         self._batch_sizes = tuple(batch_sizes)
@@ -58,25 +61,29 @@ class CrossoverSearch:
         self._seed = seed
         self._clock = clock
         self._started_ns = clock()
-        self._seconds_of: dict[int, tuple[int, float]] = {}
+        self._costs: dict[int, list[tuple[int, float]]] = {}
 
     def __iter__(self) -> Iterator[CrossoverPoint]:
         yield from self._grow()
         yield from self._refine()
 
     def _grow(self) -> Iterator[CrossoverPoint]:
-        sizes = self._batch_sizes
-        for num_heads in doublings(self._max_heads):
-            undecided = []
-            for size in sizes:
-                point = self._measured(num_heads, size, _GROWING_SHARE, refining=False)
+        """Take every batch size to its next N in turn; one whose next N is too dear now is asked again."""
+        heads = doublings(self._max_heads)
+        places = dict.fromkeys(self._batch_sizes, 0)
+        while places:
+            grew = False
+            for size in sorted(places, key=places.__getitem__):
+                point = self._measured(heads[places[size]], size, _GROWING_SHARE, refining=False)
                 if point is None:
                     continue
+                grew = True
                 yield point
-                if not (far_past(point.fixed.over_lda) and far_past(point.grown.over_lda)):
-                    undecided.append(size)
-            sizes = tuple(undecided)
-            if not sizes:
+                places[size] += 1
+                far = far_past(point.fixed.over_lda) and far_past(point.grown.over_lda)
+                if far or places[size] == len(heads):
+                    del places[size]
+            if not grew:
                 return
 
     def _refine(self) -> Iterator[CrossoverPoint]:
@@ -84,50 +91,73 @@ class CrossoverSearch:
         while True:
             wanted = [place for place in self._wanted() if place[1:] not in given_up]
             if not wanted:
+                self.ended = "budget" if given_up else "complete"
                 return
-            _, num_heads, size = max(wanted)
+            _, num_heads, size = min(wanted)
             point = self._measured(num_heads, size, 1.0, refining=True)
             if point is None:
                 given_up.add((num_heads, size))
             else:
+                given_up.clear()
                 yield point
 
     def _wanted(self) -> Iterator[tuple[float, int, int]]:
-        """Yield width, next N and batch size of each bracket that can be narrowed or found."""
+        """Yield rank, next N and batch size of each bracket that can be found or narrowed.
+
+        Those not found yet come first, the smallest N before the others, so that all sizes get as far; then
+        the widest.
+        """
         for size in self._batch_sizes:
             for curve in CURVES:
                 ratios = ratios_of(self.points, size, curve)
                 bracket, middle = bracket_of(ratios), next_heads(ratios)
                 if middle is not None:
-                    yield (bracket.high or 1) / (bracket.low or 1), middle, size
-                elif not bracket.reached and 0 < bracket.measured_to < self._max_heads:
-                    yield math.inf, min(2 * bracket.measured_to, self._max_heads), size
+                    yield -(bracket.high or 1) / (bracket.low or 1), middle, size
+                elif not bracket.reached and bracket.measured_to < self._max_heads:
+                    yield -math.inf, self._next_doubling(bracket.measured_to), size
+
+    def _next_doubling(self, measured_to: int) -> int:
+        return next(heads for heads in doublings(self._max_heads) if heads > measured_to)
 
     def _measured(self, num_heads: int, size: int, share: float, *, refining: bool) -> CrossoverPoint | None:
-        """Measure and keep a point; None, and `ended` says so, if the time does not suffice."""
-        last_heads, last_seconds = self._seconds_of.get(size, (num_heads, 0.0))
-        expected = last_seconds * num_heads / last_heads
+        """Measure and keep a point; None if the time does not suffice."""
         started = self._elapsed()
-        point = None
-        if started + expected <= share * self._budget_seconds:
-            try:
-                point = self._time(num_heads, size, refining=refining)
-            except (RuntimeError, MemoryError) as error:
-                reason = str(error).partition("\n")[0]
-                raise DeviceError(f"The measurement at {num_heads:,} heads failed: {reason}") from error
-        if point is None:
-            self.ended = "budget"
+        if started >= share * self._budget_seconds:
             return None
-        if num_heads >= last_heads:
-            self._seconds_of[size] = num_heads, self._elapsed() - started
-        self.points.append(point)
+        if started + self._expected_seconds(num_heads, size) > share * self._budget_seconds:
+            return None
+        try:
+            point = self._time(num_heads, size, refining=refining)
+        except (RuntimeError, MemoryError) as error:
+            reason = str(error).partition("\n")[0]
+            raise DeviceError(f"The measurement at {num_heads:,} heads failed: {reason}") from error
+        if point is not None:
+            self._costs.setdefault(size, []).append((num_heads, self._elapsed() - started))
+            self.points.append(point)
         return point
+
+    def _expected_seconds(self, num_heads: int, size: int) -> float:
+        """Return what a point takes by those of its batch size: as the next larger one, else by the last two.
+
+        Points cost alike for small N, where blocks are of equal length, and as N for large ones; hence a line
+        through the last two, and no more than in proportion to N.
+        """
+        costs = sorted(self._costs.get(size, []))
+        larger = next((seconds for heads, seconds in costs if heads >= num_heads), None)
+        if larger is not None or not costs:
+            return larger or 0.0
+        heads, seconds = costs[-1]
+        before, seconds_before = costs[-2] if len(costs) > 1 else (0, seconds)
+        slope = max(0.0, (seconds - seconds_before) / (heads - before))
+        return min(seconds + slope * (num_heads - heads), seconds * num_heads / heads)
 
     def _time(self, num_heads: int, size: int, *, refining: bool) -> CrossoverPoint | None:
         started = self._elapsed()
         trio = self._contestants.trio(num_heads, size)
         timed = [self._timed(calls) for calls in (trio.lda, trio.fixed, trio.grown)]
         for contestant in timed:
+            if self._elapsed() > self._budget_seconds:
+                return None
             contestant.warm_up()
         until = min(self._budget_seconds, started + _POINT_SHARE * self._budget_seconds)
         for number in range(ROUNDS):
@@ -137,6 +167,8 @@ class CrossoverSearch:
                 break
             for contestant in timed if number % 2 == 0 else reversed(timed):
                 contestant.time_block()
+        for name, contestant in zip(("lda", "fixed", "grown"), timed, strict=True):
+            self.samples[sample_name(name, size, num_heads)] = contestant.all_us()
         return self._point(num_heads, size, trio, timed, refining=refining)
 
     def _point(
