@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
 from distill_core.database import Answer, Question
 from distill_core.evaluation import AnswerIndex, HealthProbe, duplicates, query_clusters, true_answers
-from distill_core.teacher import MultiHeadLDA
+from distill_core.evaluation import health as health_module
+from distill_core.teacher import MultiHeadLDA, effective_heads
 
 RNG = np.random.default_rng(11)
 QUERIES = RNG.normal(size=(25, 5)).astype(np.float32)
@@ -131,3 +133,26 @@ def test_clusters_and_true_answers_of_questions() -> None:
     assert max(labels[2:]) < 0
     expected = [[10, 11, 13], [10, 11], [], []]
     assert [sorted(ids) for ids in true_answers(asked, questions, answers)] == expected
+
+
+@pytest.mark.parametrize(("kept", "at_once"), [(0, 1 << 22), (1 << 25, 24), (0, 1), (100, 60)])
+def test_many_heads_are_looked_at_in_parts_with_the_same_outcome(
+    monkeypatch: pytest.MonkeyPatch, kept: int, at_once: int
+) -> None:
+    whole = HealthProbe(TEACHER, QUERIES, ANSWERS, TRUTHS)
+    seen: list[int] = []
+
+    def spied(weights: np.ndarray) -> np.ndarray:
+        seen.append(weights.size)
+        return effective_heads(weights)
+
+    monkeypatch.setattr(health_module, "effective_heads", spied)
+    monkeypatch.setattr(health_module, "_MAX_KEPT", kept)
+    monkeypatch.setattr(health_module, "_MAX_AT_ONCE", at_once)
+    parts = HealthProbe(TEACHER, QUERIES, ANSWERS, TRUTHS)
+    for tau in (0.05, 0.4, 5.0):
+        expected, found = (msgspec.to_builtins(probe.at(tau)) for probe in (whole, parts))
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(value, rel=1e-5), name
+    assert parts.unused_heads == whole.unused_heads
+    assert min(seen) <= max(at_once, 6)

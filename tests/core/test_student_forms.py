@@ -15,7 +15,10 @@ from distill_core.architecture import folded_encoder_cost
 from distill_core.students import ProjectionTransformer
 from tests.core.test_student_encoder import make_queries, make_student
 
-SHAPES = st.sampled_from([(8, 1), (8, 4), (12, 3), (15, 5), (384, 4)])
+SHAPES = st.integers(1, 6).flatmap(
+    lambda heads: st.tuples(st.integers(1, 8).map(lambda part: part * heads), st.just(heads))
+)
+"""Any d of 1 to 48 that H divides."""
 
 
 @settings(max_examples=30, deadline=None)
@@ -32,6 +35,15 @@ def test_folding_keeps_the_outputs(seed: int, shape: tuple[int, int], layers: in
     folded, tolerance = student.fold(), 1e-5 * max(scale, 1)
     np.testing.assert_allclose(folded.project(queries), expected, rtol=0, atol=tolerance)
     np.testing.assert_allclose(folded.project(queries[0]), expected[0], rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(("heads", "layers"), [(1, 1), (4, 2), (6, 4)])
+def test_folding_keeps_the_outputs_at_full_size(heads: int, layers: int) -> None:
+    torch.manual_seed(heads)
+    student, queries = ProjectionTransformer(384, heads, layers).eval(), make_queries(40, 384)
+    expected = student.project(queries)
+    tolerance = 1e-5 * max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(student.fold().project(queries), expected, rtol=0, atol=tolerance)
 
 
 def test_a_folded_published_student_is_about_half_as_large() -> None:

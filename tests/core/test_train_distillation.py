@@ -12,6 +12,7 @@ from distill_core.errors import SettingsError, VectorError
 from distill_core.students import ProjectionTransformer
 from distill_core.teacher import MultiHeadLDA
 from distill_core.training import train_distillation
+from distill_core.training.learner import Learner
 from distill_core.training.random_state import OwnRandomState
 
 Floats = NDArray[np.float32]
@@ -129,3 +130,26 @@ def test_a_setting_out_of_range_is_refused(
     with pytest.raises(SettingsError) as caught:
         train_distillation(make_student(), teacher, queries, **arguments)  # type: ignore[arg-type]
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_those_asked_for_and_given_back(
+    teacher: MultiHeadLDA, queries: Floats, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Torch's own choice is up to five times slower on a busy machine."""
+    seen: set[int] = set()
+    step = Learner.step
+
+    def spied(self: Learner, loss: torch.Tensor) -> None:
+        seen.add(torch.get_num_threads())
+        step(self, loss)
+
+    monkeypatch.setattr(Learner, "step", spied)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        train_distillation(make_student(), teacher, queries, num_epochs=1, threads=threads)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {threads}

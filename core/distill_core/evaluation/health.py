@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -24,6 +24,13 @@ FEWEST_TEST_QUERIES = 20
 
 WRONG_MORE_OFTEN = 0.5
 """A teacher with Recall@1 below this is wrong more often than right, and a perfect student copies that."""
+
+
+_MAX_KEPT = 1 << 25
+"""Products of queries and heads, or of heads and answers, that are kept for another temperature."""
+
+_MAX_AT_ONCE = 1 << 22
+"""Weights of queries on heads, and products with answers, held at once."""
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,14 +92,22 @@ class HealthProbe:
         answers: AnswerIndex | None = None,
         true_answers: Sequence[Collection[int]] = (),
     ) -> None:
-        rows = unit_rows(queries)
+        self._rows = rows = unit_rows(queries)
         self._teacher = teacher
-        self._cosines: Matrix = rows @ unit_rows(teacher.centroids).T
+        self._answers = answers
+        self._centroids = unit_rows(teacher.centroids)
+        self._kept: Matrix | None = None
+        if len(rows) * teacher.num_heads <= _MAX_KEPT:
+            self._kept = rows @ self._centroids.T
         self.near_duplicates: NDArray[np.int64] = near_duplicate_pairs(rows)
-        preferred = np.bincount(self._cosines.argmax(axis=1), minlength=teacher.num_heads)
-        self.unused_heads: tuple[int, ...] = tuple(np.flatnonzero(preferred == 0).tolist())
+        preferred = np.zeros(teacher.num_heads, dtype=bool)
+        for part in self._parts():
+            preferred[self._cosines(part).argmax(axis=1)] = True
+        self.unused_heads: tuple[int, ...] = tuple(np.flatnonzero(~preferred).tolist())
         self._truth = answers.positions(true_answers) if answers is not None and true_answers else None
-        self._head_scores = None if answers is None else teacher.answers @ answers.directions.T
+        self._head_scores: NDArray[np.floating] | None = None
+        if answers is not None and teacher.num_heads * len(answers.directions) <= _MAX_KEPT:
+            self._head_scores = teacher.answers @ answers.directions.T
 
     def at(
         self,
@@ -109,16 +124,21 @@ class HealthProbe:
             test_clusters: Its clusters, likewise.
         """
         tau = self._teacher.temperature if temperature is None else temperature
-        weights = self._weights(tau)
-        outputs = (weights @ self._teacher.answers).astype(np.float64)
+        outputs = np.empty((len(self._rows), self._teacher.dimension))
+        blended, ranks = np.empty(len(self._rows)), np.full(len(self._rows), np.nan)
+        for part in self._parts():
+            weights = self._weights(part, tau)
+            outputs[part] = weights @ self._teacher.answers
+            blended[part] = effective_heads(weights)
+            ranks[part] = self._ranks(part, weights, outputs[part])
         mean = outputs.mean(axis=0)
-        heads = np.percentile(effective_heads(weights), (50, 5, 95)).tolist()
-        recall, mrr = self._retrieval(weights, outputs)
+        heads = np.percentile(blended, (50, 5, 95)).tolist()
+        recall, mrr = _recall_and_mrr(ranks[~np.isnan(ranks)])
         constant = float(cosine_similarities(np.broadcast_to(mean, outputs.shape), outputs).mean())
         return TeacherHealth(
             temperature=tau,
             num_heads=self._teacher.num_heads,
-            num_queries=len(weights),
+            num_queries=len(outputs),
             effective_heads=Spread(median=heads[0], p5=heads[1], p95=heads[2]),
             output_variance=float(np.square(outputs - mean).mean()),
             constant_cosine=constant,
@@ -132,25 +152,43 @@ class HealthProbe:
             ),
         )
 
-    def _weights(self, temperature: float) -> Matrix:
-        scores: Matrix = self._cosines / np.float32(temperature)
+    def _parts(self) -> Iterator[slice]:
+        """Yield the rows a few at a time, so that memory does not grow with queries times heads."""
+        widest = max(self._teacher.num_heads, 1 if self._answers is None else len(self._answers.directions))
+        step = max(1, _MAX_AT_ONCE // widest)
+        for start in range(0, len(self._rows), step):
+            yield slice(start, start + step)
+
+    def _cosines(self, part: slice) -> Matrix:
+        return self._rows[part] @ self._centroids.T if self._kept is None else self._kept[part]
+
+    def _weights(self, part: slice, temperature: float) -> Matrix:
+        scores: Matrix = self._cosines(part) / np.float32(temperature)
         scores -= scores.max(axis=1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=1, keepdims=True)
         return scores
 
-    def _retrieval(
-        self, weights: Matrix, outputs: NDArray[np.float64]
-    ) -> tuple[float, float] | tuple[None, None]:
-        """Return Recall@1 and MRR; the outputs' products with the answers come from those of the heads."""
-        if self._head_scores is None or self._truth is None:
-            return None, None
-        lengths = np.linalg.norm(outputs, axis=1, keepdims=True)
-        ranks = rank_scores(
-            (weights @ self._head_scores) / np.maximum(lengths, 1e-300), self._truth
-        ).best_rank
-        ranks = ranks[~np.isnan(ranks)]
-        return (float((ranks == 1).mean()), float((1.0 / ranks).mean())) if len(ranks) else (None, None)
+    def _ranks(
+        self, part: slice, weights: Matrix, outputs: NDArray[np.float64]
+    ) -> NDArray[np.float64] | float:
+        """Return the rank of each query's best true answer; NaN where there is none.
+
+        The outputs' products with the answers come from those of the heads, where these are kept.
+        """
+        if self._answers is None or self._truth is None:
+            return np.nan
+        lengths = np.maximum(np.linalg.norm(outputs, axis=1, keepdims=True), 1e-300)
+        products: NDArray[np.floating]
+        if self._head_scores is None:
+            products = outputs @ self._answers.directions.T
+        else:
+            products = weights @ self._head_scores
+        return rank_scores(products / lengths, self._truth[part]).best_rank
+
+
+def _recall_and_mrr(ranks: NDArray[np.float64]) -> tuple[float, float] | tuple[None, None]:
+    return (float((ranks == 1).mean()), float((1.0 / ranks).mean())) if len(ranks) else (None, None)
 
 
 def _teacher_warnings(constant: float, heads: float, num_heads: int, recall: float | None) -> tuple[str, ...]:
