@@ -74,6 +74,9 @@ def test_help_lists_the_commands(flag: str, capsys: pytest.CaptureFixture[str]) 
     assert run([flag]) == 0
     out, _ = capsys.readouterr()
     assert "Exit codes" in out
+    assert "\\b" not in out
+    assert "  distill-tui demo        open the app on the bundled demo database\n" in out
+    assert all(code in out for code in ("130", "129", "143"))
     listed = [line.split()[0] for line in out.split("Commands:")[1].splitlines() if line.strip()]
     assert {"train", "inspect", "latency", "demo"} <= set(listed)
     assert "open" not in listed, "the hidden command stays hidden"

@@ -63,15 +63,16 @@ class DatabaseOrCommand(click.Group):
 )
 @click.version_option(package_name="distill-tui")
 def commands() -> None:
-    r"""Can a small transformer replace this multi-head LDA projection, and is it worth it?
+    """Can a small transformer replace this multi-head LDA projection, and is it worth it?
 
     \b
     distill-tui             open the app and choose a database
     distill-tui lda.db      open the app on a database
     distill-tui demo        open the app on the bundled demo database
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or unreadable input, 130 interrupted.
-    """
+    Exit codes: 0 done, 1 failed, 2 wrong usage or unreadable input, 130 interrupted, 129 and 143 ended by
+    SIGHUP and SIGTERM.
+    """  # noqa: D301 - click wants the character itself
 
 
 def main() -> None:
