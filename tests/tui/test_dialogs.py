@@ -10,7 +10,7 @@ from distill_core.config import DataConfig, RunConfig
 from distill_core.database import demo_database_path
 from distill_tui import places
 from distill_tui.messages import StudentSaved
-from distill_tui.screens.database_picker import DatabasePicker
+from distill_tui.screens.database_picker import DatabasePicker, PathCompletion
 from distill_tui.screens.save_dialog import SaveDialog
 from distill_tui.state import JobState, TrainingView
 from tests.tui.stage import PromptController, Stage, staged
@@ -58,6 +58,22 @@ async def test_a_typed_path_is_opened(database: Path, folder: Path) -> None:
         assert not isinstance(stage.screen, DatabasePicker)
         assert stage.app.busy_with == "opening lda.db"
         assert stage.controller.groups == ["load"]
+
+
+async def test_the_whole_path_of_a_file_needs_one_enter(database: Path, folder: Path) -> None:
+    """What would complete it is gone by then; it is there while the path is not whole."""
+    async with staged(database, picker=True) as stage:
+        field = stage.find("#path", Input)
+        field.focus()
+        field.value = str(database)[:-2]
+        await stage.press("end", str(database)[-2])
+        completion = stage.screen.query_one(PathCompletion)
+        assert await stage.reach(lambda: completion.display)
+        await stage.press(str(database)[-1])
+        assert field.value == str(database)
+        await stage.press("enter")
+        assert not isinstance(stage.screen, DatabasePicker)
+        assert stage.controller.opened == [database]
 
 
 async def test_a_wrong_path_is_said_and_the_dialog_stays(

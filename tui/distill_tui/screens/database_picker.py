@@ -50,6 +50,12 @@ class PathCompletion(PathAutoComplete):
         return super().get_candidates(TargetState(typed, len(typed)))
 
 
+    def should_show_dropdown(self, search_string: str) -> bool:
+        """Offer nothing once the whole path of a file is typed: enter then opens it."""
+        path = typed_path(self.target.value)
+        return super().should_show_dropdown(search_string) and (is_folder(path) or not is_there(path))
+
+
 class DatabasePicker(ModalScreen[Path | None]):
     """Ends with the path chosen, or None."""
 
