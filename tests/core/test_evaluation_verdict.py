@@ -65,11 +65,19 @@ def test_a_student_that_beats_all_but_costs_more_is_not() -> None:
     assert "beats every simpler rival, but takes 9 times the time" in verdict.sentence
 
 
-def test_a_dear_student_that_does_not_beat_ridge_hears_it() -> None:
-    ridge = rival("ridge", Estimate(-0.1, -0.2, -0.05), FAR)
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [
+        (Estimate(-0.1, -0.2, -0.05), "and is worse than ridge"),
+        (Estimate(-0.1, -0.2, 0.0), "and is not shown to be better than ridge"),
+        (Estimate(0.1, -0.1, 0.2), "and is not shown to be better than ridge"),
+    ],
+)
+def test_a_dear_student_that_does_not_beat_ridge_hears_it(difference: Estimate, words: str) -> None:
+    ridge = rival("ridge", difference, FAR)
     verdict = verdict_of(costs=CostComparison(student=DEAR, teacher=LDA), rivals=(CONSTANT, ridge))
     assert (verdict.kind, verdict.rule) == ("keep_lda", "costs more")
-    assert "not shown to be better than ridge" in verdict.sentence
+    assert words in verdict.sentence
 
 
 @pytest.mark.parametrize("difference", [Estimate(-0.05, -0.1, -0.01), Estimate(0.02, -0.01, 0.05)])

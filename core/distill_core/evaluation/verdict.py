@@ -126,7 +126,7 @@ def _costs_more(evidence: Evidence) -> Verdict | None:
     if not _judgeable(evidence) or not evidence.rivals:
         reason = f"it is exact, and the student {cost}"
     elif unbeaten:
-        reason = f"it is exact; the student {cost} and is not shown to be better than {unbeaten[0].label}"
+        reason = f"it is exact; the student {cost} and is {words.not_better(unbeaten[0])}"
     else:
         reason = f"the student beats every simpler rival, but {cost}, and the LDA is exact"
     return _verdict(
@@ -146,7 +146,7 @@ def _against_rivals(evidence: Evidence) -> Verdict | None:
                 evidence,
                 "use_simpler",
                 "simpler is as good",
-                f"Use something simpler: {rival.label} does it, and the student is not shown to be better.",
+                f"Use something simpler: {rival.label} does it, and the student is {words.not_better(rival)}.",
                 f"A student whose skill is above that of {rival.label} by more than its interval.",
                 baseline=rival.name,
             )
@@ -170,7 +170,7 @@ def _by_retrieval(evidence: Evidence) -> Verdict:
 
 
 def _not_near(evidence: Evidence, unbeaten: list[Rival]) -> Verdict:
-    also = f", and is not shown to be better than {unbeaten[0].label}" if unbeaten else ""
+    also = f", and is {words.not_better(unbeaten[0])}" if unbeaten else ""
     return _verdict(
         evidence,
         "keep_lda",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from distill_core.evaluation.cost import CostComparison, RunningCost
-from distill_core.evaluation.evidence import Evidence
+from distill_core.evaluation.evidence import Evidence, Rival
 from distill_core.evaluation.intervals import Estimate
 
 
@@ -33,6 +33,12 @@ def extra_cost(costs: CostComparison) -> str:
     if ratio is not None and ratio.value is not None:
         return f"takes {_number(ratio.value)} times the time"
     return f"needs {_number(costs.student.flops / max(costs.teacher.flops, 1))} times the operations"
+
+
+def not_better(rival: Rival) -> str:
+    """Return how a student compares with a rival that it does not beat: "worse than ridge regression"."""
+    is_worse = rival.difference.high is not None and rival.difference.high < 0
+    return f"{'worse' if is_worse else 'not shown to be better'} than {rival.label}"
 
 
 def interval(estimate: Estimate) -> str:
