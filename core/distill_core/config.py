@@ -155,6 +155,14 @@ class StudentConfig(_Settings, frozen=True, kw_only=True):
     ] = None
 
 
+UNUSED_SETTINGS: dict[StudentKind, frozenset[str]] = {
+    "encoder": frozenset({"slots", "width"}),
+    "memory": frozenset({"ff_dim", "dropout"}),
+    "mlp": frozenset({"heads", "slots", "width"}),
+}
+"""The settings of `StudentConfig` that a kind of student makes no use of."""
+
+
 class TrainingConfig(_Settings, frozen=True, kw_only=True):
     """How the student learns. What is None is left to the recipe (`distill_core.training.recipes`)."""
 

@@ -10,20 +10,13 @@ from distill_core.architecture import (
     memory_width,
     student_cost,
 )
-from distill_core.config import StudentConfig, StudentKind, require_fitting_heads
+from distill_core.config import UNUSED_SETTINGS, StudentConfig, StudentKind, require_fitting_heads
 from distill_core.errors import SettingsError
-
-UNUSED: dict[StudentKind, frozenset[str]] = {
-    "encoder": frozenset({"slots", "width"}),
-    "memory": frozenset({"ff_dim", "dropout"}),
-    "mlp": frozenset({"heads", "slots", "width"}),
-}
-"""The settings of `StudentConfig` that a kind of student makes no use of."""
 
 
 def uses(kind: StudentKind, field: str) -> bool:
     """Tell whether a setting means something for a kind of student."""
-    return field not in UNUSED[kind]
+    return field not in UNUSED_SETTINGS[kind]
 
 
 def heads_fit(student: StudentConfig, dimension: int) -> bool:

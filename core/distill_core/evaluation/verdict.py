@@ -142,11 +142,12 @@ def _against_rivals(evidence: Evidence) -> Verdict | None:
     """A simpler thing that the student does not beat, and that retrieves as the teacher does, is enough."""
     for rival in evidence.simple_rivals():
         if not rival.beaten and nearness(rival.agreement) == "yes":
+            compared = f"{rival.label} does it, and the student is {words.not_better(rival)}"
             return _verdict(
                 evidence,
                 "use_simpler",
                 "simpler is as good",
-                f"Use something simpler: {rival.label} does it, and the student is {words.not_better(rival)}.",
+                f"Use something simpler: {compared}.",
                 f"A student whose skill is above that of {rival.label} by more than its interval.",
                 baseline=rival.name,
             )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import msgspec
 import numpy as np
 
+from distill_core.config import UNUSED_SETTINGS
 from distill_core.latency.crossover_events import Bracket
 from distill_core.latency.machine_record import MachineRecord
 from distill_core.runs.folder import RunFolder
@@ -73,11 +75,11 @@ def compare_runs(folders: Sequence[RunFolder]) -> RunComparison:
     Raises:
         RunError: The settings or the evaluation of a run cannot be read.
     """
-    settings = [dict(_flat(msgspec.to_builtins(folder.read_config()))) for folder in folders]
+    settings = [_settings_of(folder) for folder in folders]
     names = tuple(folder.read_notes().name or folder.name for folder in folders)
     differing = {
         place: tuple(str(values.get(place, "")) for values in settings)
-        for place in settings[0]
+        for place in dict.fromkeys(chain.from_iterable(settings))
         if len({str(values.get(place, "")) for values in settings}) > 1
     }
     first, *others = folders
@@ -87,6 +89,13 @@ def compare_runs(folders: Sequence[RunFolder]) -> RunComparison:
         differences=tuple(_difference(first, other) for other in others),
         speeds=tuple(_speed(folder) for folder in folders),
     )
+
+
+def _settings_of(folder: RunFolder) -> dict[str, object]:
+    """Return the settings by their places, without those that the kind of student makes no use of."""
+    config = folder.read_config()
+    unused = {f"student.{name}" for name in UNUSED_SETTINGS[config.student.kind]}
+    return {place: value for place, value in _flat(msgspec.to_builtins(config)) if place not in unused}
 
 
 def _speed(folder: RunFolder) -> RunSpeed | None:
