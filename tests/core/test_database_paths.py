@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from distill_core.database import LdaDatabase
-from distill_core.database.paths import FoundFile, PathRules
+from distill_core.database.paths import BUNDLED_DATA, FoundFile, PathRules
 from tests.core.database_factory import write_lda_db
 
 
@@ -32,19 +32,51 @@ def find(folder: Path, stored: str) -> FoundFile | None:
 def test_the_rules_are_tried_in_order(folder: Path) -> None:
     """Every place holds the file; each time the winner is removed, the next rule wins."""
     in_order = [
-        Path.cwd() / "old/run/q.npy",
         folder / "old/run/q.npy",
         folder / "embeddings/old/run/q.npy",
         folder / "embeddings/q.npy",
         folder / "q.npy",
+        Path.cwd() / "old/run/q.npy",
     ]
     place(*in_order)
     for number, expected in enumerate(in_order):
         found = find(folder, "old/run/q.npy")
         assert found is not None
-        assert (found.path, found.as_stored) == (str(expected), number in (0, 1))
+        assert (found.path, found.as_stored) == (str(expected), number in (0, 4))
         expected.unlink()
     assert find(folder, "old/run/q.npy") is None
+
+
+def test_a_folder_of_another_database_around_us_changes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both hold files of the same names; the one that is worked on is named on the command line."""
+    other = folder.parent / "other"
+    place(folder / "embeddings/q.npy", other / "embeddings/q.npy")
+    monkeypatch.chdir(other)
+    found = find(folder, "embeddings/q.npy")
+    assert found is not None
+    assert (found.path, found.as_stored) == (str(folder / "embeddings/q.npy"), True)
+
+
+def test_the_database_of_the_working_directory_has_its_files_as_stored(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is where the database was made: paths from the working directory, into the database's folder."""
+    place(folder / "embeddings/q.npy")
+    monkeypatch.chdir(folder.parent)
+    found = find(folder, f"{folder.name}/embeddings/q.npy")
+    assert found is not None
+    assert (found.path, found.as_stored) == (str(folder / "embeddings/q.npy"), True)
+
+
+def test_the_bundled_demo_is_never_looked_for_in_the_working_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(folder / "embeddings/q.npy")
+    monkeypatch.chdir(folder)
+    assert PathRules(BUNDLED_DATA / "lda.db").find("embeddings/q.npy") is None
+    assert PathRules(folder.parent / "lda.db").find("embeddings/q.npy") is not None
 
 
 def test_an_absolute_path_is_used_as_stored(folder: Path, tmp_path: Path) -> None:

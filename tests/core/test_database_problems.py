@@ -166,20 +166,26 @@ def test_missing_tables_are_told_once(database: Path) -> None:
 def test_remapped_files(tmp_path: Path) -> None:
     database = write_lda_db(tmp_path / "stale", path_style="stale")
     problem = only(database, 1)
-    assert problem.severity == "note"
+    assert problem.severity == "warning"
     assert "28 of 28 vector files are not at their stored paths" in problem.message
     assert str(database.parent / "embeddings") in problem.message
 
 
 def test_files_of_another_database_in_the_working_directory(
-    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """They are read only where the database has none of its own, and then that is told."""
+    database = write_lda_db(tmp_path / "own", path_style="beside")
     shutil.copytree(database.parent, tmp_path / "another")
     monkeypatch.chdir(tmp_path / "another")
+    assert problems(database, 1) == ()
+    shutil.rmtree(database.parent / "embeddings")
     problem = only(database, 1)
-    assert problem.severity == "note"
+    assert problem.severity == "warning"
     assert "28 vector files were found from the working directory" in problem.message
     assert str(tmp_path / "another/embeddings") in problem.message
+    with LdaDatabase(database) as lda:
+        assert lda.place_warnings(1) == (problem,)
 
 
 def test_a_damaged_file_is_a_problem_not_an_exception(database: Path) -> None:

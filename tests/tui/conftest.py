@@ -21,7 +21,7 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     """A database of 4 heads, 8 dimensions and 24 questions, with projections at tau 0.1 and 1.0."""
-    return write_lda_db(tmp_path / "db", num_heads=4, dimension=8, questions_per_head=6)
+    return write_lda_db(tmp_path / "db", num_heads=4, dimension=8, questions_per_head=6, path_style="beside")
 
 
 @pytest.fixture

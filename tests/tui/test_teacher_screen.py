@@ -71,12 +71,15 @@ async def test_the_facts_are_those_of_the_projection(database: Path) -> None:
         assert fact(stage, "model") == "model-1"
 
 
-async def test_files_that_were_found_elsewhere_are_told(database: Path) -> None:
+async def test_files_that_were_found_elsewhere_are_told(tmp_path: Path) -> None:
+    database = write_lda_db(tmp_path / "stale", num_heads=4, questions_per_head=6, path_style="stale")
     async with staged(database) as stage:
         view = await stage.show_teacher()
         text = stage.text("#facts")
     assert any("not at their stored paths" in problem.message for problem in view.problems)
-    assert "note: " in text
+    name, first, *_ = text.splitlines()
+    assert name == "projection 1"
+    assert first.startswith("warning: "), "before anything else: all that follows is of these files"
     assert "not at their stored paths" in " ".join(text.split())
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from distill_core.database import rows
 from distill_core.database.cache import VectorCache
 from distill_core.database.connection import ReadOnlyConnection
-from distill_core.database.problems import find_problems
+from distill_core.database.problems import find_problems, place_warnings
 from distill_core.database.projection_vectors import ProjectionVectors
 from distill_core.database.projections import choose_temperature, find_projection, list_projections
 from distill_core.database.records import (
@@ -142,6 +142,10 @@ class LdaDatabase:
     def remapping(self, mh_id: int) -> Remapping:
         """Return how all vector files that belong to a projection were found."""
         return self._vectors.locate(self.projection(mh_id)).remapping()
+
+    def place_warnings(self, mh_id: int) -> tuple[Problem, ...]:
+        """Return a warning for each way in which vector files are not where the database says. Reads none."""
+        return tuple(place_warnings(self._tables, self._vectors, self.projection(mh_id)))
 
     def problems(self, mh_id: int | None = None) -> tuple[Problem, ...]:
         """Return all that is wrong or worth a look, of one projection or of all. Reads every vector.

@@ -42,11 +42,37 @@ def _note(mh_id: int | None, message: str, hint: str = "") -> Problem:
     return Problem(severity="note", message=message, hint=hint, mh_id=mh_id)
 
 
+def _warning(mh_id: int, message: str, hint: str = "") -> Problem:
+    return Problem(severity="warning", message=message, hint=hint, mh_id=mh_id)
+
+
 def _missing_tables(tables: Tables) -> Iterator[Problem]:
     if tables.missing:
         yield _note(
             None, f"The database lacks {', '.join(tables.missing)}.", "Texts or clusters are not shown."
         )
+
+
+def place_warnings(tables: Tables, vectors: ProjectionVectors, projection: Projection) -> Iterator[Problem]:
+    """Yield where the vector files were found, if that is not simply where the database says. Reads none."""
+    located = vectors.locate(projection)
+    how = located.remapping()
+    if how.remapped:
+        places = " and ".join(str(place) for place in how.places)
+        total = how.remapped + how.as_stored + len(how.missing)
+        message = f"{how.remapped} of {total} vector files are not at their stored paths; found in {places}."
+        yield _warning(projection.id, message)
+    absolute = set(vectors.stored_paths(projection))
+    beside = f"{tables.path.parent}/"
+    elsewhere = [
+        file
+        for file in located.found
+        if file.as_stored and file.path not in absolute and not file.path.startswith(beside)
+    ]
+    if elsewhere:
+        folder = elsewhere[0].folder
+        message = f"{len(elsewhere)} vector files were found from the working directory in {folder}."
+        yield _warning(projection.id, message, "If they are another database's, start from another folder.")
 
 
 class _ProjectionInspection:
@@ -125,27 +151,7 @@ class _ProjectionInspection:
             yield _note(projection.id, message, "A split by cluster cannot keep their paraphrases together.")
 
     def _places(self, projection: Projection) -> Iterator[Problem]:
-        """Yield where the files were found, if that is not simply where the database says."""
-        located = self._vectors.locate(projection)
-        how = located.remapping()
-        if how.remapped:
-            places = " and ".join(str(place) for place in how.places)
-            total = how.remapped + how.as_stored + len(how.missing)
-            message = (
-                f"{how.remapped} of {total} vector files are not at their stored paths; found in {places}."
-            )
-            yield _note(projection.id, message)
-        absolute = set(self._vectors.stored_paths(projection))
-        beside = f"{self._tables.path.parent}/"
-        elsewhere = [
-            file
-            for file in located.found
-            if file.as_stored and file.path not in absolute and not file.path.startswith(beside)
-        ]
-        if elsewhere:
-            folder = elsewhere[0].folder
-            message = f"{len(elsewhere)} vector files were found from the working directory in {folder}."
-            yield _note(projection.id, message, "If they are another database's, start from another folder.")
+        yield from place_warnings(self._tables, self._vectors, projection)
 
     def _embedding_error(self, projection: Projection, entity_type: EntityType) -> DatabaseError | None:
         key = (projection.model_id, entity_type)

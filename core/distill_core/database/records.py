@@ -77,7 +77,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Something about the database that the user should know.
 
     Attributes:
-        severity: "error": the projection (or the file) cannot be used; "note": it can, but look at this.
+        severity: "error": the projection (or the file) cannot be used; "warning": it may
+            be another one than is meant; "note": it can be used, but look at this.
         message: One sentence that names the file or the row.
         hint: What to do about it; may be empty.
         mh_id: The projection it is about, or None for the whole database.
@@ -93,7 +94,7 @@ class Remapping(msgspec.Struct, frozen=True, kw_only=True):
     """How the stored vector paths of one projection were found.
 
     Attributes:
-        as_stored: Files found at the stored path, from the working directory or the database's folder.
+        as_stored: Files found at the stored path, from the database's folder or the working directory.
         remapped: Files found elsewhere by the path rules.
         missing: Stored paths for which no file was found.
         places: The folders in which remapped files were found, most files first.

@@ -106,6 +106,7 @@ def train(**options: Unpack[TrainOptions]) -> int:
         require_writable(save)
     folder = run_store(options["runs_dir"]).create(config)
     if options["detach"]:
+        _warn_of_places(config.data)
         _detach(folder)
         return 0
     from distill_core.runs import RecordedRun
@@ -121,6 +122,13 @@ def train(**options: Unpack[TrainOptions]) -> int:
     if code and save is not None and run.session is not None and run.session.student is not None:
         click.echo(f"Saved to {_save(run.session, save)}.", err=True)
     return code
+
+
+def _warn_of_places(data: DataConfig) -> None:
+    """Say on stderr where the vectors are read from, if that is not where the database says."""
+    with LdaDatabase(data.database) as database:
+        for warning in database.place_warnings(data.mh_id):
+            click.echo(f"warning: {warning.message} {warning.hint}".rstrip(), err=True)
 
 
 def run_config(options: TrainOptions) -> RunConfig:
@@ -169,6 +177,7 @@ def _detach(folder: RunFolder) -> None:
 
 def _with_saved(event: TrainEvent, run: RecordedRun, file: Path | None) -> TrainEvent:
     if isinstance(event, RunStarted):
+        _warn_of_places(event.config.data)
         click.echo(f"run: {run.folder.path}", err=True)
     if not isinstance(event, RunFinished) or file is None or run.session is None:
         return event

@@ -23,11 +23,16 @@ class TeacherFacts(Static):
 def _facts(view: TeacherView) -> Text:
     text = Text()
     text.append(f"{view.projection.name or f'projection {view.projection.id}'}\n", "bold")
+    for problem in view.problems:
+        if problem.severity == "warning":
+            text.append(f"{problem.severity}: {problem.message} {problem.hint}".rstrip() + "\n", "bold")
     for warning in view.health.warnings:
         text.append(f"{warning}\n", "bold")
     for name, value in _rows(view):
         text.append(f"{name:19}", "dim").append(f"{value}\n")
     for problem in view.problems:
+        if problem.severity == "warning":
+            continue  # said on top
         style = "bold" if problem.severity == "error" else ""
         text.append(f"{problem.severity}: {problem.message} {problem.hint}\n", style)
     text.rstrip()
