@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,10 @@ from distill_core.latency import (
 )
 from distill_core.latency.lineup import Lineup
 from distill_core.latency.search import CrossoverSearch
-from distill_tui.cli import run
+from distill_core.runs import RunFolder
+from distill_tui.cli import crossover_command, run
 from distill_tui.crossover_words import bracket_words
+from tests.core.finished_run import finish_run
 from tests.core.planted_times import PlantedClock, PlantedContestants
 
 HEADS_US = 1.0
@@ -85,6 +89,9 @@ def test_plain_lines_say_the_brackets_in_words(database: Path, capsys: pytest.Ca
     assert err == ""
     assert max(map(len, lines)) <= 130
     assert any("4 heads of the projection come first" in line for line in lines)
+    for curve in ("fixed", "grown"):
+        (line,) = [line for line in lines if line.startswith(f"by arithmetic, {curve}: ")]
+        assert re.search(r"operations from N = [\d,]+ on, as many parameters from N = [\d,]+ on", line)
     (table,) = [number for number, line in enumerate(lines) if line.split()[:2] == ["N", "batch"]]
     first = lines[table + 1].split()
     assert first[:3] == ["16", "1", "116.0"]
@@ -108,19 +115,69 @@ def test_ctrl_c_prints_what_is_there(
     if as_json:
         last = json.loads(lines[-1])
         assert (last["event"], last["ended"], len(last["curve"])) == ("finished", "interrupted", 6)
-        assert last["single"] == {"low": 32, "high": None, "reached": False, "measured_to": 32}
+        expected = {"low": 32, "high": None, "reached": False, "measured_to": 32, "limited_by": "interrupted"}
+        assert last["single"] == expected
     else:
-        assert "  single queries  none up to 32 heads" in lines
+        words = "  single queries  not reached before the interruption, measured up to 32 heads"
+        assert words in lines
         assert lines[-1].startswith("Interrupted; this is what was measured. 6 points")
 
 
-def test_ctrl_c_before_the_first_point_prints_no_result(
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_stops_at_once(
+    database: Path,
+    capsys: pytest.CaptureFixture[str],
+    planted: type[PlantedSearch],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    number = getattr(signal, name)
+    planted.fails_after = 6
+    monkeypatch.setattr(planted, "failure", staticmethod(lambda words: signal.raise_signal(number)))
+    lines, err = searched(database, "--json", capsys=capsys, code=128 + number)
+    last = json.loads(lines[-1])
+    assert (last["event"], last["ended"], len(last["curve"])) == ("finished", "interrupted", 6)
+    assert err == "Interrupted.\n"
+
+
+def test_ctrl_c_before_the_first_point_ends_with_empty_brackets(
     database: Path, capsys: pytest.CaptureFixture[str], planted: type[PlantedSearch]
 ) -> None:
     planted.fails_after = 0
     lines, err = searched(database, "--json", capsys=capsys, code=130)
-    assert [json.loads(line)["event"] for line in lines] == ["started"]
+    assert [json.loads(line)["event"] for line in lines] == ["started", "finished"]
     assert err.strip() == "Interrupted."
+    last = json.loads(lines[-1])
+    nothing = {"low": None, "high": None, "reached": False, "measured_to": 0, "limited_by": "interrupted"}
+    for brackets in (last, last["grown"]):
+        assert all(brackets[case] == nothing for case in ("single", "batch_8", "batch_32", "batch_256"))
+    assert last["curve"] == []
+
+
+def test_ctrl_c_while_loading_ends_with_empty_brackets_too(
+    database: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crossover_command, "what_is_timed", interrupted)
+    lines, _ = searched(database, "--json", capsys=capsys, code=130)
+    (line,) = lines
+    assert json.loads(line)["batch_32"]["reached"] is False
+
+
+def test_a_budget_that_is_too_small_is_told_for_each_size(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines, err = searched(database, "--budget", "0.001", capsys=capsys)
+    assert err == ""
+    for name in ("single queries  ", "batches of 8    ", "batches of 32   ", "batches of 256  "):
+        assert lines.count(f"  {name}not measured within the budget") == 2
+    lines, _ = searched(database, "--budget", "0.001", "--json", capsys=capsys)
+    last = json.loads(lines[-1])
+    assert (last["event"], last["ended"], last["single"]["measured_to"]) == ("finished", "budget", 0)
+    lines, _ = searched(database, "--budget", "60", capsys=capsys)
+    assert any("not reached within the budget, measured up to" in line for line in lines)
 
 
 def test_a_device_that_fails_leaves_what_was_measured(
@@ -128,7 +185,7 @@ def test_a_device_that_fails_leaves_what_was_measured(
 ) -> None:
     planted.fails_after, planted.failure = 6, DeviceError
     lines, err = searched(database, capsys=capsys, code=2)
-    assert "  single queries  none up to 32 heads" in lines
+    assert "  single queries  not reached before the interruption, measured up to 32 heads" in lines
     assert err == "distill-tui: the device is gone\n"
 
 
@@ -150,7 +207,7 @@ def test_the_options_reach_the_search(
     file = save_student(ProjectionTransformer(8, 2, 3, 16), tmp_path / "student.pt")
     got: list[Any] = []
 
-    def recorded(*arguments: object) -> Iterator[CrossoverEvent]:
+    def recorded(*arguments: object, **others: object) -> Iterator[CrossoverEvent]:
         got.extend(arguments)
         return iter(())
 
@@ -204,3 +261,36 @@ def test_the_started_event_is_one_json_line(database: Path, capsys: pytest.Captu
     lines, _ = searched(database, "--json", capsys=capsys)
     started = json.loads(lines[0])
     assert set(started) == {*CrossoverStarted.__struct_fields__, "event"}
+
+
+def test_no_more_real_heads_are_announced_than_are_timed(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines, _ = searched(database, "--max-heads", "3", capsys=capsys)
+    assert "all heads are real ones: the projection has 4" in lines
+    assert not any("come first" in line for line in lines)
+
+
+def search_run(folder: RunFolder, *options: str, code: int = 0) -> None:
+    arguments = ["crossover", "--run", str(folder.path), "--budget", "9000", "--max-heads", "4096"]
+    assert run([*arguments, *options]) == code
+
+
+def test_a_run_keeps_the_crossover_of_its_student_and_the_more_complete_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], planted: type[PlantedSearch]
+) -> None:
+    folder = finish_run(tmp_path)
+    for stopped_after, points in ((6, 6), (9, 9), (3, 9)):
+        planted.fails_after = stopped_after
+        search_run(folder, code=130)
+        kept = folder.read_crossover()
+        assert kept is not None
+        assert (kept.ended, len(kept.curve)) == ("interrupted", points)
+    assert "keeps an earlier result" in capsys.readouterr().err
+    planted.fails_after = 10_000
+    search_run(folder, "--max-heads", "16")
+    kept = folder.read_crossover()
+    assert kept is not None
+    assert (kept.ended, len(kept.curve)) == ("complete", 4), "a complete one goes before more points"
+    with np.load(folder.path / "crossover_samples.npz") as samples:
+        assert "lda, N 16, batch 32" in samples

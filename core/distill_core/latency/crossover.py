@@ -15,7 +15,7 @@ from distill_core.devices import cpu_threads, resolve_device
 from distill_core.errors import DistillError, SettingsError
 from distill_core.latency.blocks import Clock
 from distill_core.latency.brackets import summarised
-from distill_core.latency.crossover_events import CrossoverEvent, CrossoverStarted
+from distill_core.latency.crossover_events import BATCH_SIZES, CrossoverEvent, CrossoverStarted
 from distill_core.latency.growing_teacher import (
     GrowingTeacher,
     heads_that_fit,
@@ -46,7 +46,7 @@ class CrossoverSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_heads: int | None = None
     budget_seconds: float = 60.0
-    batch_sizes: tuple[int, ...] = (1, 8, 32, 256)
+    batch_sizes: tuple[int, ...] = BATCH_SIZES
     device: str = "auto"
     threads: int = 1
     seed: int = 0

@@ -13,6 +13,9 @@ PUBLISHED_SINGLE_HEADS = 400
 PUBLISHED_BATCH_HEADS = 27
 """The published claim for batches of 32: faster from about 27 heads."""
 
+BATCH_SIZES = (1, 8, 32, 256)
+"""Queries a call, unless others are asked for."""
+
 
 class Bracket(msgspec.Struct, frozen=True, kw_only=True):
     """Between which N the student becomes the faster one.

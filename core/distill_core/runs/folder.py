@@ -11,8 +11,9 @@ from distill_core.config import RunConfig
 from distill_core.errors import RunError
 from distill_core.latency.crossover_events import CrossoverFinished
 from distill_core.latency.events import LatencyFinished
+from distill_core.latency.field_events import FieldFinished
 from distill_core.runs import config_file, heartbeat, liveness, lock
-from distill_core.runs.atomic_files import remove_unfinished
+from distill_core.runs.atomic_files import remove_unfinished, write_atomically
 from distill_core.runs.clock import Clock, utc_now
 from distill_core.runs.liveness import TrainingProcess
 from distill_core.runs.metrics_reading import MetricsChunk, MetricsFollower, read_metrics
@@ -165,6 +166,23 @@ class RunFolder:
     def write_crossover(self, crossover: CrossoverFinished) -> None:
         """Write from how many heads on the student is faster."""
         write_record(self.path / "crossover.json", crossover)
+
+    def read_contestants(self) -> FieldFinished | None:
+        """Return every contestant's figures; None before they were measured."""
+        return read_optional_record(self.path / "contestants.json", FieldFinished)
+
+    def write_contestants(self, contestants: FieldFinished) -> None:
+        """Write every contestant's figures."""
+        write_record(self.path / "contestants.json", contestants)
+
+    def write_samples(self, measurement: str, content: bytes) -> None:
+        """Write the raw samples of a measurement, the content of an npz file; returns once it is on the disk.
+
+        Args:
+            measurement: "latency", "contestants" or "crossover".
+            content: As `distill_core.latency.samples_bytes` makes it.
+        """
+        write_atomically(self.path / f"{measurement}_samples.npz", content)
 
     def read_state(self) -> RunState:
         """Return what the run's process wrote last; `shown_state` tells whether that still holds."""

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import click
 import msgspec
 
 from distill_core.config import DataConfig, TrainingConfig
-from distill_core.database import LdaDatabase
-from distill_tui.cli.options import chosen_database, database_argument, json_option, setting
-from distill_tui.cli.student_options import ShapeOptions, shape_options, timed_student, timed_student_option
+from distill_tui.cli.measurement_loop import measure
+from distill_tui.cli.options import database_argument, json_option, setting
+from distill_tui.cli.student_options import shape_options, timed_student_option
+from distill_tui.cli.timed_run import (
+    TimedOptions,
+    chosen_run,
+    keep,
+    readable,
+    timed_options,
+    what_is_timed,
+)
 
 if TYPE_CHECKING:
-    from distill_core.latency import CrossoverEvent, CrossoverFinished, CrossoverPoint, MachineRecord
+    from distill_core.latency import CrossoverEvent, CrossoverFinished, CrossoverSettings
+    from distill_core.latency.samples import Samples
+    from distill_core.runs import RunFolder
 
 
-class CrossoverOptions(ShapeOptions):
+class CrossoverOptions(TimedOptions):
     """The options of `crossover`, as click passes them."""
 
-    database: Path | None
-    database_option: Path | None
-    mh_id: int
-    student: str
     max_heads: int | None
     budget: float
     device: str
     threads: int
     seed: int
-    as_json: bool
 
 
 @click.command()
@@ -37,6 +41,7 @@ class CrossoverOptions(ShapeOptions):
 @setting(DataConfig, "mh_id")
 @timed_student_option
 @shape_options
+@timed_options
 @click.option(
     "--max-heads",
     type=click.IntRange(1),
@@ -51,42 +56,47 @@ class CrossoverOptions(ShapeOptions):
     metavar="SECONDS",
     help="The search ends by then, with what it has.",
 )
-@setting(TrainingConfig, "device", default="cpu")
+@setting(TrainingConfig, "device")
 @setting(TrainingConfig, "threads")
 @setting(TrainingConfig, "seed")
 @json_option
-def crossover(**options: Unpack[CrossoverOptions]) -> None:
+def crossover(**options: Unpack[CrossoverOptions]) -> int:
     """Search the number of heads from which a student is faster than the LDA.
 
-    The teacher grows from 16 heads on, the real ones first, then drawn ones. Ctrl+C prints what is there.
+    The teacher grows from 16 heads on, the real ones first, then drawn ones. Ctrl+C prints, and with --run
+    keeps, what is there.
     """
-    path = chosen_database(options["database"], options["database_option"])
-    with LdaDatabase(path) as database:
-        teacher = database.teacher(options["mh_id"])
-        _, queries = database.queries(options["mh_id"])
-    student = timed_student(options["student"], options, teacher.num_heads, teacher.dimension)
-    from distill_core.errors import DistillError
-    from distill_core.latency import CrossoverPoint, CrossoverSettings, CrossoverStarted, find_crossover
+    run = chosen_run(options)
+    from distill_core.latency.crossover_events import CrossoverFinished
+    from distill_tui.cli.crossover_measurement import CrossoverMeasurement
 
-    settings = CrossoverSettings(
-        max_heads=options["max_heads"],
-        budget_seconds=options["budget"],
-        device=options["device"] or "cpu",
-        threads=options["threads"],
-        seed=options["seed"],
+    def settings() -> CrossoverSettings:
+        from distill_core.latency import CrossoverSettings
+
+        return CrossoverSettings(
+            max_heads=options["max_heads"],
+            budget_seconds=options["budget"],
+            device=options["device"],
+            threads=options["threads"],
+            seed=options["seed"],
+        )
+
+    def keep_result(result: CrossoverFinished, samples: Samples) -> None:
+        def replace(folder: RunFolder) -> bool:
+            kept = readable(folder.read_crossover)
+            if kept is not None and result.ended == "interrupted" and len(result.curve) <= len(kept.curve):
+                return False
+            folder.write_crossover(result)
+            return True
+
+        keep("crossover", samples, options, run if result.curve else None, replace)
+
+    return measure(
+        lambda: CrossoverMeasurement(lambda: what_is_timed(options, run), settings),
+        CrossoverFinished,
+        lambda event: _write(event, as_json=options["as_json"]),
+        keep_result,
     )
-    points: list[CrossoverPoint] = []
-    machine = None
-    try:
-        for event in find_crossover(teacher, student, queries, settings):
-            if isinstance(event, CrossoverStarted):
-                machine = event.machine
-            elif isinstance(event, CrossoverPoint):
-                points.append(event)
-            _write(event, as_json=options["as_json"])
-    except (KeyboardInterrupt, DistillError):
-        _write_what_is_there(points, machine, as_json=options["as_json"])
-        raise
 
 
 def _write(event: CrossoverEvent, *, as_json: bool) -> None:
@@ -100,13 +110,3 @@ def _write(event: CrossoverEvent, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(finished_object(event)))
     else:
         click.echo(msgspec.json.encode(event))
-
-
-def _write_what_is_there(
-    points: list[CrossoverPoint], machine: MachineRecord | None, *, as_json: bool
-) -> None:
-    from distill_core.latency import summarised
-
-    if points:
-        result: CrossoverFinished = summarised(points, ended="interrupted", machine=machine)
-        _write(result, as_json=as_json)

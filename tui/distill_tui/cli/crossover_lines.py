@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from distill_core.latency import (
+    Bracket,
     CrossoverEvent,
     CrossoverFinished,
     CrossoverPoint,
     CrossoverStarted,
-    case_name,
 )
 from distill_core.wording import plural
 from distill_tui.crossover_words import bracket_words, ended_words, ratio_words
@@ -34,26 +34,41 @@ def _started_lines(event: CrossoverStarted) -> Iterator[str]:
         f"up to {plural(event.max_heads, 'head')} ({event.heads_that_fit:,} fit in memory), "
         f"for at most {event.budget_seconds:g} s"
     )
-    yield (
-        f"{plural(event.real_heads, 'head')} of the projection come first, the others are drawn from their "
-        "distribution"
-    )
+    yield _heads_line(event)
     yield (
         f"fixed: the student{', folded' if event.folded else ''}; grown: untrained encoders, "
         f"folded, of H = {event.grown_heads} with H^L >= N"
     )
     yield from machine_warnings(event.machine)
-    flops, parameters = (
-        "unknown" if heads is None else f"N = {heads:,}"
-        for heads in (event.break_even.fixed_flops, event.break_even.fixed_parameters)
-    )
-    yield f"by arithmetic: as many operations from {flops} on, as many parameters from {parameters} on"
+    even = event.break_even
+    for name, flops, parameters in (
+        ("fixed", even.fixed_flops, even.fixed_parameters),
+        ("grown", even.grown_flops, even.grown_parameters),
+    ):
+        yield (
+            f"by arithmetic, {name}: as many operations from {_from(flops)} on, "
+            f"as many parameters from {_from(parameters)} on"
+        )
     yield (
         f"published: faster above {event.published_single_heads} heads with single queries, from about "
         f"{event.published_batch_heads} in batches"
     )
     yield ""
     yield f"{'N':>9}{'batch':>6}{'LDA us':>11}{'fixed / LDA (95 %)':>28}{'L':>4}{'grown / LDA (95 %)':>28}"
+
+
+def _heads_line(event: CrossoverStarted) -> str:
+    """Say which heads are real; the largest N may be smaller than the projection."""
+    if event.max_heads <= event.real_heads:
+        return f"all heads are real ones: the projection has {event.real_heads:,}"
+    return (
+        f"{plural(event.real_heads, 'head')} of the projection come first, the others are drawn from their "
+        "distribution"
+    )
+
+
+def _from(heads: int | None) -> str:
+    return "an unknown N" if heads is None else f"N = {heads:,}"
 
 
 def _point_line(point: CrossoverPoint) -> str:
@@ -66,10 +81,24 @@ def _finished_lines(event: CrossoverFinished) -> Iterator[str]:
     yield ""
     for title, brackets in (("student of fixed size", event.fixed), ("student that grows", event.grown)):
         yield f"crossover, {title}:"
-        sizes = sorted({point.batch_size for point in event.curve})
-        for size in sizes:
-            name = "single queries" if size == 1 else f"batches of {size}"
-            yield f"  {name:16}{bracket_words(brackets[case_name(size)])}"
+        for case, bracket in brackets.items():
+            yield f"  {_case_words(case):16}{_found_words(bracket)}"
+    yield f"outliers: {sum(point.outliers for point in event.curve):,}, counted and kept"
     if event.unsteady:
         yield "The machine was unsteady: blocks of one model disagree. Repeat on a quiet machine."
     yield ended_words(event)
+
+
+def _case_words(case: str) -> str:
+    """Return the name of a case as `case_name` gives it, in words."""
+    return "single queries" if case == "single" else f"batches of {case.removeprefix('batch_')}"
+
+
+def _found_words(bracket: Bracket) -> str:
+    """Say where the crossover is, or up to where it was sought and what ended that."""
+    if bracket.reached or not bracket.limited_by:
+        return bracket_words(bracket)
+    within = "within the budget" if bracket.limited_by == "budget" else "before the interruption"
+    if not bracket.measured_to:
+        return f"not measured {within}"
+    return f"not reached {within}, measured up to {plural(bracket.measured_to, 'head')}"

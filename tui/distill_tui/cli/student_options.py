@@ -10,6 +10,7 @@ import click
 
 from distill_core.architecture import default_shape
 from distill_core.config import StudentConfig, StudentKind, describe, require_fitting_heads
+from distill_core.errors import CheckpointError
 from distill_tui.cli.options import setting
 
 if TYPE_CHECKING:
@@ -80,5 +81,10 @@ def timed_student(given: str, options: ShapeOptions, num_heads: int, dimension: 
     from distill_core.students import load_student, new_student
 
     if given not in KINDS:
+        if not Path(given).is_file():
+            raise CheckpointError(
+                f"There is no file of weights at {given}.",
+                f"Take one of {', '.join(KINDS)}, a file, or for a run: --run NAME.",
+            )
         return load_student(Path(given), dimension=dimension)
     return new_student(shaped_student(given, options, num_heads, dimension), dimension, num_heads)
