@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from textual.command import CommandList, CommandPalette
-from textual.widgets import HelpPanel
 
 from distill_tui import places
 from distill_tui.messages import DatabaseOpened, JobEnded, LatencyProgressed, LoadFailed, TrainingProgressed
@@ -164,14 +163,15 @@ async def test_a_run_that_ends_under_the_quit_dialog_can_still_be_left(database:
     assert stage.app.return_value == 0
 
 
-async def test_help_shows_the_keys_and_goes_again(database: Path) -> None:
+async def test_the_palettes_quit_asks_while_a_run_is_going(database: Path) -> None:
     async with staged(database) as stage:
         await stage.show_teacher()
-        await stage.press("question_mark")
-        panel = stage.find("HelpPanel", HelpPanel)
-        assert panel.display
-        await stage.press("question_mark")
-        assert not stage.screen.query(HelpPanel)
+        await stage.start_training()
+        await palette(stage, "quit")
+        assert await stage.reach(lambda: isinstance(stage.screen, QuitDialog))
+        assert stage.app.is_running
+        await stage.press("escape")
+        assert stage.training_state() is JobState.RUNNING
 
 
 async def test_the_palette_offers_the_apps_own_commands(database: Path) -> None:

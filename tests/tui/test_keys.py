@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from textual.binding import Binding
-from textual.widgets import HelpPanel, Input, TabbedContent
+from textual.containers import VerticalScroll
+from textual.widgets import Input, TabbedContent
 from textual.widgets._footer import FooterKey
 
 import distill_tui
@@ -123,6 +124,11 @@ async def quitting(stage: Stage) -> None:
     await stage.press("q")
 
 
+async def limiting(stage: Stage) -> None:
+    await stage.go("latency")
+    await stage.press("X")
+
+
 async def saving(stage: Stage) -> None:
     await stage.train_to_the_end()
     await stage.press("ctrl+s")
@@ -144,8 +150,25 @@ def focus(stage: Stage) -> object:
     return stage.screen.focused.id if stage.screen.focused else None
 
 
-def help_shown(stage: Stage) -> object:
-    return bool(stage.screen.query(HelpPanel))
+async def helped(stage: Stage) -> None:
+    """Read the longest help."""
+    await stage.go("latency")
+    await stage.press("question_mark")
+    await stage.reach(lambda: stage.find("#help-scroll", VerticalScroll).max_scroll_y > 3)
+
+
+async def helped_to_the_end(stage: Stage) -> None:
+    await helped(stage)
+    await stage.press("G")
+
+
+def lines_to_the_end(stage: Stage) -> object:
+    help_text = stage.find("#help-scroll", VerticalScroll)
+    return help_text.max_scroll_y - help_text.scroll_offset.y
+
+
+def lines_read(stage: Stage) -> object:
+    return stage.find("#help-scroll", VerticalScroll).scroll_offset.y
 
 
 def training(stage: Stage) -> object:
@@ -305,8 +328,8 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("app.open", "o", screen, "DatabasePicker"),
         Press("app.start", "ctrl+t", training, JobState.RUNNING),
         Press("app.save", "ctrl+s", screen, "SaveDialog", trained),
-        Press("app.help", "question_mark", help_shown, True),
-        Press("app.help", "f1", help_shown, False),
+        Press("app.help", "question_mark", screen, "HelpScreen"),
+        Press("app.help", "f1", screen, "HelpScreen"),
         Press("app.quit", "q", screen, "QuitDialog", running),
         Press("app.quit", "ctrl+q", screen, "QuitDialog", running),
         Press("teacher.filter", "slash", focus, "filter"),
@@ -345,6 +368,7 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("latency.stop", "s", contestants, JobState.STOPPING, comparing),
         Press("latency.crossover", "x", crossover, JobState.RUNNING),
         Press("latency.stop", "s", crossover, JobState.STOPPING, searching),
+        Press("latency.limits", "X", screen, "CrossoverDialog"),
         Press("latency.batch", "b", batch_size, 32, crossed),
         Press("latency.fewer", "left", cursor, 4_096, crossed),
         Press("latency.more", "right", cursor, 16_384, crossed),
@@ -387,10 +411,19 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("confirm.yes", "y", trashed, 1, partial(asking, key="d")),
         Press("picker.back", "escape", screen, "TeacherScreen", lambda stage: stage.press("o")),
         Press("save.cancel", "escape", screen, "TeacherScreen", saving),
+        Press("crossover.cancel", "escape", screen, "LatencyScreen", limiting),
         Press("quit.cancel", "escape", screen, "TeacherScreen", quitting),
         Press("quit.cancel", "c", screen, "TeacherScreen", quitting),
         *(Press("quit.back", key, focus, "stop", quitting) for key in ("left", "h")),
         *(Press("quit.move", key, focus, "detach", quitting) for key in ("right", "l")),
+        *(
+            Press("help.close", key, screen, "LatencyScreen", helped)
+            for key in ("escape", "question_mark", "f1", "q")
+        ),
+        Press("help.down", "j", lines_read, 1, helped),
+        Press("help.up", "k", lines_to_the_end, 1, helped_to_the_end),
+        Press("help.end", "G", lines_to_the_end, 0, helped),
+        Press("help.top", "g", lines_read, 0, helped_to_the_end),
         Press("hl.close", "escape", screen, "TeacherScreen", experimented),
         Press("hl.heads", "h", against, "H", experimented),
         Press("hl.layers", "l", against, "L", experimented),

@@ -10,7 +10,6 @@ from pathlib import Path
 from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
-from textual.widgets import HelpPanel
 
 from distill_tui import places
 from distill_tui.latency_workbench import LatencyWorkbench
@@ -59,7 +58,7 @@ class DistillApp(LatencyWorkbench):
         Binding("o", "open_database", "Open", id="app.open", tooltip="Open another database"),
         Binding("ctrl+t", "start_training", "Train", id="app.start", tooltip="Start a run with the settings"),
         Binding("ctrl+s", "save_student", "Save", id="app.save", tooltip="Save the trained student"),
-        Binding("question_mark,f1", "toggle_help", "Help", key_display="?", id="app.help"),
+        Binding("question_mark,f1", "show_help_panel", "Help", key_display="?", id="app.help"),
         Binding("q,ctrl+q", "leave", "Quit", key_display="q", id="app.quit"),
     ]
 
@@ -140,16 +139,20 @@ class DistillApp(LatencyWorkbench):
         caption = "File written by 'distill-tui experiment hl DB --out FILE':"
         self.push_screen(TextDialog(Question("H^L experiment", caption, check=read_hl_result)), show)
 
-    def action_toggle_help(self) -> None:
-        """Show or hide the keys that work here."""
-        if self.screen.query(HelpPanel):
-            self.action_hide_help_panel()
-        else:
-            self.action_show_help_panel()
+    def action_show_help_panel(self) -> None:
+        """Show what this screen is about and its keys; the palette calls it by this name, too."""
+        from distill_tui.screens.help import HelpScreen
+
+        if not self.screen.is_modal:
+            self.push_screen(HelpScreen(self.screen))
+
+    async def action_quit(self) -> None:
+        """Quit as `q` does: Textual's palette would leave without the question."""
+        self.action_leave()
 
     def action_leave(self) -> None:
         """Quit; ask first while a job is going."""
-        if isinstance(self.screen, QuitDialog):
+        if any(isinstance(screen, QuitDialog) for screen in self.screen_stack):
             return
         if self.controller.is_busy:
             self.push_screen(QuitDialog(self.controller.job_name), self._leave_if)
