@@ -118,7 +118,7 @@ def test_ctrl_c_prints_what_is_there(
         expected = {"low": 32, "high": None, "reached": False, "measured_to": 32, "limited_by": "interrupted"}
         assert last["single"] == expected
     else:
-        words = "  single queries  not reached before the interruption, measured up to 32 heads"
+        words = "  single queries  not reached before the stop, measured up to 32 heads"
         assert words in lines
         assert lines[-1].startswith("Interrupted; this is what was measured. 6 points")
 
@@ -185,7 +185,7 @@ def test_a_device_that_fails_leaves_what_was_measured(
 ) -> None:
     planted.fails_after, planted.failure = 6, DeviceError
     lines, err = searched(database, capsys=capsys, code=2)
-    assert "  single queries  not reached before the interruption, measured up to 32 heads" in lines
+    assert "  single queries  not reached before the stop, measured up to 32 heads" in lines
     assert err == "distill-tui: the device is gone\n"
 
 

@@ -154,8 +154,7 @@ def test_all_contestants_as_a_table_and_as_json(database: Path, capsys: pytest.C
         assert sum(line.removeprefix("  ").startswith(start) for line in lines) <= 1
     (head,) = [line for line in lines if line.startswith("contestant")]
     (folded,) = [line for line in lines if "student, folded" in line]
-    assert head.endswith("  outliers")
-    assert folded.split()[-1].isdigit()
+    assert head.count("outliers") == 1
     assert any(line.startswith("x LDA: over LDA, NumPy; ") for line in lines)
     assert len(head) == len(folded)
     assert any("student, compiled: takes half a minute" in line for line in lines)

@@ -95,10 +95,7 @@ def _case_words(case: str) -> str:
 
 
 def _found_words(bracket: Bracket) -> str:
-    """Say where the crossover is, or up to where it was sought and what ended that."""
-    if bracket.reached or not bracket.limited_by:
+    """Say where the crossover is, or up to where it was sought, or what ended the search before that."""
+    if bracket.measured_to or not bracket.limited_by:
         return bracket_words(bracket)
-    within = "within the budget" if bracket.limited_by == "budget" else "before the interruption"
-    if not bracket.measured_to:
-        return f"not measured {within}"
-    return f"not reached {within}, measured up to {plural(bracket.measured_to, 'head')}"
+    return f"not measured {'within the budget' if bracket.limited_by == 'budget' else 'before the stop'}"

@@ -9,7 +9,7 @@ from distill_tui.field_words import COLUMNS, PARETO, UNTRAINED, row_cells
 from distill_tui.machine_words import UNSTEADY, machine_warnings, machine_words
 
 if TYPE_CHECKING:
-    from distill_core.latency import FieldEvent, FieldFinished, FieldRow
+    from distill_core.latency import FieldEvent, FieldFinished
 
 
 def field_lines(event: FieldEvent, *, untrained: bool) -> Iterator[str]:
@@ -28,8 +28,7 @@ def field_lines(event: FieldEvent, *, untrained: bool) -> Iterator[str]:
 
 
 def _finished_lines(event: FieldFinished, *, untrained: bool) -> Iterator[str]:
-    measured = [row for row in event.rows if not row.note]
-    yield from _table([(*COLUMNS, "outliers"), *((*row_cells(row), _outliers(row)) for row in measured)])
+    yield from _table([COLUMNS, *(row_cells(row) for row in event.rows if not row.note)])
     for row in event.rows:
         if row.note:
             yield f"  {row.name}: {row.note}"
@@ -40,10 +39,6 @@ def _finished_lines(event: FieldFinished, *, untrained: bool) -> Iterator[str]:
     if not event.steady:
         yield UNSTEADY
     yield f"{event.method}{'' if event.ended == 'complete' else '; interrupted, this is what was measured'}"
-
-
-def _outliers(row: FieldRow) -> str:
-    return "-" if row.outliers is None else f"{row.outliers:,}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
