@@ -115,7 +115,11 @@ def latency_finished(*, folds: bool = True) -> LatencyFinished:
             batch_us_per_query=Percentiles(p50=2 * scale, p90=2.2 * scale, p99=3 * scale),
             single_qps=50_000 / scale,
             batch_qps=500_000 / scale,
-            outliers=0,
+            outliers=3,
+            single_p50_interval=(19 * scale, 21 * scale),
+            single_p90_interval=(20 * scale, 25 * scale),
+            batch_interval=(1.5 * scale, 2.5 * scale),
+            offline_interval=(450_000 / scale, 550_000 / scale),
         )
 
     unfolded = UnfoldedLatency(
@@ -236,6 +240,7 @@ def field_finished(ended: str = "complete", *, steady: bool = True) -> FieldFini
             parameters=parameters,
             size_bytes=4 * parameters,
             cosine=cosine,
+            outliers=7,
             pareto_best=name.startswith("LDA"),
         )
 

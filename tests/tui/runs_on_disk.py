@@ -17,7 +17,7 @@ from tests.tui import events
 from tests.tui.stage import Stage
 
 NOON = datetime(2026, 7, 11, 12, 0, tzinfo=UTC)
-OF_RUNS = ("list", "remarks", "compare", "curves", "runs")
+OF_RUNS = ("list", "measured", "remarks", "compare", "curves", "runs")
 """The groups of threads that read and change runs; the others load, train and watch."""
 
 

@@ -59,7 +59,7 @@ def test_plain_lines_name_both_models_and_who_is_faster(
     for start in (f"{model} {case}" for model in models for case in ("single", "batch of 4")):
         assert sum(line.startswith(start) for line in lines) == 1
     (line,) = [line for line in lines if line.startswith("outliers ")]
-    assert re.search(r": LDA \d+, folded \d+, published \d+$", line)
+    assert re.search(r": LDA [\d,]+, folded [\d,]+, published [\d,]+$", line)
     assert lines[-1] == "single-stream and offline, MLPerf-like, shortened"
     (line,) = [line for line in lines if line.startswith("folding: ")]
     assert "x the speed (" in line

@@ -58,6 +58,11 @@ def test_the_bracket_is_shaded_from_its_lower_to_its_upper_end() -> None:
 
 def test_without_a_crossover_nothing_is_shaded() -> None:
     chart = chart_of(16, 32, 64, 128)
+    points = [events.crossover_point(n) for n in (16, 32)]
+    chart.set_reactive(CrossoverChart.result, summarised(points, ended="budget"))
+    words = "not reached within the budget, measured up to 32 heads"
+    assert chart.describe().split("\n") == [words] * 2
+    chart = chart_of(16, 32, 64, 128)
     assert SHADE not in "".join(lines_of(chart))
     assert SHADE not in chart.note()
     assert chart.describe().split("\n") == ["none up to 128 heads"] * 2

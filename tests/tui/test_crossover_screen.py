@@ -123,8 +123,8 @@ async def test_a_device_that_disappears_leaves_the_curves_and_says_why(database:
 @pytest.mark.parametrize(
     ("machine", "sentence"),
     [
-        (events.machine(load=1.9), "The machine is busy (load 1.9); repeat on a quiet one."),
-        (events.machine(usable_cores=1), "There is one core"),
+        (events.machine(load=1.9), "doubtful busy (load 1.9), blocks disagree"),
+        (events.machine(usable_cores=1), "doubtful one core, blocks disagree"),
     ],
 )
 async def test_a_machine_that_deserves_doubt_is_said(database: Path, machine: object, sentence: str) -> None:
@@ -134,7 +134,8 @@ async def test_a_machine_that_deserves_doubt_is_said(database: Path, machine: ob
         started = msgspec.structs.replace(events.crossover_started(), machine=machine)
         await search(stage, started, msgspec.structs.replace(FULL[1], unsteady=True))
         assert sentence in words(stage)
-        assert "The machine was unsteady" in words(stage)
+        in_full = str(stage.screen.query_one("#crossover-words").tooltip)
+        assert "The machine was unsteady" in in_full
 
 
 async def test_a_search_and_a_run_exclude_each_other(database: Path) -> None:
@@ -160,11 +161,17 @@ async def test_at_120x36_bars_and_curves_are_both_there(database: Path) -> None:
         assert "░" in curves
 
 
-async def test_at_80x24_v_turns_from_curves_to_bars(database: Path) -> None:
+@pytest.mark.parametrize("doubtful", [False, True])
+async def test_at_80x24_v_turns_from_curves_to_bars(database: Path, *, doubtful: bool) -> None:
+    started, finished = FULL
+    if doubtful:
+        busy = events.machine(load=1.9, usable_cores=1)
+        started = msgspec.structs.replace(started, machine=busy)
+        finished = msgspec.structs.replace(finished, machine=busy, unsteady=True)
     async with staged(database, size=NARROW) as stage:
         await stage.show_teacher()
         await stage.go("latency")
-        await search(stage, *FULL)
+        await search(stage, started, finished)
         curves = stage.visible("#crossover-chart")
         assert curves.count("F") > 8
         assert "░" in curves

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 from textual.widgets import ProgressBar
 
 from distill_core.latency.events import LatencyFinished
@@ -71,8 +72,8 @@ async def test_the_headline_says_who_is_faster_by_how_much(database: Path) -> No
                 batch_ratio_interval=(32.0, 34.0),
             )
             await measure(stage, result)
-            assert f"single query: {words}" in headline(stage)
-            assert "batch of 32: LDA 33x faster (95 % 32x to 34x)" in headline(stage)
+            assert f"single-stream: {words}" in headline(stage)
+            assert "offline, batch of 32: LDA 33x faster (95 % 32x to 34x)" in headline(stage)
             assert "N 4, an untrained student of this shape" in headline(stage)
             assert "folding: 3.0x the speed (2.9x to 3.1x), in batches 3.0x (2.8x to 3.2x)" in headline(stage)
             assert "unsteady" not in headline(stage)
@@ -85,23 +86,35 @@ async def test_percentiles_and_bars_are_those_of_the_measurement(database: Path)
         await measure(stage, events.latency_finished())
         table = [" ".join(line.split()) for line in stage.text("#latency-table").splitlines()]
         for line in (
-            "p50 p90 p99 queries/s",
-            "LDA, single 20.0 22.0 30.0 50,000",
-            "LDA, batch 32 2.0 2.2 3.0 500,000",
-            "folded, single 1,220.0 1,342.0 1,830.0 820",
-            "folded, batch 32 122.0 134.2 183.0 8,197",
-            "published, single 3,660.0 4,026.0 5,490.0 273",
-            "published, batch 32 366.0 402.6 549.0 2,732",
+            "MLPerf-like, shortened LDA folded published",
+            "single-stream p50, µs 20.0 1,220.0 3,660.0",
+            "single-stream p90, µs 22.0 1,342.0 4,026.0",
+            "single-stream p99, µs 30.0 1,830.0 5,490.0",
+            "single-stream, queries/s 50,000 820 273",
+            "offline (32), µs a query 2.0 122.0 366.0",
+            "offline (32), queries/s 500,000 8,197 2,732",
+            "outliers, kept 3 3 3",
         ):
             assert any(line in row for row in table), line
-        assert stage.find("#latency-bars", BarChart).rows == (
-            ("LDA single", 20.0),
-            ("folded single", 1220.0),
-            ("published single", 3660.0),
-            ("LDA batch", 2.0),
-            ("folded batch", 122.0),
-            ("published batch", 366.0),
+        bars = stage.find("#latency-bars", BarChart)
+        assert bars.rows == (
+            ("LDA single-stream", 22.0),
+            ("folded single-stream", 1342.0),
+            ("published single-stream", 4026.0),
+            ("LDA offline", 2.0),
+            ("folded offline", 122.0),
+            ("published offline", 366.0),
         )
+        scales = (1, 61, 183)
+        assert bars.intervals == (
+            *((20.0 * scale, 25.0 * scale) for scale in scales),
+            *((1.5 * scale, 2.5 * scale) for scale in scales),
+        )
+        lines = stage.visible("#latency-bars").splitlines()
+        for name in ("LDA single-stream", "published single-stream", "folded offline"):
+            (line,) = [line for line in lines if name in line]
+            whisker = line.split("┤", 1)[1]
+            assert ("├" in whisker and "┤" in whisker) or "┼" in whisker, "the interval lies over the bar"
         assert not stage.find("#latency-progress", ProgressBar).display
 
 
@@ -112,10 +125,10 @@ async def test_a_student_that_does_not_fold_has_one_form(database: Path) -> None
         await measure(stage, events.latency_finished(folds=False))
         assert "folding" not in headline(stage)
         table = [" ".join(line.split()) for line in stage.text("#latency-table").splitlines()]
-        assert any("student, single 1,220.0" in row for row in table)
+        assert any("single-stream p50, µs 20.0 1,220.0" in row for row in table)
         assert not any("published" in row for row in table)
         assert [name for name, _ in stage.find("#latency-bars", BarChart).rows] == [
-            *("LDA single", "student single", "LDA batch", "student batch")
+            *("LDA single-stream", "student single-stream", "LDA offline", "student offline")
         ]
 
 
@@ -124,7 +137,7 @@ async def test_an_unsteady_machine_is_said(database: Path) -> None:
         await stage.show_teacher()
         await stage.go("latency")
         await measure(stage, msgspec.structs.replace(events.latency_finished(), steady=False))
-        assert "The machine was unsteady" in headline(stage)
+        assert "Doubtful: blocks disagree" in stage.text("#latency-doubts")
 
 
 async def test_stopping_a_measurement(database: Path) -> None:
@@ -173,17 +186,26 @@ async def test_a_measurement_that_runs_keeps_a_run_from_starting(database: Path)
         assert any("latency is still going" in " ".join(toast.split()) for toast in stage.toasts())
 
 
-async def test_at_80x24_headline_and_table_are_visible(database: Path) -> None:
+@pytest.mark.parametrize("doubtful", [False, True])
+async def test_at_80x24_headline_table_and_bars_are_visible(database: Path, *, doubtful: bool) -> None:
+    busy = events.machine(load=1.5, usable_cores=1)
     async with staged(database, size=NARROW) as stage:
         await stage.show_teacher()
         await stage.go("latency")
-        await measure(stage, events.latency_finished())
+        result = msgspec.structs.replace(
+            events.latency_finished(), machine=busy if doubtful else events.machine(), steady=not doubtful
+        )
+        await measure(stage, result)
+        if doubtful:
+            shown = stage.visible("#latency-doubts")
+            assert "Doubtful: busy (load 1.5), one core, blocks disagree" in shown
         assert "LDA 61x faster" in stage.visible("#latency-headline")
         assert "1,220.0" in stage.visible("#latency-table")
         assert "3,660.0" in stage.visible("#latency-table")
         bars = stage.visible("#latency-bars")
         assert bars.count("█") > 100, "there is room for bars, not only for words"
-        assert "published batch" in bars
+        for _name, case in (("LDA", "single-stream"), ("published", "offline")):
+            assert f"{_name} {case}" in bars
 
 
 async def test_the_machine_is_one_line_and_a_busy_one_is_warned_of(database: Path) -> None:
@@ -194,13 +216,12 @@ async def test_the_machine_is_one_line_and_a_busy_one_is_warned_of(database: Pat
             events.latency_finished(), machine=events.machine(load=1.5, usable_cores=1)
         )
         await measure(stage, result)
-        for words in (
-            "Planted CPU at 2,500 MHz, 1 of 2 cores, 1 thread, openblas 0.3.31, 1 thread, torch 2.9.0",
-            "load 1.5",
-            "The machine is busy (load 1.5); repeat on a quiet one.",
-            "There is one core: whatever else runs is in the times.",
-        ):
-            assert words in headline(stage), words
+        machine = "Planted CPU at 2,500 MHz, 1 of 2 cores, 1 thread, openblas 0.3.31, 1 thread, torch 2.9.0"
+        assert machine in stage.visible("#latency-machine")
+        assert "Doubtful: busy (load 1.5), one core; repeat" in stage.visible("#latency-doubts")
+        in_full = str(stage.screen.query_one("#latency-doubts").tooltip)
+        assert "The machine is busy (load 1.5); repeat on a quiet one." in in_full
+        assert "There is one core: whatever else runs is in the times." in in_full
 
 
 async def test_enter_measures_for_a_user_who_has_just_come_to_the_screen(database: Path) -> None:

@@ -9,10 +9,13 @@ from distill_core.config import DataConfig, RunConfig
 from distill_core.errors import DeviceError
 from distill_core.latency import CrossoverEvent, CrossoverFinished, FieldEvent, FieldFinished
 from distill_core.runs import RunFolder
+from distill_core.students import new_student
 from distill_tui import measuring
+from distill_tui.crossover_limits import CrossoverLimits
 from distill_tui.job import Job
 from distill_tui.loading import load_teacher
 from distill_tui.state import JobState
+from distill_tui.student_to_time import StudentToTime
 from tests.tui import events
 
 Search = Generator[CrossoverEvent, None, None]
@@ -24,7 +27,8 @@ def crossover(
     """Return the job's events, with a made-up search."""
     monkeypatch.setattr(measuring, "find_crossover", lambda *arguments: search)
     config = RunConfig(data=DataConfig(database=str(database)))
-    return measuring.Crossover(load_teacher(database, 1), config, None, folder)
+    timed = StudentToTime(folder.path if folder else None, new_student(config.student, 8, 4))
+    return measuring.Crossover(load_teacher(database, 1), config, timed, CrossoverLimits())
 
 
 def new_folder(database: Path, tmp_path: Path) -> RunFolder:
@@ -122,7 +126,7 @@ def test_a_comparison_of_everyone_that_fails_gives_its_rows(
 
     monkeypatch.setattr(measuring, "FieldComparison", Broken)
     config = RunConfig(data=DataConfig(database=str(database)))
-    field = measuring.Contestants(load_teacher(database, 1), config, None)
+    field = measuring.Contestants(load_teacher(database, 1), config, StudentToTime())
     told: list[FieldEvent] = []
     outcome, error, _ = Job(lambda: iter(field), told.extend, field.conclude).run()
     assert (outcome, error) == (JobState.FAILED, "The measurement failed: CUDA error")
@@ -131,3 +135,67 @@ def test_a_comparison_of_everyone_that_fails_gives_its_rows(
     stopped.stop()
     assert stopped.run()[0] is JobState.STOPPED
     assert told[-1] == events.field_finished("interrupted")
+
+
+def test_a_stopped_search_replaces_no_search_with_more_points(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_folder(database, tmp_path)
+    complete = events.crossover_finished()
+    folder.write_crossover(complete)
+    second = iter(crossover(database, monkeypatch, broken(), folder))
+    next(second), next(second), next(second)
+    second.close()  # type: ignore[attr-defined]
+    assert folder.read_crossover() == complete
+
+
+def test_a_search_that_is_left_in_the_middle_of_a_point_keeps_those_before(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process may be ended while a point is timed: what is on the disk by then is all there is."""
+    folder = new_folder(database, tmp_path)
+    kept: list[CrossoverFinished | None] = []
+
+    def ended_in_the_third() -> Search:
+        yield events.crossover_started()
+        yield events.crossover_point(16)
+        yield events.crossover_point(32)
+        kept.append(folder.read_crossover())
+        yield events.crossover_point(64)
+
+    left = iter(crossover(database, monkeypatch, ended_in_the_third(), folder))
+    for _ in range(4):
+        next(left)
+    (result,) = kept
+    assert result is not None
+    assert [point.num_heads for point in result.curve] == [16, 32]
+    assert result.ended == "interrupted"
+
+
+def test_contestants_are_kept_but_a_stopped_comparison_replaces_no_complete_one(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_folder(database, tmp_path)
+
+    class Planted:
+        def __init__(self, *arguments: object) -> None:
+            pass
+
+        def __iter__(self) -> Generator[FieldEvent, None, None]:
+            yield events.field_started()
+            yield events.field_finished()
+
+        def result(self) -> FieldFinished:
+            return events.field_finished("interrupted")
+
+    monkeypatch.setattr(measuring, "FieldComparison", Planted)
+    config = RunConfig(data=DataConfig(database=str(database)))
+    timed = StudentToTime(folder.path, new_student(config.student, 8, 4))
+    for events_taken, ended in ((1, "interrupted"), (2, "complete"), (1, "complete")):
+        going = iter(measuring.Contestants(load_teacher(database, 1), config, timed))
+        for _ in range(events_taken):
+            next(going)
+        going.close()  # type: ignore[attr-defined]
+        kept = folder.read_contestants()
+        assert kept is not None
+        assert kept.ended == ended

@@ -21,11 +21,17 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     students: list[object] = []
 
-    def recorded(teacher: object, student: object, *others: object) -> Iterator[object]:
-        students.append(student)
-        return iter(())
+    class Recorded:
+        def __init__(self, teacher: object, student: object, *others: object) -> None:
+            students.append(student)
 
-    monkeypatch.setattr(measuring, "compare_latency", recorded)
+        def __iter__(self) -> Iterator[object]:
+            return iter(())
+
+        def result(self) -> None:
+            """Nothing was measured."""
+
+    monkeypatch.setattr(measuring, "LatencyComparison", Recorded)
     return students
 
 

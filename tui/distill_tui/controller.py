@@ -28,6 +28,7 @@ from distill_tui.messages import (
 from distill_tui.only_the_last import OnlyTheLast
 from distill_tui.run_messages import RunSeen, RunWorkFailed
 from distill_tui.state import JobState, TeacherView
+from distill_tui.student_to_time import StudentToTime
 from distill_tui.watching import Watching
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
     from distill_core.latency.events import LatencyEvent, LatencyFinished
     from distill_core.latency.field_events import FieldEvent
     from distill_core.runs import RecordedRun, Seen
-    from distill_core.students import Student
     from distill_core.training import RunStarted, TrainingSession
-    from distill_tui.measuring import Contestants, Crossover
+    from distill_tui.crossover_limits import CrossoverLimits
+    from distill_tui.measuring import Contestants, Crossover, Latency
 
+MEASUREMENTS = ("latency", "crossover", "contestants")
+"""The jobs that time something; nothing periodic goes on beside them."""
 DRAWING_SECONDS = 0.5
 """How long a measurement waits for its progress to be drawn; an app that is on its way out draws no more."""
 
@@ -75,6 +78,11 @@ class Controller:
     def is_busy(self) -> bool:
         """Whether a job is active, paused ones included."""
         return self.state.is_active
+
+    @property
+    def is_timing(self) -> bool:
+        """Whether a measurement is active, which nothing must disturb. Any thread may ask."""
+        return self.is_busy and self.job_name in MEASUREMENTS
 
     def open_database(self, path: Path) -> None:
         """Read the projections of a database; ends in `DatabaseOpened` or `LoadFailed`."""
@@ -120,46 +128,50 @@ class Controller:
 
         return self._start_run(left_run, is_new=False)
 
-    def start_latency(self, view: TeacherView, config: RunConfig) -> bool:
-        """Compare latency: the trained student if there is one of this shape, else an untrained one."""
-        student = self._student_for(config)
+    def start_latency(self, view: TeacherView, config: RunConfig, timed: StudentToTime) -> bool:
+        """Compare the latency of a student with that of the LDA; stopped, it keeps what it has."""
+        comparison: list[Latency] = []
 
         def events() -> Iterator[LatencyEvent]:
-            from distill_tui.measuring import latency_events
+            from distill_tui.measuring import Latency
 
-            return latency_events(view, config, student)
+            comparison.append(Latency(view, config, timed))
+            return iter(comparison[0])
 
-        return self._start("latency", Job(events, self._post_latency))
+        def conclude() -> Iterator[LatencyEvent]:
+            return comparison[0].conclude() if comparison else iter(())
 
-    def start_crossover(self, view: TeacherView, config: RunConfig) -> bool:
+        return self._start("latency", Job(events, self._post_latency, conclude))
+
+    def start_crossover(
+        self, view: TeacherView, config: RunConfig, timed: StudentToTime, limits: CrossoverLimits
+    ) -> bool:
         """Search the crossover with the student of `start_latency`; stopped, it keeps what it has."""
         search: list[Crossover] = []
-        student, run = self._student_for(config), self.run if self.has_student_for(config) else None
 
         def events() -> Iterator[CrossoverEvent]:
             from distill_tui.measuring import Crossover
 
-            search.append(Crossover(view, config, student, run.folder if run else None))
+            search.append(Crossover(view, config, timed, limits))
             return iter(search[0])
 
         def conclude() -> Iterator[CrossoverEvent]:
-            return search[0].conclude()
+            return search[0].conclude() if search else iter(())
 
         return self._start("crossover", Job(events, self._post_crossover, conclude))
 
-    def start_contestants(self, view: TeacherView, config: RunConfig) -> bool:
+    def start_contestants(self, view: TeacherView, config: RunConfig, timed: StudentToTime) -> bool:
         """Compare everyone who is installed; stopped, it keeps what it has."""
         field: list[Contestants] = []
-        student = self._student_for(config)
 
         def events() -> Iterator[FieldEvent]:
             from distill_tui.measuring import Contestants
 
-            field.append(Contestants(view, config, student))
+            field.append(Contestants(view, config, timed))
             return iter(field[0])
 
         def conclude() -> Iterator[FieldEvent]:
-            return field[0].conclude()
+            return field[0].conclude() if field else iter(())
 
         return self._start("contestants", Job(events, self._post_contestants, conclude))
 
@@ -207,9 +219,12 @@ class Controller:
         trained, asked = (run.student.with_values(dropout=None) for run in (session.config, config))
         return trained == asked and session.config.data == config.data
 
-    def _student_for(self, config: RunConfig) -> Student | None:
-        """Return the trained student, if there is one of this shape."""
-        return self.session.student if self.session and self.has_student_for(config) else None
+    def student_to_time(self, config: RunConfig) -> StudentToTime:
+        """Return the last run's student if there is one of this shape, else an untrained one."""
+        run = self.run
+        if run is None or run.session is None or not self.has_student_for(config):
+            return StudentToTime()
+        return StudentToTime(run.folder.path, run.session.student)
 
     def pause(self) -> None:
         """Pause a running job."""
@@ -295,7 +310,7 @@ class Controller:
     def watch_run(self, path: str) -> None:
         """Look at a run from now on, in place of another one; tells `RunSeen`."""
         self.leave_run()
-        watching = self.watching = Watching(path, self._post_seen)
+        watching = self.watching = Watching(path, self._post_seen, lambda: self.is_timing)
 
         def look() -> None:
             try:

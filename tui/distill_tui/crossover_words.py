@@ -16,6 +16,10 @@ if TYPE_CHECKING:
         StudentTime,
     )
 
+LIMITED = {
+    "budget": "not reached within the budget, measured up to {heads}",
+    "interrupted": "not reached before the stop, measured up to {heads}",
+}
 ENDED = {
     "complete": "The search is complete.",
     "budget": "The time budget ended the search; a larger one narrows the brackets.",
@@ -28,7 +32,8 @@ def bracket_words(bracket: Bracket) -> str:
     if not bracket.measured_to:
         return "not measured"
     if not bracket.reached:
-        return f"none up to {plural(bracket.measured_to, 'head')}"
+        words = LIMITED.get(bracket.limited_by, "none up to {heads}")
+        return words.format(heads=plural(bracket.measured_to, "head"))
     if bracket.low is None:
         return f"the student is faster from the first measured N on, {bracket.high:,}"
     return f"from {bracket.low:,} to {bracket.high:,} heads"

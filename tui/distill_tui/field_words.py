@@ -14,11 +14,15 @@ COLUMNS = (
     "p50 µs",
     "x LDA (95 %)",
     "offline 1/s",
+    "outliers",
     "parameters",
     "bytes",
     "cosine",
 )
 UNTRAINED = "The student is untrained: its times are those of a trained one, its cosine says nothing."
+COSINE = (
+    "The cosine is over the database's questions, those of the training included; screen 4 has the test's."
+)
 PARETO = (
     "* Pareto-best: no other is at least as good in single-stream p90, cosine and bytes, and better in one."
 )
@@ -33,6 +37,7 @@ def row_cells(row: FieldRow) -> tuple[str, ...]:
         "-" if times is None else f"{times.p50:,.1f}",
         "-" if row.single_over_lda is None else ratio_cell(row.single_over_lda),
         "-" if row.offline_per_second is None else f"{row.offline_per_second:,.0f}",
+        "-" if row.outliers is None else f"{row.outliers:,}",
         "-" if row.parameters is None else f"{row.parameters:,}",
         "-" if row.size_bytes is None else f"{row.size_bytes:,}",
         "-" if row.cosine is None else f"{row.cosine:.4f}",

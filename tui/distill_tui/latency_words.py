@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from distill_core.latency.events import LatencyFinished, ModelLatency
 from distill_core.wording import faster_sentence
 
+SINGLE_STREAM, OFFLINE = "single-stream", "offline"
+"""One query at a time, and in batches. The words are MLPerf's."""
+
 
 def contestant_names(result: LatencyFinished) -> Iterator[tuple[str, ModelLatency]]:
     """Yield each contestant with its name; a student that folds has two forms."""
@@ -20,8 +23,9 @@ def contestant_names(result: LatencyFinished) -> Iterator[tuple[str, ModelLatenc
 
 def faster_lines(result: LatencyFinished) -> Iterator[tuple[str, str]]:
     """Yield what is compared, and who is faster; first the two cases, then what folding gives."""
-    yield "single query", faster_sentence(result.single_ratio, result.single_ratio_interval)
-    yield f"batch of {result.batch_size}", faster_sentence(result.batch_ratio, result.batch_ratio_interval)
+    yield SINGLE_STREAM, faster_sentence(result.single_ratio, result.single_ratio_interval)
+    offline = faster_sentence(result.batch_ratio, result.batch_ratio_interval)
+    yield f"{OFFLINE}, batch of {result.batch_size}", offline
     if result.unfolded is not None:
         unfolded = result.unfolded
         (low, high), (batch_low, batch_high) = unfolded.single_ratio_interval, unfolded.batch_ratio_interval

@@ -25,6 +25,23 @@ def machine_words(machine: MachineRecord) -> str:
     )
 
 
+def doubts(machine: MachineRecord | None, *, unsteady: bool) -> str:
+    """Say in few words why times deserve doubt; empty where they do not."""
+    words = []
+    if machine is not None and machine.is_busy:
+        words.append(f"busy (load {machine.load_average:.1f})")
+    if machine is not None and machine.usable_cores == 1:
+        words.append("one core")
+    if unsteady:
+        words.append("blocks disagree")
+    return ", ".join(words)
+
+
+def doubts_in_full(machine: MachineRecord | None, *, unsteady: bool) -> str:
+    """Say the same in whole sentences, for where there is room."""
+    return " ".join([*(machine_warnings(machine) if machine else ()), *([UNSTEADY] if unsteady else [])])
+
+
 def machine_warnings(machine: MachineRecord) -> Iterator[str]:
     """Yield why times measured here deserve doubt; nothing on a quiet machine with cores to spare."""
     if machine.is_busy:

@@ -1,8 +1,14 @@
-"""What screen 5 measures, as iterators of engine events for a job's thread. No Textual."""
+"""What screen 5 measures, as iterators of engine events for a job's thread. No Textual.
+
+What belongs to a run is kept in its folder, also where the measurement is stopped, fails or the app is left;
+a result that was cut short never replaces a more complete one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from distill_core.config import RunConfig
 from distill_core.errors import DistillError
@@ -16,98 +22,166 @@ from distill_core.latency import (
     FieldEvent,
     FieldFinished,
     FieldSettings,
+    LatencyComparison,
     LatencyEvent,
+    LatencyFinished,
     LatencySettings,
-    MachineRecord,
-    compare_latency,
     find_crossover,
     summarised,
 )
-from distill_core.runs import RunFolder
-from distill_core.students import Student, new_student
+from distill_tui.crossover_limits import CrossoverLimits
 from distill_tui.state import TeacherView
+from distill_tui.student_to_time import StudentToTime
+
+Record = TypeVar("Record")
 
 
-def latency_events(view: TeacherView, config: RunConfig, student: Student | None) -> Iterator[LatencyEvent]:
-    """Compare a student, or an untrained one of the settings, with the LDA."""
-    settings = LatencySettings(device=config.training.device, threads=config.training.threads)
-    return compare_latency(view.teacher, student or _untrained(view, config), view.queries, settings)
+class Latency:
+    """One comparison of two, whose rounds survive a stop, a failure and the end of the app.
+
+    Args:
+        view: The teacher.
+        config: Gives the device and the threads, and the student where none is trained.
+        timed: The student.
+    """
+
+    def __init__(self, view: TeacherView, config: RunConfig, timed: StudentToTime) -> None:
+        settings = LatencySettings(device=config.training.device, threads=config.training.threads)
+        self._folder = timed.folder()
+        self._comparison = LatencyComparison(view.teacher, timed.load(view, config), view.queries, settings)
+
+    def __iter__(self) -> Iterator[LatencyEvent]:
+        finished = False
+        try:
+            for event in self._comparison:
+                if isinstance(event, LatencyFinished):
+                    finished = True
+                    self._keep(event)
+                yield event
+        except DistillError:
+            yield from self.conclude()
+            raise
+        finally:
+            result = None if finished else self._comparison.result()
+            if result is not None:
+                self._keep(result)
+
+    def conclude(self) -> Iterator[LatencyFinished]:
+        """Give what was measured before a stop; nothing if nothing was."""
+        result = self._comparison.result()
+        if result is not None:
+            yield result
+
+    def _keep(self, result: LatencyFinished) -> None:
+        if self._folder is None:
+            return
+        kept = _readable(self._folder.read_latency)
+        if kept is None or kept.ended != "complete" or result.ended == "complete":
+            self._folder.write_latency(result)
 
 
 class Crossover:
-    """One search for the crossover, whose points survive a stop and a failure.
+    """One search for the crossover, whose points survive a stop, a failure and the end of the app.
 
     Args:
         view: The teacher that grows.
         config: Gives the device and the threads, and the student where none is trained.
-        student: The trained one, or None.
-        folder: Of the run whose student it is; receives the result.
+        timed: The student of fixed size.
+        limits: How long, and how far.
     """
 
     def __init__(
-        self, view: TeacherView, config: RunConfig, student: Student | None, folder: RunFolder | None
+        self, view: TeacherView, config: RunConfig, timed: StudentToTime, limits: CrossoverLimits
     ) -> None:
-        settings = CrossoverSettings(device=config.training.device, threads=config.training.threads)
-        self._events = find_crossover(
-            view.teacher, student or _untrained(view, config), view.queries, settings
+        settings = CrossoverSettings(
+            device=config.training.device,
+            threads=config.training.threads,
+            budget_seconds=limits.budget_seconds,
+            max_heads=limits.max_heads,
         )
-        self._folder = folder
+        self._folder = timed.folder()
+        self._kept = None if self._folder is None else _readable(self._folder.read_crossover)
+        self._events = find_crossover(view.teacher, timed.load(view, config), view.queries, settings)
         self._points: list[CrossoverPoint] = []
-        self._machine: MachineRecord | None = None
+        self._started: CrossoverStarted | None = None
 
     def __iter__(self) -> Iterator[CrossoverEvent]:
-        result = None
         try:
             for event in self._events:
                 match event:
                     case CrossoverStarted():
-                        self._machine = event.machine
+                        self._started = event
                     case CrossoverPoint():
                         self._points.append(event)
+                        self._keep_so_far()
                     case CrossoverFinished():
-                        result = event
+                        self._keep(event)
                 yield event
         except DistillError:
             yield from self.conclude()
             raise
         finally:
             self._events.close()
-        if result is not None:
-            self._keep(result)
 
     def conclude(self) -> Iterator[CrossoverFinished]:
         """Sum up what was measured before a stop; nothing if nothing was."""
         if self._points:
-            result = summarised(self._points, ended="interrupted", machine=self._machine)
-            yield result
+            result = self._summary()
             self._keep(result)
+            yield result
+
+    def _summary(self) -> CrossoverFinished:
+        started = self._started
+        if started is None:
+            return summarised(self._points, ended="interrupted")
+        return summarised(
+            self._points,
+            ended="interrupted",
+            machine=started.machine,
+            batch_sizes=started.batch_sizes,
+            max_heads=started.max_heads,
+        )
+
+    def _keep_so_far(self) -> None:
+        """Write after every point, for the process may be ended in the next; no block is timed just now."""
+        with contextlib.suppress(DistillError):  # what cannot be written is told at the end
+            self._keep(self._summary())
 
     def _keep(self, result: CrossoverFinished) -> None:
-        if self._folder is not None:
+        if self._folder is not None and _is_worth_more(result, self._kept):
             self._folder.write_crossover(result)
+            self._kept = result
 
 
 class Contestants:
-    """One comparison of everyone, whose rounds survive a stop and a failure.
+    """One comparison of everyone, whose rounds survive a stop, a failure and the end of the app.
 
     Args:
         view: The teacher.
         config: Gives the device and the threads, and the student where none is trained.
-        student: The trained one, or None.
+        timed: The student.
     """
 
-    def __init__(self, view: TeacherView, config: RunConfig, student: Student | None) -> None:
+    def __init__(self, view: TeacherView, config: RunConfig, timed: StudentToTime) -> None:
         settings = FieldSettings(device=config.training.device, threads=config.training.threads)
-        self._field = FieldComparison(
-            view.teacher, student or _untrained(view, config), view.queries, settings
-        )
+        self._folder = timed.folder()
+        self._field = FieldComparison(view.teacher, timed.load(view, config), view.queries, settings)
 
     def __iter__(self) -> Iterator[FieldEvent]:
+        finished = False
         try:
-            yield from self._field
+            for event in self._field:
+                if isinstance(event, FieldFinished):
+                    finished = True
+                    self._keep(event)
+                yield event
         except DistillError:
             yield from self.conclude()
             raise
+        finally:
+            result = None if finished else self._field.result()
+            if result is not None:
+                self._keep(result)
 
     def conclude(self) -> Iterator[FieldFinished]:
         """Give the rows of what was measured before a stop; nothing if nothing was."""
@@ -115,6 +189,21 @@ class Contestants:
         if result is not None:
             yield result
 
+    def _keep(self, result: FieldFinished) -> None:
+        if self._folder is None:
+            return
+        kept = _readable(self._folder.read_contestants)
+        if kept is None or kept.ended != "complete" or result.ended == "complete":
+            self._folder.write_contestants(result)
 
-def _untrained(view: TeacherView, config: RunConfig) -> Student:
-    return new_student(config.student, view.teacher.dimension, view.teacher.num_heads)
+
+def _is_worth_more(new: CrossoverFinished, kept: CrossoverFinished | None) -> bool:
+    """Whether a search replaces what is kept: one that ended by itself does, another with more points."""
+    return kept is None or new.ended != "interrupted" or len(new.curve) > len(kept.curve)
+
+
+def _readable(read: Callable[[], Record | None]) -> Record | None:
+    """Return what is kept, or None where it is damaged."""
+    with contextlib.suppress(DistillError):
+        return read()
+    return None

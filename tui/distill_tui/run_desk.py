@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from distill_tui.run_messages import (
     CurvesRead,
+    MeasurementsRead,
     RemarksRead,
     RunChanged,
     RunExported,
@@ -81,6 +82,13 @@ class RunDesk:
         from distill_core.runs import RunFolder
 
         return CurvesRead(tuple(_curve(RunFolder(path)) for path in paths))
+
+    def measured(self, path: str) -> MeasurementsRead:
+        """Read what was measured of a run's student."""
+        from distill_core.runs import RunFolder
+
+        run = RunFolder(path)
+        return MeasurementsRead(path, run.read_latency(), run.read_crossover(), run.read_contestants())
 
     def settings(self, path: str) -> SettingsRead:
         """Read the settings of a run."""

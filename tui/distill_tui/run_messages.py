@@ -8,6 +8,9 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from distill_core.config import RunConfig
+    from distill_core.latency.crossover_events import CrossoverFinished
+    from distill_core.latency.events import LatencyFinished
+    from distill_core.latency.field_events import FieldFinished
     from distill_core.runs import Seen
     from distill_tui.run_views import ComparedRuns, RunCurve, RunRemarks, RunsView
     from distill_tui.watching import Watching
@@ -43,6 +46,23 @@ class RunsCompared(Message):
     def __init__(self, compared: ComparedRuns) -> None:
         super().__init__()
         self.compared = compared
+
+
+class MeasurementsRead(Message):
+    """What was measured of a run that is opened was read; None for what was not."""
+
+    def __init__(
+        self,
+        path: str,
+        latency: LatencyFinished | None,
+        crossover: CrossoverFinished | None,
+        contestants: FieldFinished | None,
+    ) -> None:
+        super().__init__()
+        self.path = path
+        self.latency = latency
+        self.crossover = crossover
+        self.contestants = contestants
 
 
 class CurvesRead(Message):

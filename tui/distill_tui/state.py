@@ -171,13 +171,19 @@ class TrainingView:
 
 @dataclass(frozen=True, slots=True)
 class LatencyView:
-    """The present or the last latency comparison."""
+    """The present or the last latency comparison.
+
+    Attributes:
+        trained: Whether the student is a run's; else an untrained one of the settings.
+        run: The name of the run, if it is one that was opened from its folder.
+    """
 
     state: JobState = JobState.IDLE
     started: LatencyStarted | None = None
     block: BlockTimed | None = None
     finished: LatencyFinished | None = None
     trained: bool = False
+    run: str = ""
     error: str = ""
     trace: str = ""
 
@@ -189,6 +195,7 @@ class ContestantsView:
     Attributes:
         finished: What was measured, also of a comparison that was stopped or failed.
         trained: Whether the student is the trained one.
+        run: As in `LatencyView`.
     """
 
     state: JobState = JobState.IDLE
@@ -196,6 +203,7 @@ class ContestantsView:
     round: FieldTimed | None = None
     finished: FieldFinished | None = None
     trained: bool = False
+    run: str = ""
     error: str = ""
     trace: str = ""
 
@@ -208,6 +216,7 @@ class CrossoverView:
         point: The last one that was measured.
         finished: What was measured, also of a search that was stopped or failed.
         trained: Whether the student of fixed size is the trained one.
+        run: As in `LatencyView`.
     """
 
     state: JobState = JobState.IDLE
@@ -215,5 +224,6 @@ class CrossoverView:
     point: CrossoverPoint | None = None
     finished: CrossoverFinished | None = None
     trained: bool = False
+    run: str = ""
     error: str = ""
     trace: str = ""

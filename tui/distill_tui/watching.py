@@ -20,11 +20,18 @@ class Watching:
     Args:
         path: The run's folder.
         tell: Receives what is new, on the worker thread.
+        is_held: Whether to look at nothing for now, because something is timed.
     """
 
-    def __init__(self, path: str, tell: Callable[[Watching, Seen], object]) -> None:
+    def __init__(
+        self,
+        path: str,
+        tell: Callable[[Watching, Seen], object],
+        is_held: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.path = path
         self._tell = tell
+        self._is_held = is_held
         self._left = threading.Event()
         self._watcher: RunWatcher | None = None
         self._told = ""
@@ -39,7 +46,7 @@ class Watching:
         Raises:
             RunError: The folder cannot be read, or is gone.
         """
-        while not self._left.is_set() and self.look():
+        while not self._left.is_set() and (self._is_held() or self.look()):
             self._left.wait(LOOK_SECONDS)
 
     def look(self) -> bool:

@@ -90,16 +90,6 @@ class Workbench(App[int]):
         self.training = TrainingView(JobState.RUNNING, self.teacher)
         return True
 
-    def start_latency(self) -> None:
-        """Start the latency comparison, with the trained student if it fits the settings."""
-        config = self.run_config()
-        if config is None or self.teacher is None:
-            self.notify("Choose a projection first.", severity="warning")
-        elif self.controller.start_latency(self.teacher, config):
-            self.latency = LatencyView(JobState.RUNNING, trained=self.controller.has_student_for(config))
-        else:
-            self.say_what_disturbs()
-
     def say_what_disturbs(self) -> None:
         """Tell the user which job keeps a measurement from starting."""
         self.notify(

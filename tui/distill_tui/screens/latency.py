@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -10,19 +9,21 @@ from textual.containers import Container
 from textual.reactive import reactive
 from textual.widgets import DataTable, ProgressBar, Static
 
-from distill_core.latency.events import LatencyFinished, ModelLatency
+from distill_core.latency.events import LatencyFinished
 from distill_core.wording import plural
-from distill_tui.latency_words import contestant_names, faster_lines
-from distill_tui.machine_words import UNSTEADY, machine_warnings, machine_words
+from distill_tui.crossover_limits import CrossoverLimits
+from distill_tui.latency_words import faster_lines
+from distill_tui.latency_workbench import NO_QUERIES
+from distill_tui.machine_words import doubts, doubts_in_full, machine_words
+from distill_tui.screens.crossover_dialog import CrossoverDialog
 from distill_tui.screens.workbench import WorkbenchScreen
-from distill_tui.state import ContestantsView, CrossoverView, JobState, LatencyView
+from distill_tui.state import ContestantsView, CrossoverView, JobState, LatencyView, TeacherView
 from distill_tui.widgets.bar_chart import BarChart
 from distill_tui.widgets.contestant_table import ContestantTable
 from distill_tui.widgets.crossover_pane import CrossoverPane
+from distill_tui.widgets.latency_table import latency_bars, latency_intervals, latency_table
 
 VIEWS = ("bars", "curves", "table")
-MEASUREMENTS = ("latency", "crossover", "contestants")
-"""The jobs that this screen starts."""
 
 
 class LatencyScreen(WorkbenchScreen):
@@ -33,8 +34,14 @@ class LatencyScreen(WorkbenchScreen):
     HELP = """
     # Latency
     All models answer the same queries on the same device, in blocks that go forwards and backwards in turn
-    (A B C C B A), after a warm-up. The ratio is the median over blocks, with a bootstrap interval. An
-    untrained student of the same shape is as fast as a trained one.
+    (A B C C B A), after a warm-up. *Single-stream* is one query at a time, headline p90; *offline* is in
+    batches, headline queries a second; both as in MLPerf, shortened. The ratio is the median over blocks,
+    with a 95 % bootstrap interval, which the bars have, too: `├─┤`. Outliers are counted beyond the outer
+    quartile fences, and kept. An untrained student of the same shape is as fast as a trained one. While a
+    run of screen 6 is opened, it is that run's student, and the results go into the run's folder.
+
+    *Doubtful*: others take part of the cores (busy), the process has one core only, or blocks of one model
+    differ by half and more. Repeat it on a quiet machine.
 
     An encoder is timed *folded*, which is how one would run it: the same function with its linear maps
     multiplied out. *Published* is the network that was trained, beside it. Other students do not fold.
@@ -43,15 +50,18 @@ class LatencyScreen(WorkbenchScreen):
     `x` grows the LDA over N heads, the real ones first, then heads drawn from their distribution, and times
     it against this student and against one that grows so that H^L >= N. A bracket *from 4,096 to 8,192*
     means that the LDA is surely faster at its lower end and the student at its upper end and beyond.
-    It takes a minute at most; `s` stops it and keeps what was measured.
+    It takes a minute at most; `X` asks for another budget and a largest N first. `s` stops it and keeps what
+    was measured; in the folder of a run it replaces no search that has more points.
 
     # All contestants
     `a` times everyone who is installed: the LDA in NumPy and torch, restricted to its nearest heads, the
     student in all its forms and runtimes. `S`, or a click on a column, sorts. `a` again measures anew.
+    The cosine is over the questions of the database, those of the training included; screen 4 has the test's.
     """
     BINDINGS = [
         Binding("enter", "measure", "Measure", id="latency.measure"),
         Binding("x", "crossover", "Crossover", id="latency.crossover"),
+        Binding("X", "limits", "Crossover within limits", id="latency.limits", show=False),
         Binding("a", "contestants", "All contestants", id="latency.contestants", show=False),
         Binding("S", "sort", "Sort by next column", id="latency.sort", show=False),
         Binding("s", "stop", "Stop", id="latency.stop"),
@@ -67,17 +77,19 @@ class LatencyScreen(WorkbenchScreen):
     def compose_body(self) -> ComposeResult:
         """Lay out headline, table, bars and curves."""
         yield Static("", id="latency-headline", markup=False)
+        yield Static("", id="latency-machine", markup=False)
+        yield Static("", id="latency-doubts", markup=False)
         yield ProgressBar(show_eta=False, show_percentage=False, id="latency-progress")
         with Container(id="latency-body"):
             yield Static("", id="latency-table")
-            yield BarChart(id="latency-bars", unit="µs", log=True)
+            yield BarChart(id="latency-bars", unit="µs", log=True, says_log=False)
         yield CrossoverPane(id="crossover")
         yield ContestantTable(id="contestants")
 
     def on_mount(self) -> None:
         """Name the panes and follow the measurements."""
-        self.query_one("#latency-table").border_title = "Microseconds a query"
-        self.query_one("#latency-bars").border_title = "Median microseconds a query, log axis"
+        self.query_one("#latency-table").border_title = "Single-stream and offline"
+        self.query_one("#latency-bars").border_title = "single-stream p90, offline median; 95 %, log"
         self.watch_shown("", self.shown)
         self.watch(self.app, "latency", self._show)
         self.watch(self.app, "crossover", self._show_crossover)
@@ -96,12 +108,11 @@ class LatencyScreen(WorkbenchScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Measure when nothing is measured, stop when something is, read where there are curves."""
         controller = self.workbench.controller
-        measuring = controller.is_busy and controller.job_name in MEASUREMENTS
         match action:
             case "stop":
-                return measuring
-            case "measure" | "crossover" | "contestants":
-                return not measuring
+                return controller.is_timing
+            case "measure" | "crossover" | "contestants" | "limits":
+                return not controller.is_timing
             case "sort":
                 return self.shown == "table"
             case "batch" | "read":
@@ -117,6 +128,13 @@ class LatencyScreen(WorkbenchScreen):
         """Search from how many heads on the student is faster."""
         if self.workbench.start_crossover():
             self.shown = "curves"
+
+    def action_limits(self) -> None:
+        """Ask for the time budget and the largest N, then search."""
+        if not self.workbench.can_measure():
+            return
+        dialog = CrossoverDialog(self.workbench.crossover_limits, self._check_limits)
+        self.app.push_screen(dialog, self._search_within)
 
     def action_contestants(self) -> None:
         """Show all contestants; measure them where the table is shown already, or empty."""
@@ -143,6 +161,19 @@ class LatencyScreen(WorkbenchScreen):
     def action_read(self, steps: int) -> None:
         """Read the curves at the next N."""
         self.query_one(CrossoverPane).move_cursor(steps)
+
+    def _check_limits(self, limits: CrossoverLimits) -> None:
+        """Refuse more heads than fit in the free memory."""
+        from distill_core.latency.growing_teacher import require_fitting
+
+        teacher = self.workbench.teacher
+        if limits.max_heads is not None and teacher is not None:
+            require_fitting(limits.max_heads, teacher.teacher.dimension)
+
+    def _search_within(self, limits: CrossoverLimits | None) -> None:
+        if limits is not None:
+            self.workbench.crossover_limits = limits
+            self.action_crossover()
 
     def _show_crossover(self, view: CrossoverView) -> None:
         self.query_one(CrossoverPane).view = view
@@ -171,75 +202,66 @@ class LatencyScreen(WorkbenchScreen):
             bar.update(total=block.total if block else 1, progress=block.done if block else 0)
 
     def _show(self, view: LatencyView) -> None:
-        self.query_one("#latency-headline", Static).update(
-            _headline(view, ready=self.workbench.teacher is not None)
-        )
+        teacher, result = self.workbench.teacher, view.finished
+        self.query_one("#latency-headline", Static).update(_headline(view, teacher))
+        self._show_machine(result)
         self._show_progress()
         table, chart = self.query_one("#latency-table", Static), self.query_one(BarChart)
-        if view.finished is None:
-            table.update("")
-            chart.rows = ()
-            return
-        table.update(_table(view.finished))
-        chart.rows = _bars(view.finished)
+        table.update("" if result is None else latency_table(result))
+        chart.intervals = () if result is None else latency_intervals(result)
+        chart.rows = () if result is None else latency_bars(result)
+
+    def _show_machine(self, result: LatencyFinished | None) -> None:
+        """Show where it was measured and why that deserves doubt, a line each."""
+        machine, unsteady = (result.machine, not result.steady) if result else (None, False)
+        shown, doubtful = (
+            self.query_one("#latency-machine", Static),
+            self.query_one("#latency-doubts", Static),
+        )
+        shown.update("" if machine is None else machine_words(machine))
+        words = doubts(machine, unsteady=unsteady)
+        doubtful.update(f"Doubtful: {words}; repeat on a quiet one." if words else "")
+        doubtful.tooltip = doubts_in_full(machine, unsteady=unsteady) or None
+        self.set_class(bool(words), "-doubtful")
+        self.set_class(machine is not None, "-measured")
 
 
-def _headline(view: LatencyView, *, ready: bool) -> Text:
+def _headline(view: LatencyView, teacher: TeacherView | None) -> Text:
     if view.state is JobState.FAILED:
         return Text(f"Failed: {view.error}", "bold")
     if view.finished is not None:
-        return _result(view.finished, trained=view.trained)
+        return _result(view, view.finished)
     if view.state.is_active:
         return Text("Warming up and timing; nothing is drawn meanwhile but the progress.", "bold")
     if view.state is JobState.STOPPED:
         return Text("Stopped before the end: enter measures again.", "bold")
-    return Text(
-        "enter measures LDA and student on this machine." if ready else "Choose a projection on screen 1.",
-        "bold",
+    return Text(_before(view, teacher), "bold")
+
+
+def _before(view: LatencyView, teacher: TeacherView | None) -> str:
+    """Say what can be measured, or why nothing can."""
+    if teacher is None:
+        return "Choose a projection on screen 1."
+    if not len(teacher.queries):
+        return NO_QUERIES
+    return (
+        f"enter measures LDA and {f'the student of {view.run}' if view.run else 'student'} on this machine."
     )
 
 
-def _result(result: LatencyFinished, *, trained: bool) -> Text:
+def _result(view: LatencyView, result: LatencyFinished) -> Text:
     text = Text()
     for case, words in faster_lines(result):
         text.append(f"{case}: ", "dim").append(f"{words}\n", "bold")
-    student = "the trained student" if trained else "an untrained student of this shape, as fast"
-    text.append(
-        f"N {result.num_heads}, {student}, {result.device}, {plural(result.threads, 'thread')}", "dim"
-    )
-    if result.machine is not None:
-        text.append(f"\n{machine_words(result.machine)}", "dim")
-        for warning in machine_warnings(result.machine):
-            text.append(f"\n{warning}", "bold")
-    if not result.steady:
-        text.append(f"\n{UNSTEADY}", "bold")
+    threads = plural(result.threads, "thread")
+    text.append(f"N {result.num_heads:,}, {_student_words(view)}, {result.device}, {threads}", "dim")
+    if result.ended != "complete":
+        text.append(", stopped early", "dim")
     return text
 
 
-def _table(result: LatencyFinished) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for justify in ("left", "right", "right", "right", "right"):
-        table.add_column(justify=justify, no_wrap=True)
-    table.add_row("", "p50", "p90", "p99", "queries/s", style="bold")
-    for name, model in contestant_names(result):
-        _add_rows(table, name, model, result.batch_size)
-    return table
-
-
-def _add_rows(table: Table, name: str, model: ModelLatency, batch_size: int) -> None:
-    rows = (
-        ("single", model.single_us, model.single_qps),
-        (f"batch {batch_size}", model.batch_us_per_query, model.batch_qps),
-    )
-    for label, times, rate in rows:
-        table.add_row(
-            f"{name}, {label}", f"{times.p50:,.1f}", f"{times.p90:,.1f}", f"{times.p99:,.1f}", f"{rate:,.0f}"
-        )
-
-
-def _bars(result: LatencyFinished) -> tuple[tuple[str, float], ...]:
-    models = tuple(contestant_names(result))
-    return (
-        *((f"{name} single", model.single_us.p50) for name, model in models),
-        *((f"{name} batch", model.batch_us_per_query.p50) for name, model in models),
-    )
+def _student_words(view: LatencyView) -> str:
+    """Say whose student was timed."""
+    if view.run:
+        return f"the student of {view.run}"
+    return "the trained student" if view.trained else "an untrained student of this shape"

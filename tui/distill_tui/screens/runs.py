@@ -80,14 +80,14 @@ class RunsScreen(RunActions):
         """Follow the app, and list the runs again and again while they are shown."""
         self.query_one("#runs-pane").border_subtitle = HINTS
         self.query_one("#run-filter").display = False
-        self._lister = self.set_interval(LIST_SECONDS, self.workbench.list_runs, pause=True)
+        self._lister = self.set_interval(LIST_SECONDS, self._list, pause=True)
         self.watch(self.app, "runs", self._take_runs)
         self.watch(self.app, "remarks", self._show_facts, init=False)
         self.watch(self.app, "compared", self._show_comparison, init=False)
 
     def on_screen_resume(self) -> None:
         """List the runs at once, and from now on."""
-        self.workbench.list_runs()
+        self._list()
         self._lister.resume()
 
     def on_screen_suspend(self) -> None:
@@ -191,6 +191,11 @@ class RunsScreen(RunActions):
             self.is_reversed = not self.is_reversed
         elif name is not None and name != MARK:
             self.sorted_by = name
+
+    def _list(self) -> None:
+        """List the runs, unless something is timed: reading and drawing would be in the times."""
+        if not self.workbench.controller.is_timing:
+            self.workbench.list_runs()
 
     @property
     def _view(self) -> RunsView:

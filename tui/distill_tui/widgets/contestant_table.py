@@ -13,8 +13,8 @@ from textual.reactive import reactive
 from textual.widgets import DataTable, Static
 
 from distill_core.latency.field_events import FieldRow
-from distill_tui.field_words import COLUMNS, PARETO, UNTRAINED, row_cells
-from distill_tui.machine_words import UNSTEADY, machine_warnings, machine_words
+from distill_tui.field_words import COLUMNS, COSINE, PARETO, UNTRAINED, row_cells
+from distill_tui.machine_words import doubts, machine_words
 from distill_tui.state import ContestantsView, JobState
 
 Key = Callable[[FieldRow], float | str]
@@ -25,6 +25,7 @@ KEYS: tuple[Key, ...] = (
     lambda row: math.inf if row.single_us is None else row.single_us.p50,
     lambda row: math.inf if row.single_over_lda is None else row.single_over_lda.ratio,
     lambda row: -(row.offline_per_second or 0.0),
+    lambda row: math.inf if row.outliers is None else row.outliers,
     lambda row: math.inf if row.parameters is None else row.parameters,
     lambda row: math.inf if row.size_bytes is None else row.size_bytes,
     lambda row: math.inf if row.cosine is None else -row.cosine,
@@ -98,7 +99,8 @@ def _headline(view: ContestantsView) -> Text:
     if view.finished is None:
         stopped = view.state is JobState.STOPPED
         return Text("Stopped before the first round." if stopped else "a compares all contestants.", "bold")
-    words = f"N {view.finished.num_heads}, {view.finished.device}, {view.finished.method}"
+    student = f", the student of {view.run}" if view.run else ""
+    words = f"N {view.finished.num_heads}{student}, {view.finished.device}, {view.finished.method}"
     if view.finished.ended != "complete":
         words += "; stopped early, this is what was measured"
     return Text(words, "dim")
@@ -108,12 +110,8 @@ def _notes(view: ContestantsView) -> Text:
     result = view.finished
     if result is None:
         return Text("")
-    notes = [PARETO]
-    if not view.trained:
-        notes.append(UNTRAINED)
-    notes.append(machine_words(result.machine))
-    notes += machine_warnings(result.machine)
-    if not result.steady:
-        notes.append(UNSTEADY)
+    notes = [PARETO, COSINE if view.trained else UNTRAINED, machine_words(result.machine)]
+    if doubtful := doubts(result.machine, unsteady=not result.steady):
+        notes.append(f"Doubtful: {doubtful}; repeat on a quiet machine.")
     notes += [f"{row.name}: {row.note}" for row in result.rows if row.note]
     return Text("\n".join(notes), "dim")

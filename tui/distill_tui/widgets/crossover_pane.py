@@ -10,8 +10,9 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from distill_core.latency.crossover_events import case_name
+from distill_core.latency.machine_record import MachineRecord
 from distill_tui.crossover_words import bracket_words, case_words, ended_words, expectations, point_words
-from distill_tui.machine_words import UNSTEADY, machine_warnings, machine_words
+from distill_tui.machine_words import doubts, doubts_in_full, machine_words
 from distill_tui.state import CrossoverView, JobState
 from distill_tui.widgets.crossover_chart import CrossoverChart
 
@@ -69,7 +70,9 @@ class CrossoverPane(Container):
         view, chart = self.view, self.query_one(CrossoverChart)
         self.border_title = f"Crossover over N heads, {case_words(chart.batch_size)}, µs a query"
         self.border_subtitle = "b batch size  ← → read values  v view" if view.finished else ""
-        self.query_one("#crossover-words", Static).update(_words(view, chart.batch_size))
+        words = self.query_one("#crossover-words", Static)
+        words.update(_words(view, chart.batch_size))
+        words.tooltip = doubts_in_full(_machine(view), unsteady=_is_unsteady(view)) or None
         present = chart.point_at_cursor()
         self.query_one("#crossover-cursor", Static).update(point_words(present) if present else "")
 
@@ -87,20 +90,30 @@ def _words(view: CrossoverView, batch_size: int) -> Table:
     result = view.finished
     if result is not None:
         case = case_name(batch_size)
-        student = "trained student" if view.trained else "this student"
+        student = "run's student" if view.run else "trained student" if view.trained else "this student"
         table.add_row(f"F {student}", Text(bracket_words(result.fixed[case]), "bold"))
         table.add_row("G grown, H^L >= N", Text(bracket_words(result.grown[case]), "bold"))
     if view.started is not None:
         for label, words in expectations(view.started):
             table.add_row(label, words)
-        table.add_row("machine", Text(machine_words(view.started.machine), no_wrap=True, overflow="ellipsis"))
-        for warning in machine_warnings(view.started.machine):
-            table.add_row("", Text(warning, "bold"))
+    if doubtful := doubts(_machine(view), unsteady=_is_unsteady(view)):
+        table.add_row("doubtful", Text(doubtful, "bold"))
+    elif (machine := _machine(view)) is not None:
+        table.add_row("machine", Text(machine_words(machine), no_wrap=True, overflow="ellipsis"))
     if result is not None:
         table.add_row("search", ended_words(result))
-        if result.unsteady:
-            table.add_row("", Text(UNSTEADY, "bold"))
     return table
+
+
+def _machine(view: CrossoverView) -> MachineRecord | None:
+    """Return where it was, or is, measured; a stored search has no start."""
+    if view.started is not None:
+        return view.started.machine
+    return None if view.finished is None else view.finished.machine
+
+
+def _is_unsteady(view: CrossoverView) -> bool:
+    return view.finished is not None and view.finished.unsteady
 
 
 def _progress(view: CrossoverView) -> list[tuple[str, str]]:
@@ -108,6 +121,8 @@ def _progress(view: CrossoverView) -> list[tuple[str, str]]:
         return [("failed", view.error)]
     if view.state is JobState.STOPPED and view.finished is None:
         return [("stopped", "before the first point; x searches again")]
+    if view.state is JobState.IDLE and view.finished is None:
+        return [("crossover", "x searches it; X asks for a time budget and a largest N first")]
     if view.state.is_active and view.point is None:
         return [("searching", "warming up and timing; nothing is drawn meanwhile but the progress")]
     if view.state.is_active and view.point is not None:

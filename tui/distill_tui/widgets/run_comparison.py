@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distill_core.config import AUTO, DataConfig, SplitConfig, StudentConfig, TrainingConfig, describe
+from distill_tui.speed_words import different_machines, speed_rows
 
 if TYPE_CHECKING:
     from distill_core.runs import PairedDifference, RunComparison
@@ -41,7 +42,8 @@ def run_comparison(compared: ComparedRuns, names: Sequence[str]) -> RenderableTy
     table.add_row("", *(Text(name, "bold") for name in names))
     for title, cells in _rows(compared.comparison):
         table.add_row(title, *map(Text, cells))
-    return Group(table, Text(_note(compared.comparison), "dim"))
+    machines = different_machines(compared.comparison)
+    return Group(table, Text("\n".join([_note(compared.comparison), *machines]), "dim"))
 
 
 def _rows(comparison: RunComparison) -> Iterator[tuple[str, list[str]]]:
@@ -49,6 +51,7 @@ def _rows(comparison: RunComparison) -> Iterator[tuple[str, list[str]]]:
     yield "Δ cosine", ["", *map(_mean, differences)]
     yield "95 %", ["", *map(_interval, differences)]
     yield "queries", ["", *(str(one.num_queries) if one else "none" for one in differences)]
+    yield from speed_rows(comparison)
     for place, values in comparison.settings.items():
         yield _title(place), [value if value != "None" else AUTO for value in values]
 

@@ -26,6 +26,8 @@ def _facts(view: TeacherView) -> Text:
     for problem in view.problems:
         if problem.severity == "warning":
             text.append(f"{problem.severity}: {problem.message} {problem.hint}".rstrip() + "\n", "bold")
+    if not len(view.queries):
+        text.append("No question has a vector: nothing can be trained or timed.\n", "bold")
     for warning in view.health.warnings:
         text.append(f"{warning}\n", "bold")
     for name, value in _rows(view):

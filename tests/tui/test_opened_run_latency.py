@@ -1,0 +1,235 @@
+"""Screen 5 is about the run that is opened on screen 6: its student is timed, its results are shown."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from textual.widgets import Input, Label
+
+from distill_core.runs import RunFolder
+from distill_core.runs.checkpoint import save_weights
+from distill_core.students import new_student, student_bytes
+from distill_tui import controller as controlling
+from distill_tui.controller import Controller
+from distill_tui.crossover_limits import CrossoverLimits
+from distill_tui.latency_workbench import NO_QUERIES
+from distill_tui.loading import load_teacher
+from distill_tui.messages import LatencyProgressed, TeacherLoaded
+from distill_tui.state import JobState
+from tests.tui import events
+from tests.tui.runs_on_disk import Made, answer, make_run, show_runs
+from tests.tui.stage import NARROW, PromptController, Stage, staged
+
+
+def with_weights(database: Path, **made: object) -> RunFolder:
+    """Write a run of the database's first projection whose weights can be told from untrained ones."""
+    folder = make_run(Made("mine", database=str(database), **made))  # type: ignore[arg-type]
+    student = new_student(folder.read_config().student, 8, 4)
+    for parameter in student.parameters():
+        parameter.data.fill_(0.25)
+    save_weights(folder.best_checkpoint, student_bytes(student, folder.read_config()))
+    return folder
+
+
+async def open_first(stage: Stage) -> None:
+    await show_runs(stage)
+    await stage.press("enter")
+    await answer(stage)
+    await stage.go("latency")
+
+
+async def test_what_was_measured_of_an_opened_run_is_shown_again(database: Path) -> None:
+    folder = with_weights(database)
+    folder.write_latency(events.latency_finished())
+    folder.write_crossover(events.crossover_finished())
+    folder.write_contestants(events.field_finished())
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await open_first(stage)
+        shown = " ".join(stage.text("#latency-headline").split())
+        assert "LDA 61x faster" in shown
+        assert "the student of mine" in shown
+        await stage.press("v")
+        curves = " ".join(stage.text("#crossover-words").split())
+        assert "F run's student from 4,096 to 8,192 heads" in curves
+        assert "machine Planted CPU" in curves
+        await stage.press("v")
+        assert "the student of mine" in stage.text("#contestants-headline")
+        assert "questions, those of the training included" in stage.text("#contestants-notes")
+
+
+async def test_a_run_without_measurements_shows_none_of_another(database: Path) -> None:
+    with_weights(database)
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        stage.app.start_latency()
+        await stage.tell(LatencyProgressed((events.latency_finished(),)))
+        stage.controller.finish(JobState.FINISHED)
+        stage.app.latency = type(stage.app.latency)(finished=stage.app.latency.finished)
+        await open_first(stage)
+        assert stage.app.latency.finished is None
+        assert "enter measures LDA and the student of mine" in stage.text("#latency-headline")
+
+
+async def test_measuring_times_the_weights_of_the_opened_run_and_keeps_the_result(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distill_tui import measuring
+
+    timed: list[object] = []
+
+    class Planted:
+        def __init__(self, teacher: object, student: object, *others: object) -> None:
+            timed.append(student)
+
+        def __iter__(self) -> object:
+            return iter((events.latency_finished(),))
+
+    monkeypatch.setattr(measuring, "LatencyComparison", Planted)
+    folder = with_weights(database)
+    async with staged(database, controller=PromptController) as stage:
+        await stage.show_teacher()
+        await stage.go("runs")
+        await stage.settle()
+        run = stage.app.runs.runs[0] if stage.app.runs else None
+        assert run is not None
+        monkeypatch.setattr(stage.controller, "watch_run", lambda path: None)
+        assert stage.app.open_run(run)
+        await stage.settle()
+        assert stage.app.start_latency()
+        await stage.settle()
+        assert stage.app.latency.run == "mine"
+        assert stage.app.latency.trained
+    (student,) = timed
+    assert all(bool((part == 0.25).all()) for part in student.parameters())  # type: ignore[attr-defined]
+    assert folder.read_latency() == events.latency_finished()
+
+
+async def test_nothing_is_listed_while_something_is_timed(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await answer(stage)
+        await stage.go("latency")
+        await stage.press("enter")
+        assert stage.controller.is_timing
+        before = stage.controller.groups
+        await stage.go("runs")
+        assert stage.controller.groups == before
+        stage.controller.finish(JobState.FINISHED)
+        await stage.go("latency")
+        await stage.go("runs")
+        assert stage.controller.groups == [*before, "list"]
+
+
+async def test_the_limits_of_the_crossover_are_asked_for_and_remembered(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("latency")
+        await stage.press("X")
+        assert stage.find("#budget", Input).value == "60"
+        assert stage.find("#max-heads", Input).value == "1,048,576"
+        await stage.fill("#budget", "no")
+        await stage.press("enter")
+        assert "positive number of seconds" in str(stage.find("#crossover-note", Label).render())
+        await stage.fill("#budget", "20")
+        await stage.press("tab")
+        await stage.fill("#max-heads", "99,999,999,999")
+        await stage.press("enter")
+        assert "do not fit in the free memory" in str(stage.find("#crossover-note", Label).render())
+        await stage.fill("#max-heads", "4,096")
+        await stage.press("enter")
+        assert stage.app.crossover_limits == CrossoverLimits(20.0, 4_096)
+        assert stage.app.crossover.state is JobState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("seconds", "heads", "limits"),
+    [
+        ("60", "1,048,576", CrossoverLimits()),
+        ("", "", CrossoverLimits()),
+        ("5.5", "64", CrossoverLimits(5.5, 64)),
+    ],
+)
+def test_what_was_typed_is_read(seconds: str, heads: str, limits: CrossoverLimits) -> None:
+    assert CrossoverLimits.parsed(seconds, heads) == limits
+
+
+@pytest.mark.parametrize("size", [(120, 36), NARROW])
+async def test_without_questions_both_screens_say_why_nothing_is_measured(
+    database: Path, size: tuple[int, int]
+) -> None:
+    from dataclasses import replace as replaced
+
+    async with staged(database, size=size) as stage:
+        await stage.show_teacher()
+        view = replaced(load_teacher(database, 1), queries=np.zeros((0, 8), np.float32), question_ids=())
+        await stage.tell(TeacherLoaded(view))
+        assert "nothing can be trained or timed" in " ".join(stage.text("TeacherFacts").split())
+        await stage.go("latency")
+        assert " ".join(stage.text("#latency-headline").split()) == NO_QUERIES
+        await stage.press("enter", "x", "a", "X")
+        assert not stage.controller.is_busy
+        await stage.go("latency")
+        assert " ".join(stage.text("#latency-headline").split()) == NO_QUERIES
+
+
+def test_a_measuring_thread_waits_until_its_progress_is_drawn() -> None:
+    """It goes on when the app says that it has refreshed, and only then; or when the app draws no more."""
+    wanted: list[Callable[[], object]] = []
+
+    class Undrawn:
+        def post_message(self, message: object) -> None:
+            pass
+
+        def call_after_refresh(self, then: Callable[[], object]) -> None:
+            wanted.append(then)
+
+        def call_later(self, call: Callable[..., object], *arguments: object) -> None:
+            call(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(controlling, "DRAWING_SECONDS", 60.0)
+        controller = Controller(Undrawn())  # type: ignore[arg-type]
+        posting = threading.Thread(target=controller._post_latency, args=((),), daemon=True)
+        posting.start()
+        posting.join(0.3)
+        assert posting.is_alive(), "nothing is drawn yet"
+        (drawn,) = wanted
+        drawn()
+        posting.join(60)
+        assert not posting.is_alive()
+
+
+def test_runs_are_compared_by_speed_and_machine() -> None:
+    from rich.console import Console
+
+    from distill_core.runs.comparing import RunComparison, RunSpeed
+    from distill_tui.run_views import ComparedRuns
+    from distill_tui.widgets.run_comparison import run_comparison
+
+    brackets = events.crossover_finished().fixed
+    fast, slow = (
+        RunSpeed(
+            lda_p90_us=22.0,
+            student_p90_us=p90,
+            single=brackets["single"],
+            batch_32=brackets["batch_32"],
+            machine=replace(events.machine(), cpu=cpu),
+        )
+        for p90, cpu in ((30.5, "Planted CPU"), (1_342.0, "Another CPU"))
+    )
+    comparison = RunComparison(names=("a", "b"), settings={}, differences=(None,), speeds=(fast, slow))
+    console = Console(width=160)
+    with console.capture() as printed:
+        console.print(run_comparison(ComparedRuns(("a", "b"), comparison), ["a", "b"]))
+    lines = [" ".join(line.split()) for line in printed.get().splitlines()]
+    assert "LDA p90 22.0 µs 22.0 µs" in lines
+    assert "p90 30.5 µs 1,342.0 µs" in lines
+    assert "crossover from 4,096 to 8,192 heads from 4,096 to 8,192 heads" in lines
+    assert "Timed on different machines:" in lines
+    assert any(line.startswith("b: Another CPU") for line in lines)
