@@ -286,6 +286,8 @@ def test_percentiles_are_of_the_raw_times(
     assert result.lda.single_qps == pytest.approx(1e6 / times.mean())
     assert result.lda.outliers == 4  # the quartiles are both 100, so is the fence
     assert result.transformer.outliers == 0
+    # batches, which are steady, have nothing of that
+    assert (result.lda.offline_interval, result.lda.batch_interval) == ((40_000.0, 40_000.0), (25.0, 25.0))
 
 
 def test_the_interval_of_a_ratio_is_that_of_its_blocks(

@@ -68,23 +68,20 @@ class CrossoverSearch:
         yield from self._refine()
 
     def _grow(self) -> Iterator[CrossoverPoint]:
-        """Take every batch size to its next N in turn; one whose next N is too dear now is asked again."""
+        """Take every batch size to its next N in turn; one that gets too dear is left to `_refine`."""
         heads = doublings(self._max_heads)
         places = dict.fromkeys(self._batch_sizes, 0)
         while places:
-            grew = False
             for size in sorted(places, key=places.__getitem__):
                 point = self._measured(heads[places[size]], size, _GROWING_SHARE, refining=False)
                 if point is None:
+                    del places[size]
                     continue
-                grew = True
                 yield point
                 places[size] += 1
                 far = far_past(point.fixed.over_lda) and far_past(point.grown.over_lda)
                 if far or places[size] == len(heads):
                     del places[size]
-            if not grew:
-                return
 
     def _refine(self) -> Iterator[CrossoverPoint]:
         given_up: set[tuple[int, int]] = set()
