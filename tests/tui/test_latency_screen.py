@@ -204,8 +204,13 @@ async def test_at_80x24_headline_table_and_bars_are_visible(database: Path, *, d
         assert "3,660.0" in stage.visible("#latency-table")
         bars = stage.visible("#latency-bars")
         assert bars.count("█") > 100, "there is room for bars, not only for words"
-        for _name, case in (("LDA", "single-stream"), ("published", "offline")):
-            assert f"{_name} {case}" in bars
+        for name, case in (("LDA", "single-stream"), ("published", "offline")):
+            assert f"{name} {case}" in bars
+        await stage.press("x", "v", "v")
+        assert stage.find("#latency-progress", ProgressBar).display
+        assert stage.visible("#latency-bars").count("█") > 100, (
+            "beside the progress of another measurement, too"
+        )
 
 
 async def test_the_machine_is_one_line_and_a_busy_one_is_warned_of(database: Path) -> None:

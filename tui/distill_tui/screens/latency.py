@@ -190,6 +190,7 @@ class LatencyScreen(WorkbenchScreen):
         bar, app = self.query_one(ProgressBar), self.workbench
         views = (app.latency, app.crossover, app.contestants)
         bar.display = any(view.state.is_active for view in views)
+        self.set_class(bar.display, "-timing")
         if app.crossover.state.is_active:
             point = app.crossover.point
             total = point.budget_seconds if point else 1
