@@ -485,6 +485,26 @@ def test_every_figure_has_the_interval_of_its_blocks(
 # What was measured before a stop
 
 
+def test_a_device_that_fails_is_one_sentence_and_keeps_the_rounds(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock, models: Models
+) -> None:
+    """Warm-up is 4 calls for each batch size of each model, blocks are one call."""
+    numbers, slow = count(), clock.call_taking(9_000_000)
+
+    def lda(rows: object) -> None:
+        if next(numbers) == 8 + 2 * 3:
+            raise RuntimeError("CUDA error: device lost\nmore lines")
+        slow()
+
+    plant(monkeypatch, lda, lambda rows: slow())
+    failing = models.comparison(blocks=9)
+    with pytest.raises(DeviceError, match=r"^The measurement failed: CUDA error: device lost$"):
+        list(failing)
+    result = failing.result()
+    assert result is not None
+    assert (result.ended, len(failing.samples()["lda, batch 1"])) == ("interrupted", 3)
+
+
 @pytest.mark.usefixtures("planted")
 def test_a_stopped_comparison_keeps_the_rounds_that_all_have(models: Models) -> None:
     """Four blocks a round; the stop comes inside the third."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from distill_core.devices import cpu_threads, resolve_device, synchronize
-from distill_core.errors import DistillError, SettingsError
+from distill_core.errors import DeviceError, DistillError, SettingsError
 from distill_core.latency.blocks import Call, Clock, TimedCalls, single_stream
 from distill_core.latency.calls import Form, Project, lda_call, lda_form, query_batches, student_call
 from distill_core.latency.events import BlockTimed, LatencyEvent, LatencyFinished, LatencyStarted
@@ -64,7 +64,7 @@ class LatencyComparison:
         clock: Nanoseconds.
 
     Raises:
-        DistillError: There are no queries, or the device is not there.
+        DistillError: There are no queries, or the device is not there, or (while iterating) fails.
     """
 
     def __init__(
@@ -95,6 +95,8 @@ class LatencyComparison:
             self._student.to(self._device).eval()
             with cpu_threads(self._settings.threads):
                 yield from self._events()
+        except (RuntimeError, MemoryError) as error:
+            raise DeviceError(f"The measurement failed: {str(error).partition(chr(10))[0]}") from error
         finally:
             self._student.to(home).train(was_training)
 
