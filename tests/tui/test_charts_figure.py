@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_tui.charts.figure import NO_DATA, Figure
+from distill_tui.charts.frame import LineName, spread
 from distill_tui.charts.history import MetricHistory
+from distill_tui.charts.numbers import share_number
 from distill_tui.charts.options import Baseline, Options
 from distill_tui.charts.picture import Picture, Role, Span
 
@@ -100,18 +103,58 @@ def test_a_log_x_axis_counts_the_step_it_cannot_show() -> None:
     assert "1 value <= 0 not shown" in rows[0]
 
 
-def test_baselines_are_named_at_the_right_edge_the_highest_on_top() -> None:
+def test_baselines_are_named_at_the_right_edge_with_their_values_the_highest_on_top() -> None:
     baselines = (Baseline("ridge", 0.502), Baseline("mean", 0.5), Baseline("identity", 0.501))
     rows = draw(history_of([0.0, 1.0]), 60, 12, Options(x_total=1, baselines=baselines))
-    named = [(y, row.split()[-1]) for y, row in enumerate(rows) if row.rstrip().endswith(("e", "n", "y"))]
+    named = [(y, row.split()[-2:]) for y, row in enumerate(rows) if row.rstrip()[-4:].startswith(".50")]
     first = named[0][0]
-    assert named == [(first, "ridge"), (first + 1, "identity"), (first + 2, "mean")]
+    assert named == [
+        (first, ["ridge", ".502"]),
+        (first + 1, ["identity", ".501"]),
+        (first + 2, ["mean", ".500"]),
+    ]
 
 
-def test_more_names_than_rows_are_cut_and_the_lowest_row_is_used() -> None:
-    baselines = tuple(Baseline(f"b{number}", number / 100) for number in range(9))
-    rows = draw(history_of([0.0, 1.0]), 60, 6, Options(x_total=1, baselines=baselines))
-    assert [row.split()[-1] for row in rows[1:5]] == ["b8", "b7", "b6", "b5"]
+@given(st.lists(st.integers(0, 11), max_size=14).map(sorted), st.just(12))
+def test_a_name_stands_beside_its_line_and_as_many_do_as_can(rows: list[int], height: int) -> None:
+    names = [LineName(row, f"n{number}", "0") for number, row in enumerate(rows)]
+    placed = spread(names, height)
+    assert all(abs(row - name.row) <= 1 for row, name in placed)
+    assert all(0 <= row < height for row, _name in placed)
+    assert [name for _row, name in placed] == [name for name in names if name in [n for _r, n in placed]]
+    taken = [row for row, _name in placed]
+    assert taken == sorted(set(taken))
+    assert len(placed) == _most(tuple(rows), height)
+
+
+@cache
+def _most(rows: tuple[int, ...], height: int, free: int = 0) -> int:
+    """Return by trying everything how many names find a row within one of their own, in their order."""
+    if not rows:
+        return 0
+    places = range(max(rows[0] - 1, free), min(rows[0] + 2, height))
+    taken = [1 + _most(rows[1:], height, place + 1) for place in places]
+    return max([*taken, _most(rows[1:], height, free)])
+
+
+def test_a_lone_name_is_on_the_row_of_its_line_and_crowded_ones_go_both_ways() -> None:
+    names = [LineName(row, "n", "0") for row in (2, 7, 7, 7, 7)]
+    assert [row for row, _name in spread(names, 12)] == [2, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.8584, ".858"), (-0.25, "-.250"), (0.9996, "0.9996"), (10.5, "10.5"), (0.0, "0"), (1e-5, "1e-5")],
+)
+def test_values_beside_lines_are_short(value: float, text: str) -> None:
+    assert share_number(value) == text
+
+
+def test_a_name_too_long_is_cut_and_its_value_is_not() -> None:
+    name = LineName(0, "nearest training query", ".517")
+    assert name.fitted(40, "…") == "nearest training query .517"
+    assert name.fitted(12, "…") == "neares… .517"
+    assert name.fitted(5, "…") == "near…"
 
 
 def test_a_baseline_widens_the_axis_and_a_hopeless_one_is_left_out() -> None:

@@ -277,7 +277,7 @@ async def test_baselines_that_come_later_are_drawn() -> None:
         await pilot.pause()
         chart.baselines = (Baseline("mean output", 0.7),)
         await pilot.pause()
-        assert any(row.endswith("mean output") for row in chart.rows)
+        assert any(row.endswith("mean output .700") for row in chart.rows)
 
 
 async def test_another_history_replaces_the_old_one() -> None:

@@ -7,10 +7,12 @@ import pytest
 from textual.widgets import ProgressBar
 
 from distill_core.config import StudentConfig
+from distill_core.training.events import BaselineFitted
 from distill_tui.messages import JobEnded, TrainingProgressed
 from distill_tui.state import JobState
 from distill_tui.widgets.metric_chart import MetricChart
 from tests.tui import events
+from tests.tui.judged import judged_run
 from tests.tui.stage import NARROW, WIDE, Stage, full_run, staged
 
 
@@ -277,3 +279,16 @@ async def test_it_fits_small_terminals(database: Path) -> None:
             await stage.settle()
         assert headline(stage).startswith("Finished")
         assert "epoch 10 of 10" in stage.visible("#run-status")
+
+
+async def test_the_lines_across_are_named_as_in_the_ladder_in_short(database: Path) -> None:
+    told = [event for event in judged_run(database) if isinstance(event, BaselineFitted)]
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("train")
+        await stage.start_training()
+        await stage.tell(TrainingProgressed((events.run_started(), *told)))
+        names = {baseline.name for baseline in stage.find("#chart-cosine", MetricChart).baselines}
+        assert {"constant", "query itself", "nearest query", "nearest centroid", "ridge"} <= names
+        assert any(name.startswith("top-") and name[4:].isdigit() for name in names)
+        assert all("_" not in name for name in names)

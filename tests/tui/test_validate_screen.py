@@ -190,6 +190,7 @@ async def test_a_judged_run_shows_verdict_ladder_and_retrieval(database: Path) -
         names = [row[0] for row in rows(stage, "#retrieval")]
         assert names[0] == "teacher"
         assert names[1] == "student"
+        assert set(names[2:-1]) <= {score.label for score in assessment.baselines}, "as in the ladder"
         assert names[-1].startswith("chance (4 answers)")
         assert rows(stage, "#retrieval")[0][1].startswith("1.000"), "the teacher agrees with itself"
 

@@ -9,6 +9,7 @@ from distill_tui.charts.frame import (
     ASCII,
     UNICODE,
     Frame,
+    LineName,
     draw_names,
     draw_x_axis,
     draw_y_axis,
@@ -18,7 +19,7 @@ from distill_tui.charts.frame import (
 )
 from distill_tui.charts.history import Extent, MetricHistory
 from distill_tui.charts.legend import Entry, fit_legend
-from distill_tui.charts.numbers import short_number
+from distill_tui.charts.numbers import share_number, short_number
 from distill_tui.charts.options import Options
 from distill_tui.charts.picture import Picture, Role, single_cells
 from distill_tui.charts.plot import PENS, Plot
@@ -43,15 +44,16 @@ class Figure:
         x_axis = step_axis(x_extent, options.x_total, log=options.log_x)
         y_axis = self._fit_y_axis(y_extent, options)
         y_ticks = axis_ticks(y_axis, plot_rows(height)[1] // CELLS_PER_Y_TICK + 1)
-        names = [single_cells(baseline.name) for baseline in options.shown_baselines]
-        frame = fit_frame(width, height, [tick.label for tick in y_ticks], options.x_label, names)
+        names = _line_names(y_axis, plot_rows(height)[1], options)
+        labels = [tick.label for tick in y_ticks]
+        frame = fit_frame(width, height, labels, options.x_label, [name.text for name in names])
         if frame.width and frame.height:
             glyphs = ASCII if options.ascii else UNICODE
             self._plot.draw(picture, frame, x_axis, y_axis, options)
             draw_y_axis(picture, frame, y_ticks, glyphs)
             x_ticks = axis_ticks(x_axis, _x_tick_count(frame.width))
             draw_x_axis(picture, frame, x_ticks, options.x_label, glyphs)
-            draw_names(picture, frame, _name_rows(y_axis, frame, options), glyphs)
+            draw_names(picture, frame, names, glyphs)
         if y_extent.is_empty:
             _draw_centred(picture, frame, NO_DATA)
         self._draw_legend(picture, options, x_extent, y_extent)
@@ -92,12 +94,16 @@ def _x_tick_count(width: int) -> int:
     return 1 + max(1, min(width // 8, 4 + width // 40))
 
 
-def _name_rows(axis: Axis, frame: Frame, options: Options) -> list[tuple[int, str]]:
-    """Return the row and name of each baseline, the highest first."""
+def _line_names(axis: Axis, height: int, options: Options) -> list[LineName]:
+    """Return what is to stand beside each baseline, the highest first."""
     baselines = sorted(options.shown_baselines, key=lambda baseline: -baseline.value)
     fractions = axis.fractions(np.array([baseline.value for baseline in baselines], dtype=np.float64))
     return [
-        (round_to_cell(1 - fraction, frame.height), single_cells(baseline.name))
+        LineName(
+            round_to_cell(1 - fraction, max(height, 1)),
+            single_cells(baseline.name),
+            share_number(baseline.value),
+        )
         for fraction, baseline in zip(fractions.tolist(), baselines, strict=True)
     ]
 

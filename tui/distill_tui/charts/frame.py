@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from distill_tui.charts.picture import Picture, Role
 from distill_tui.charts.ticks import Tick
@@ -59,7 +60,7 @@ def fit_frame(width: int, height: int, y_labels: Sequence[str], x_name: str, nam
         left = max((len(label) for label in y_labels), default=0) + 1
     if width >= NAMES_WIDTH:
         left = max(left, len(x_name) + 1, GUTTER if width >= ROOMY_WIDTH else 0)
-        right = min(max((len(name) + 1 for name in names), default=0), width // 4)
+        right = min(max((len(name) + 1 for name in names), default=0), width // 3)
     return Frame(left, top, max(width - left - right, 0), rows, right, bottom)
 
 
@@ -95,24 +96,56 @@ def draw_x_axis(picture: Picture, frame: Frame, ticks: Sequence[Tick], name: str
             free_from = start + len(tick.label) + 1
 
 
-def draw_names(picture: Picture, frame: Frame, names: Sequence[tuple[int, str]], glyphs: Glyphs) -> None:
-    """Write names right of the plot, from the top down, at or near their rows (from the plot's top)."""
+class LineName(NamedTuple):
+    """What is written beside a line across: its row from the plot's top, its name and its value."""
+
+    row: int
+    name: str
+    value: str
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return f"{self.name} {self.value}"
+
+    def fitted(self, room: int, ellipsis: str) -> str:
+        """Return the text in at most `room` cells; the name gives way, then the value."""
+        if len(self.text) <= room:
+            return self.text
+        for_name = room - len(self.value) - 1 - len(ellipsis)
+        if for_name > 0:
+            return f"{self.name[:for_name]}{ellipsis} {self.value}"
+        return self.name[: room - len(ellipsis)] + ellipsis
+
+
+def draw_names(picture: Picture, frame: Frame, names: Sequence[LineName], glyphs: Glyphs) -> None:
+    """Write names right of the plot, the highest first, beside their lines, as many as have room."""
     room = frame.right_margin - 1
-    for row, name in _spread(names, frame.height):
-        fitted = name if len(name) <= room else name[: max(room - 1, 0)] + glyphs.ellipsis
-        if room > 0:
-            picture.write(picture.width - room, frame.top + row, fitted, Role.BASELINE)
+    if room < 1:
+        return
+    for row, name in spread(names, frame.height):
+        text = name.fitted(room, glyphs.ellipsis)
+        picture.write(picture.width - room, frame.top + row, text, Role.BASELINE)
 
 
-def _spread(names: Sequence[tuple[int, str]], height: int) -> Iterator[tuple[int, str]]:
-    """Move names that share a row to rows of their own, as near as can be."""
-    lowest_free = 0
-    for index, (row, name) in enumerate(names):
-        after = len(names) - index - 1
-        placed = max(lowest_free, min(row, height - 1 - after))
-        lowest_free = placed + 1
-        if placed < height:
-            yield placed, name
+def spread(names: Sequence[LineName], height: int) -> list[tuple[int, LineName]]:
+    """Give names rows of their own, each within one of its line's; leave out those that find none.
+
+    Args:
+        names: By row, ascending.
+        height: Rows that there are.
+    """
+    placed: list[tuple[int, LineName]] = []
+    for name in names:  # as far up as can be: so the most find a place
+        free = max(placed[-1][0] + 1 if placed else 0, name.row - 1)
+        if free <= min(name.row + 1, height - 1):
+            placed.append((free, name))
+    below = height
+    for index in reversed(range(len(placed))):  # and down again, to where their lines are
+        free, name = placed[index]
+        below = max(free, min(name.row, below - 1))
+        placed[index] = below, name
+    return placed
 
 
 def round_to_cell(fraction: float, cells: int) -> int:

@@ -22,3 +22,10 @@ def short_number(value: float, digits: int = DIGITS) -> str:
         return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
     scale, unit = next(((s, u) for s, u in THOUSANDS if size >= s), (1.0, ""))
     return f"{value / scale:.{max(digits, INTEGER_DIGITS)}g}{unit}"
+
+
+def share_number(value: float) -> str:
+    """Write a number in few cells: one below 1 with three decimals and no zero before them, `.858`."""
+    plain = f"{value:.3f}"
+    is_share = abs(value) >= SMALLEST_PLAIN and plain.removeprefix("-").startswith("0.")
+    return plain.replace("0.", ".", 1) if is_share else short_number(value)

@@ -49,7 +49,6 @@ class PathCompletion(PathAutoComplete):
         typed = f"{folder}{slash}{name}"
         return super().get_candidates(TargetState(typed, len(typed)))
 
-
     def should_show_dropdown(self, search_string: str) -> bool:
         """Offer nothing once the whole path of a file is typed: enter then opens it."""
         path = typed_path(self.target.value)

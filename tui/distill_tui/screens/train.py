@@ -15,6 +15,16 @@ from distill_tui.widgets.curve_legend import CurveLegend, curve_history, last_st
 from distill_tui.widgets.metric_chart import MetricChart
 from distill_tui.widgets.run_status import RunStatus
 
+_LEFT_OUT = (
+    " regression",
+    " mean output",
+    " routing",
+    "'s output",
+    "'s answer",
+    "training ",
+    "LDA ",
+    " heads",
+)
 CHARTS = {"cosine": "cosine", "loss": "loss", "mse": "MSE"}
 
 
@@ -141,4 +151,13 @@ class TrainScreen(WorkbenchScreen):
             chart.refresh_data()
         cosine = self._chart("cosine")
         if len(cosine.baselines) != len(view.baselines) and not self.workbench.curves:
-            cosine.baselines = tuple(Baseline(rung.name, rung.validation_cosine) for rung in view.baselines)
+            cosine.baselines = tuple(
+                Baseline(line_name(rung.label), rung.validation_cosine) for rung in view.baselines
+            )
+
+
+def line_name(label: str) -> str:
+    """Return a baseline's label in the ladder without what a chart has no room for: `top-2`."""
+    for words in _LEFT_OUT:
+        label = label.replace(words, "")
+    return label

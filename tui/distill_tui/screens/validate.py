@@ -81,7 +81,7 @@ class ValidateScreen(WorkbenchScreen):
         panel.placeholder = _placeholder(view)
         panel.verdict = assessment.verdict if assessment else None
         self.query_one(LadderTable).show(assessment)
-        self.query_one(RetrievalGrid).show(assessment.retrieval if assessment else None)
+        self.query_one(RetrievalGrid).show(assessment)
         self.query_one(WorstQueries).show(view)
         self.query_one(PublishedTable).evaluation = view.finished.evaluation if view.finished else None
         self.query_one("#published-note", Static).update(_note(view))

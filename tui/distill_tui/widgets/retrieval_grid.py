@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.widgets import DataTable
 
-from distill_core.evaluation.retrieval_table import RetrievalTable
+from distill_core.evaluation.report import Assessment
 from distill_core.wording import estimate_words
 
 _FIGURES = {
@@ -28,13 +28,15 @@ class RetrievalGrid(DataTable[str]):
         for name in ("", *_FIGURES):
             self.add_column(name, key=name or "name")
 
-    def show(self, table: RetrievalTable | None) -> None:
-        """List the contestants; None empties the grid."""
+    def show(self, assessment: Assessment | None) -> None:
+        """List the contestants of an assessment, named as in the ladder; None empties the grid."""
         self.clear()
-        if table is None:
+        table = assessment.retrieval if assessment else None
+        if assessment is None or table is None:
             return
+        labels = {score.name: score.label for score in assessment.baselines}
         for scores in table.scores:
             figures = (estimate_words(getattr(scores, field), 3) for field in _FIGURES.values())
-            self.add_row(scores.name, *figures, key=scores.name)
+            self.add_row(labels.get(scores.name, scores.name), *figures, key=scores.name)
         chance = (f"{level:.3f}" for level in table.chance)
         self.add_row(f"chance ({table.num_answers} answers)", *chance, "", "", "", key="chance")
