@@ -76,6 +76,12 @@ def test_warming_up_finds_how_many_calls_fill_a_block(
     assert model.call_us == []
 
 
+def test_a_busy_moment_does_not_leave_a_handful_of_calls(clock: PlantedClock) -> None:
+    model = timed(clock, in_turn(clock, 1_000.0, 9_000.0), calls_per_block=1)
+    model.warm_up()
+    assert model.calls_per_block == 8
+
+
 def test_warming_up_goes_on_until_the_times_agree_three_times_in_a_row(clock: PlantedClock) -> None:
     """Blocks of one call: two agree, one does not, then three do; the next is for the measurement."""
     times = [9_000.0, 9_000.0, 9_100.0, 12_000.0, 12_100.0, 12_000.0, 12_200.0]
