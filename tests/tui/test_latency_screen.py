@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 from textual.widgets import ProgressBar
 
 from distill_core.latency.events import LatencyFinished
-from distill_tui.messages import JobEnded, LatencyProgressed
+from distill_tui.messages import ContestantsProgressed, CrossoverProgressed, JobEnded, LatencyProgressed
 from distill_tui.state import JobState
 from distill_tui.widgets.bar_chart import BarChart
 from tests.tui import events
@@ -235,3 +236,24 @@ async def test_enter_measures_for_a_user_who_has_just_come_to_the_screen(databas
         await stage.press("5", "enter")
         assert stage.app.latency.state is JobState.RUNNING
         assert stage.screen.focused is None, "a table that is not displayed must not have the keys"
+
+
+async def test_times_of_another_student_go_when_a_run_starts(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        for layers, kept in ((2, True), (1, False)):
+            settings = stage.app.settings
+            stage.app.settings = replace(settings, student=settings.student.with_values(heads=4, layers=2))
+            for start, told in (
+                (stage.app.start_latency, LatencyProgressed((events.latency_finished(),))),
+                (stage.app.start_crossover, CrossoverProgressed((events.crossover_finished(),))),
+                (stage.app.start_contestants, ContestantsProgressed((events.field_finished(),))),
+            ):
+                assert start()
+                await stage.tell(told, JobEnded(stage.controller.job_name, JobState.FINISHED))
+            settings = stage.app.settings
+            stage.app.settings = replace(settings, student=settings.student.with_values(layers=layers))
+            await stage.start_training()
+            views = (stage.app.latency, stage.app.crossover, stage.app.contestants)
+            assert [view.finished is not None for view in views] == [kept] * 3
+            await stage.tell(JobEnded("training", JobState.STOPPED))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.reactive import var
 
-from distill_core.config import RunConfig
+from distill_core.config import RunConfig, StudentConfig
 from distill_tui import messages, run_messages
 from distill_tui.crossover_limits import CrossoverLimits
 from distill_tui.run_workbench import RunWorkbench
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from distill_core.runs import RunSummary
 
 Start = Callable[[TeacherView, RunConfig, StudentToTime], bool]
+
+Shape = tuple[StudentConfig, str, int]
+"""What times depend on: the student, and its teacher's database and projection."""
 
 NO_QUERIES = (
     "This projection has no questions with vectors, so there is nothing to time with. "
@@ -37,9 +40,28 @@ class LatencyWorkbench(RunWorkbench):
 
     crossover_limits: var[CrossoverLimits] = var(CrossoverLimits())
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._timed: dict[str, Shape] = {}
+        """The shape that each measurement is of, by the name of its view."""
+
+    def start_training(self) -> bool:
+        """Start a run; what was measured of a student of another shape is shown no more."""
+        started = super().start_training()
+        if started:
+            self._keep_times_of(self._shape(self.run_config()))
+        return started
+
+    def resume_run(self, run: RunSummary) -> bool:
+        """Go on with a run; what was measured of another student is shown no more."""
+        resumed = super().resume_run(run)
+        if resumed:
+            self._keep_times_of(None, run.name)
+        return resumed
+
     def start_latency(self) -> bool:
         """Start the comparison of two; False, and a word to the user, where that cannot be."""
-        timed = self._start_to_measure(self.controller.start_latency)
+        timed = self._start_to_measure(self.controller.start_latency, "latency")
         if timed is None:
             return False
         self.latency = LatencyView(JobState.RUNNING, trained=timed.is_trained, run=self._name_of(timed))
@@ -48,7 +70,7 @@ class LatencyWorkbench(RunWorkbench):
     def start_crossover(self) -> bool:
         """Start the search with the student of the comparison; False, and a word, where that cannot be."""
         start = partial(self.controller.start_crossover, limits=self.crossover_limits)
-        timed = self._start_to_measure(start)
+        timed = self._start_to_measure(start, "crossover")
         if timed is None:
             return False
         self.crossover = CrossoverView(JobState.RUNNING, trained=timed.is_trained, run=self._name_of(timed))
@@ -56,7 +78,7 @@ class LatencyWorkbench(RunWorkbench):
 
     def start_contestants(self) -> bool:
         """Start the comparison of everyone; False, and a word, where that cannot be."""
-        timed = self._start_to_measure(self.controller.start_contestants)
+        timed = self._start_to_measure(self.controller.start_contestants, "contestants")
         if timed is None:
             return False
         name = self._name_of(timed)
@@ -83,13 +105,31 @@ class LatencyWorkbench(RunWorkbench):
             return True
         return False
 
-    def _start_to_measure(self, start: Start) -> StudentToTime | None:
+    def _start_to_measure(self, start: Start, view: str) -> StudentToTime | None:
         """Start a measurement and return the student it is about; None, and a word, where that cannot be."""
         config = self.run_config()
         if not self.can_measure() or config is None or self.teacher is None:
             return None
         timed = self._opened_student() or self.controller.student_to_time(config)
-        return timed if start(self.teacher, config, timed) else None
+        if not start(self.teacher, config, timed):
+            return None
+        if shape := self._shape(config):
+            self._timed[view] = shape
+        return timed
+
+    def _shape(self, config: RunConfig | None) -> Shape | None:
+        if config is None:
+            return None
+        return config.student.with_values(dropout=None), config.data.database, config.data.mh_id
+
+    def _keep_times_of(self, shape: Shape | None, run: str = "") -> None:
+        """Forget what was measured of students of another shape, and of opened runs but this one."""
+        views = {"latency": LatencyView, "crossover": CrossoverView, "contestants": ContestantsView}
+        for name, view in views.items():
+            measured = getattr(self, name).run
+            same = measured == run if measured or run else shape == self._timed.get(name)
+            if not same:
+                setattr(self, name, view())
 
     def _opened_student(self) -> StudentToTime | None:
         """Return that of the run which is opened, if it has weights and is of the open projection."""
