@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from distill_core.config import DataConfig, RunConfig
 from distill_core.errors import DeviceError
@@ -25,7 +27,7 @@ def crossover(
     database: Path, monkeypatch: pytest.MonkeyPatch, search: Search, folder: RunFolder | None
 ) -> measuring.Crossover:
     """Return the job's events, with a made-up search."""
-    monkeypatch.setattr(measuring, "find_crossover", lambda *arguments: search)
+    monkeypatch.setattr(measuring, "find_crossover", lambda *arguments, samples: search)
     config = RunConfig(data=DataConfig(database=str(database)))
     timed = StudentToTime(folder.path if folder else None, new_student(config.student, 8, 4))
     return measuring.Crossover(load_teacher(database, 1), config, timed, CrossoverLimits())
@@ -188,6 +190,9 @@ def test_contestants_are_kept_but_a_stopped_comparison_replaces_no_complete_one(
         def result(self) -> FieldFinished:
             return events.field_finished("interrupted")
 
+        def samples(self) -> dict[str, NDArray[np.float64]]:
+            return {"lda, batch 1": np.array([5.0, 6.0])}
+
     monkeypatch.setattr(measuring, "FieldComparison", Planted)
     config = RunConfig(data=DataConfig(database=str(database)))
     timed = StudentToTime(folder.path, new_student(config.student, 8, 4))
@@ -199,3 +204,5 @@ def test_contestants_are_kept_but_a_stopped_comparison_replaces_no_complete_one(
         kept = folder.read_contestants()
         assert kept is not None
         assert kept.ended == ended
+    with np.load(folder.path / "contestants_samples.npz") as samples:
+        assert samples["lda, batch 1"].tolist() == [5.0, 6.0]

@@ -90,6 +90,9 @@ async def test_measuring_times_the_weights_of_the_opened_run_and_keeps_the_resul
         def __iter__(self) -> object:
             return iter((events.latency_finished(),))
 
+        def samples(self) -> dict[str, object]:
+            return {}
+
     monkeypatch.setattr(measuring, "LatencyComparison", Planted)
     folder = with_weights(database)
     async with staged(database, controller=PromptController) as stage:

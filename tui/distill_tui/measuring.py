@@ -27,8 +27,10 @@ from distill_core.latency import (
     LatencyFinished,
     LatencySettings,
     find_crossover,
+    samples_bytes,
     summarised,
 )
+from distill_core.latency.samples import Samples
 from distill_tui.crossover_limits import CrossoverLimits
 from distill_tui.state import TeacherView
 from distill_tui.student_to_time import StudentToTime
@@ -78,6 +80,7 @@ class Latency:
         kept = _readable(self._folder.read_latency)
         if kept is None or kept.ended != "complete" or result.ended == "complete":
             self._folder.write_latency(result)
+            self._folder.write_samples("latency", samples_bytes(self._comparison.samples()))
 
 
 class Crossover:
@@ -101,7 +104,10 @@ class Crossover:
         )
         self._folder = timed.folder()
         self._kept = None if self._folder is None else _readable(self._folder.read_crossover)
-        self._events = find_crossover(view.teacher, timed.load(view, config), view.queries, settings)
+        self._samples: Samples = {}
+        student = timed.load(view, config)
+        self._events = find_crossover(view.teacher, student, view.queries, settings, samples=self._samples)
+        self._is_kept = False
         self._points: list[CrossoverPoint] = []
         self._started: CrossoverStarted | None = None
 
@@ -116,6 +122,7 @@ class Crossover:
                         self._keep_so_far()
                     case CrossoverFinished():
                         self._keep(event)
+                        self._keep_samples()
                 yield event
         except DistillError:
             yield from self.conclude()
@@ -128,6 +135,7 @@ class Crossover:
         if self._points:
             result = self._summary()
             self._keep(result)
+            self._keep_samples()
             yield result
 
     def _summary(self) -> CrossoverFinished:
@@ -147,10 +155,15 @@ class Crossover:
         with contextlib.suppress(DistillError):  # what cannot be written is told at the end
             self._keep(self._summary())
 
+    def _keep_samples(self) -> None:
+        """Write the raw samples, at the end only, if the result that they are of was kept."""
+        if self._folder is not None and self._samples and self._is_kept:
+            self._folder.write_samples("crossover", samples_bytes(self._samples))
+
     def _keep(self, result: CrossoverFinished) -> None:
         if self._folder is not None and _is_worth_more(result, self._kept):
             self._folder.write_crossover(result)
-            self._kept = result
+            self._kept, self._is_kept = result, True
 
 
 class Contestants:
@@ -195,6 +208,7 @@ class Contestants:
         kept = _readable(self._folder.read_contestants)
         if kept is None or kept.ended != "complete" or result.ended == "complete":
             self._folder.write_contestants(result)
+            self._folder.write_samples("contestants", samples_bytes(self._field.samples()))
 
 
 def _is_worth_more(new: CrossoverFinished, kept: CrossoverFinished | None) -> bool:
