@@ -3,13 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from textual.events import Key
 from textual.widgets import DataTable, Input, Static
 
 from distill_core.config import StudentConfig, TrainingConfig, describe
-from distill_tui.widgets.settings_form import FIELDS, SettingRow, SettingsForm
+from distill_tui.widgets.settings_form import FIELDS, HINTS, SettingRow, SettingsForm
 from tests.core.database_factory import write_lda_db
-from tests.tui.stage import NARROW, Stage, staged
+from tests.tui.stage import NARROW, WIDE, Stage, staged
 
 
 def row_of(stage: Stage, field: str) -> SettingRow:
@@ -33,7 +34,7 @@ async def test_every_setting_has_a_field_with_its_default_and_a_line_that_explai
             *("ff_dim", "dropout", "seed", "device", "kind", "recipe", "slots", "width"),
         }
         for settings, field in FIELDS:
-            if field not in EXPLAINED:
+            if field not in EXPLAINED and not any(name == field for _kind, name in HINTS):
                 assert hint(stage, field) == describe(settings, field).description
         values = {field: stage.find(f"#{field}", Input).value for _settings, field in FIELDS}
     assert float(values["cosine_weight"]) == 0.7
@@ -122,7 +123,7 @@ async def test_a_wrong_value_is_said_at_its_field_until_it_is_mended(database: P
         assert row_of(stage, "heads").has_class("-failed")
         await stage.press("backspace", "2")
         assert not row_of(stage, "heads").has_class("-failed")
-        assert hint(stage, "heads") == describe(StudentConfig, "heads").description
+        assert hint(stage, "heads") == "Attention heads; must divide d."
         assert stage.app.settings.student.heads == 2
 
 
@@ -408,3 +409,59 @@ async def test_at_80x24_the_keys_move_through_the_fields_and_errors_are_visible(
         assert "does not divide the dimension 8" in " ".join(stage.visible("#form").split())
         await stage.press("escape", "1")
         assert stage.app.current_mode == "teacher", "escape gives the digits back to the screens"
+
+
+async def test_hints_are_about_the_chosen_kind(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        for kind in ("encoder", "memory", "mlp"):
+            await stage.fill("#kind", kind)
+            shown = {row.field: row.hint for row in stage.screen.query(SettingRow) if row.display}
+            assert ("H^L" in shown["layers"]) is (kind != "mlp")
+            others = {"encoder", "memory", "mlp"} - {kind, "encoder"}
+            about = [
+                text for field, text in shown.items() if field not in EXPLAINED and "compile" not in text
+            ]
+            assert not any(other in text for other in others for text in about)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_the_whole_hint_of_the_field_in_hand_is_below_the_form_and_nothing_moves(
+    database: Path, size: tuple[int, int]
+) -> None:
+    async with staged(database, size=size) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        regions = {row.field: row.virtual_region for row in stage.screen.query(SettingRow)}
+        for kind in ("encoder", "memory", "mlp"):
+            await stage.fill("#kind", kind)
+            for row in stage.screen.query(SettingRow):
+                if row.display:
+                    row.input.focus()
+                    await stage.settle()
+                    assert " ".join(stage.visible("#field-hint").split()) == " ".join(row.hint.split())
+        await stage.fill("#kind", "encoder")
+        await stage.fill("#heads", "3")
+        assert "Take one of 1, 2, 4." in " ".join(stage.visible("#field-hint").split())
+        assert {row.field: row.virtual_region for row in stage.screen.query(SettingRow)} == regions
+        await stage.press("escape")
+        assert stage.visible("#field-hint").strip() == ""
+
+
+async def test_costs_and_candidates_are_blank_while_a_field_is_wrong(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.go("student")
+        table = stage.find("#candidates", DataTable)
+        before, right = stage.text("#costs"), stage.find("#heads", Input).value
+        rows = table.row_count
+        assert rows
+        for wrong in ("3", "x"):
+            await stage.fill("#heads", wrong)
+            assert "Mend the marked field first." in stage.text("#costs")
+            assert table.row_count == 0
+            assert "parameters" not in stage.visible("#form")
+            await stage.fill("#heads", right)
+            assert stage.text("#costs") == before
+            assert table.row_count == rows

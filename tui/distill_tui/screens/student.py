@@ -8,6 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Vertical
+from textual.events import DescendantBlur, DescendantFocus
 from textual.widgets import DataTable, Static
 
 from distill_core.architecture import Candidate, inference_cost, student_cost
@@ -49,7 +50,9 @@ class StudentScreen(WorkbenchScreen):
     def compose_body(self) -> ComposeResult:
         """Lay out form, costs and candidates; beside each other where there is room."""
         with Container(id="student-body"):
-            yield SettingsForm(id="form")
+            with Vertical(id="form-pane"):
+                yield SettingsForm(id="form")
+                yield Static("", id="field-hint", markup=False)
             with Vertical(id="student-side"):
                 yield CostTable(id="costs")
                 yield DataTable(id="candidates", cursor_type="row", zebra_stripes=True)
@@ -100,6 +103,10 @@ class StudentScreen(WorkbenchScreen):
     def _fill_candidates(self) -> None:
         view, student = self.workbench.teacher, self.workbench.settings.student
         candidates = shape_candidates(student, view.teacher.num_heads, view.teacher.dimension) if view else ()
+        costs = self.query_one(CostTable)
+        costs.is_complete = self.workbench.settings_complete
+        if not costs.is_complete:
+            candidates, view = (), None
         self.query_one("#form").border_subtitle = _size_words(view, student)
         if candidates != self._listed:
             self._listed = candidates
@@ -136,12 +143,21 @@ class StudentScreen(WorkbenchScreen):
     def _take_settings(self, event: SettingsForm.Changed) -> None:
         note = self.query_one("#student-note", Static)
         self.workbench.settings_complete = event.settings is not None
+        self._show_hint()
         if event.settings is None:
             note.update("Mend the marked fields before you train.")
+            self._fill_candidates()
             return
         note.update("ctrl+t trains; esc leaves the fields.")
         self._typed = event.settings
         self.workbench.settings = event.settings
+        self._fill_candidates()  # the app has had these settings before, if a field was wrong in between
+
+    @on(DescendantFocus)
+    @on(DescendantBlur)
+    def _show_hint(self) -> None:
+        """Say in full of the field with the focus what beside it may be cut."""
+        self.query_one("#field-hint", Static).update(self.query_one(SettingsForm).hint)
 
 
 def _size_words(view: TeacherView | None, student: StudentConfig) -> str:

@@ -22,6 +22,13 @@ class CostTable(Static):
     view: reactive[TeacherView | None] = reactive(None)
     student: reactive[StudentConfig | None] = reactive(None)
 
+    is_complete: reactive[bool] = reactive(True)
+    """Whether the student is that of the form; False while a field of it cannot be used."""
+
+    def watch_is_complete(self) -> None:
+        """Show nothing that is of other settings than the form."""
+        self._show()
+
     def watch_view(self) -> None:
         """Compare with another teacher."""
         self._show()
@@ -31,6 +38,9 @@ class CostTable(Static):
         self._show()
 
     def _show(self) -> None:
+        if not self.is_complete:
+            self.update(Text("Mend the marked field first.", "dim"))
+            return
         if self.view is None or self.student is None:
             self.update(Text("Choose a projection on screen 1.", "dim"))
             return

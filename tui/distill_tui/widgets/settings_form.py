@@ -53,6 +53,23 @@ FIELDS: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (TrainingConfig, "compiled"),
 )
 
+HINTS: dict[tuple[StudentKind, str], str] = {
+    ("encoder", "heads"): "Attention heads; must divide d.",
+    ("encoder", "ff_dim"): "Hidden width of each feed-forward block.",
+    ("encoder", "dropout"): "Share dropped while training; auto: strong 0, book 0.1.",
+    ("memory", "heads"): "Attention heads over the slots; must divide the width r.",
+    ("memory", "layers"): "Layers of heads; the claim is H^L ≈ N.",
+    ("memory", "slots"): "Keys and values of each head, never more than N.",
+    ("memory", "width"): "Dimensions the heads share, at most d.",
+    ("mlp", "layers"): "Hidden layers.",
+    (
+        "mlp",
+        "ff_dim",
+    ): "Makes the hidden layers so wide that parameters are those of an encoder of this width.",
+    ("mlp", "dropout"): "Share dropped while training; auto: strong 0, book 0.1.",
+}
+"""What settings mean for one kind of student, where that says more than their common descriptions."""
+
 Values = dict[str, object]
 """The values of the fields by name; the names are all different."""
 
@@ -65,6 +82,8 @@ class SettingRow(Horizontal):
         self.settings = settings
         self.field = field
         self._description = describe(settings, field)
+        self.hint = self._description.description
+        """What the setting means, or what is wrong with its value; beside the field it may be cut."""
 
     def compose(self) -> ComposeResult:
         """Lay out the three parts in a row."""
@@ -76,7 +95,7 @@ class SettingRow(Horizontal):
             select_on_focus=True,
             suggester=SuggestFromList(choices) if choices else None,
         )
-        yield Static(self._description.description, classes="hint", markup=False)
+        yield Static(self.hint, classes="hint", markup=False)
 
     @property
     def input(self) -> Input:
@@ -95,11 +114,13 @@ class SettingRow(Horizontal):
         """Show beside the field why its value cannot be used."""
         self._show(str(error).removeprefix(f"{self._description.title}: "), failed=True)
 
-    def explain(self, value: object) -> None:
-        """Show beside the field what its value means."""
-        self._show(choice_hint(self._description, value), failed=False)
+    def explain(self, value: object, kind: StudentKind) -> None:
+        """Show beside the field what its value means for a kind of student."""
+        of_kind = HINTS.get((kind, self.field))
+        self._show(of_kind or choice_hint(self._description, value), failed=False)
 
     def _show(self, text: str, *, failed: bool) -> None:
+        self.hint = text
         self.query_one(".hint", Static).update(text)
         self.set_class(failed, "-failed")
 
@@ -137,6 +158,13 @@ class SettingsForm(VerticalScroll):
         """Fill the fields, and say nothing: these are not yet the values that the app has."""
         with self.prevent(Input.Changed):
             self.fill(self.values)
+        self._read()
+
+    @property
+    def hint(self) -> str:
+        """All that there is to say of the field with the focus; empty if none of them has it."""
+        focused = self.screen.focused
+        return focused.parent.hint if focused is not None and isinstance(focused.parent, SettingRow) else ""
 
     def watch_values(self, values: RunSettings) -> None:
         """Show other values."""
@@ -183,9 +211,9 @@ class SettingsForm(VerticalScroll):
                 row.complain(error)
                 complete = False
                 continue
-            row.explain(value)
             if row.field == "kind":  # the first: by it the others are shown, and what they hold by default
                 self._take_kind(cast(StudentKind, value))
+            row.explain(value, self._kind)
         return values, complete
 
     def _check_heads(self, values: Values) -> bool:
