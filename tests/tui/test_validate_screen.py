@@ -14,7 +14,7 @@ from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
 from tests.tui import events
 from tests.tui.judged import assessment_of, judged_run
-from tests.tui.stage import NARROW, Stage, full_run, staged
+from tests.tui.stage import NARROW, WIDE, Stage, full_run, staged
 
 
 def rows(stage: Stage, selector: str) -> list[tuple[str, ...]]:
@@ -184,9 +184,13 @@ async def test_a_judged_run_shows_verdict_ladder_and_retrieval(database: Path) -
         ladder = rows(stage, "#ladder")
         assert len(ladder) == 1 + len(assessment.baselines)
         assert sum("this student" in row[0] for row in ladder) == 1
-        means = [float(row[2].split()[0]) for row in ladder]
+        means = [float(row[5].split()[0]) for row in ladder]
         assert means == sorted(means, reverse=True)
 
+        table = assessment.retrieval
+        assert table is not None
+        chance = [f"{level:.3f}" for level in table.chance]
+        assert rows(stage, "#retrieval")[-1][1:] == (chance[2], "", "", "", chance[0], chance[1])
         names = [row[0] for row in rows(stage, "#retrieval")]
         assert names[0] == "teacher"
         assert names[1] == "student"
@@ -251,3 +255,23 @@ async def test_at_80x24_verdict_and_tables_are_visible(database: Path) -> None:
         assert "about topic" in stage.visible("#worst")
         await show_tab(stage, "cosines")
         assert "mean" in stage.visible("#published")
+
+
+async def test_the_columns_that_decide_are_on_the_screen(database: Path) -> None:
+    for size, ladder, retrieval in (
+        (WIDE, ("skill", "student's lead", "parameters"), ("agreement@10", "Recall@1", "Recall@10")),
+        (NARROW, ("skill",), ("agreement@10",)),
+    ):
+        async with staged(database, size=size) as stage:
+            await stage.show_teacher()
+            await stage.go("validate")
+            await stage.train(*judged_run(database))
+            for tab, names in (("ladder", ladder), ("retrieval", retrieval)):
+                await show_tab(stage, tab)
+                table = stage.find(f"#{tab}", DataTable)
+                ends = {}
+                right = 0
+                for column in table.ordered_columns:
+                    right += column.get_render_width(table)
+                    ends[str(column.label)] = right
+                assert all(ends[name] <= table.size.width for name in names), (size, ends)

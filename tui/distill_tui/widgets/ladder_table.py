@@ -10,25 +10,26 @@ from distill_core.evaluation.report import Assessment
 from distill_core.evaluation.scores import Score
 from distill_core.wording import estimate_words
 
-BAR_CELLS = 25
+BAR_CELLS = 13
+"""As wide as its caption."""
 
 
 class LadderTable(DataTable[str | Text]):
-    """Baselines and student, best mean cosine first."""
+    """Baselines and student, best mean cosine first; the columns that decide come first, too."""
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own parameter
-        super().__init__(id=id, cursor_type="row", zebra_stripes=True)
+        super().__init__(id=id, cursor_type="row", zebra_stripes=True, fixed_columns=1)
 
     def on_mount(self) -> None:
         """Name the columns."""
         columns = (
             "",
-            "skill: 0 constant ── 1 LDA",
-            "mean cosine",
-            "min",
             "skill",
+            "0 ─ skill ─ 1",
             "student's lead",
             "parameters",
+            "mean cosine",
+            "min",
         )
         for name in columns:
             self.add_column(name, key=name or "name")
@@ -61,11 +62,11 @@ def _cells(score: Score) -> tuple[str | Text, ...]:
     is_student = score.name == "student"
     texts = (
         "▶ this student" if is_student else f"  {score.label}",
-        interval_bar(score.skill),
-        estimate_words(score.mean_cosine, 4),
-        "-" if score.cosine is None else f"{score.cosine.min:.4f}",
         estimate_words(score.skill, 3),
+        interval_bar(score.skill),
         "" if score.skill_difference is None else estimate_words(score.skill_difference, 3),
         f"{score.cost.parameters:,}",
+        estimate_words(score.mean_cosine, 4),
+        "-" if score.cosine is None else f"{score.cosine.min:.4f}",
     )
     return tuple(Text(text, "bold" if is_student else "") for text in texts)
