@@ -267,3 +267,27 @@ async def test_every_screen_opens_before_anything_is_loaded(database: Path) -> N
             await stage.press(key)
             assert stage.app.current_mode == mode
             assert mode.capitalize() in stage.text("TopBar")
+
+
+async def test_the_key_that_trains_says_why_it_cannot(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.press("ctrl+t")
+        assert stage.toasts() == ["Choose a projection first."]
+        await stage.show_teacher()
+        await stage.press("ctrl+t")
+        await stage.press("ctrl+t")
+        assert "The training is still going; stop it first." in stage.toasts()
+        assert stage.controller.groups.count("engine") == 1
+
+
+async def test_the_palette_goes_to_screens_and_measures(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await palette(stage, "screen validate")
+        assert await stage.reach(lambda: stage.app.current_mode == "validate")
+        await palette(stage, "search the crossover")
+        assert await stage.reach(lambda: stage.app.crossover.state is JobState.RUNNING)
+        assert stage.app.current_mode == "latency"
+        await stage.tell(JobEnded("crossover", JobState.STOPPED))
+        await palette(stage, "measure the latency")
+        assert await stage.reach(lambda: stage.app.latency.state is JobState.RUNNING)

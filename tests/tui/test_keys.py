@@ -171,6 +171,10 @@ def lines_read(stage: Stage) -> object:
     return stage.find("#help-scroll", VerticalScroll).scroll_offset.y
 
 
+def toasted(stage: Stage) -> object:
+    return bool(stage.toasts())
+
+
 def training(stage: Stage) -> object:
     return stage.app.training.state
 
@@ -327,6 +331,7 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("app.runs", "6", mode, "runs"),
         Press("app.open", "o", screen, "DatabasePicker"),
         Press("app.start", "ctrl+t", training, JobState.RUNNING),
+        Press("app.not_started", "ctrl+t", toasted, True, running),
         Press("app.save", "ctrl+s", screen, "SaveDialog", trained),
         Press("app.help", "question_mark", screen, "HelpScreen"),
         Press("app.help", "f1", screen, "HelpScreen"),
@@ -335,6 +340,7 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("teacher.filter", "slash", focus, "filter"),
         Press("teacher.cooler", "left_square_bracket", tau, 0.0891),
         Press("teacher.hotter", "right_square_bracket", tau, 0.1),
+        Press("teacher.temperature", "T", screen, "TextDialog"),
         Press("teacher.stored", "equals_sign", tau, 0.1, at_another_temperature),
         Press("questions.down", "j", highlighted, 4, on_questions),
         Press("questions.up", "k", highlighted, 2, on_questions),

@@ -430,7 +430,9 @@ async def test_while_a_run_is_trained_here_no_other_takes_its_screen(database: P
         assert stage.controller.watching is None
         assert stage.app.current_mode == "runs"
         assert any("Another run is trained here" in toast for toast in stage.toasts())
-        assert not stage.offers("runs.resume")
+        await stage.press("r")
+        assert stage.app.current_mode == "runs"
+        assert any("The training is still going" in toast for toast in stage.toasts())
 
 
 def test_watching_ends_when_it_is_left(tmp_path: Path) -> None:
@@ -453,7 +455,9 @@ async def test_resuming_trains_from_the_folder(database: Path) -> None:
         view = await stage.show_teacher()
         await show_runs(stage)
         await put_cursor(stage, "done")
-        assert not stage.offers("runs.resume")
+        await stage.press("r")
+        assert any("done has reached its end" in toast for toast in stage.toasts())
+        assert stage.app.current_mode == "runs"
         await put_cursor(stage, "half way")
         await stage.press("r")
         assert stage.app.current_mode == "train"

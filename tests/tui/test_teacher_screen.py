@@ -272,3 +272,23 @@ async def test_the_bars_are_the_routing_of_the_question_under_the_cursor(databas
             assert dict(bars.rows) == pytest.approx(expected, abs=1e-5)
             assert [name for name, _value in bars.rows] == sorted(expected, key=lambda name: -expected[name])
             assert stage.text("#routing-caption").strip() == "true cluster: topic_1"
+
+
+async def test_a_temperature_can_be_typed(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.press("T")
+        assert stage.toasts() == ["Choose a projection first."]
+        await stage.show_teacher()
+        for typed, tau, bars in (("0.25", "0.25 (stored 0.1)", True), ("auto", "0.1", True)):
+            await stage.press("T")
+            await stage.fill("#text", typed)
+            await stage.press("enter")
+            assert fact(stage, "temperature τ") == tau
+            assert bool(stage.find("#routing", WeightBars).rows) is bars
+        for wrong in ("0", "-1", "warm", "nan"):
+            await stage.press("T")
+            await stage.fill("#text", wrong)
+            await stage.press("enter")
+            assert "Temperature τ" in stage.text("#text-note")
+            await stage.press("escape")
+            assert fact(stage, "temperature τ") == "0.1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class DistillApp(LatencyWorkbench):
         ),
         Binding("o", "open_database", "Open", id="app.open", tooltip="Open another database"),
         Binding("ctrl+t", "start_training", "Train", id="app.start", tooltip="Start a run with the settings"),
+        Binding("ctrl+t", "say_why_not_training", id="app.not_started", show=False),
         Binding("ctrl+s", "save_student", "Save", id="app.save", tooltip="Save the trained student"),
         Binding("question_mark,f1", "show_help_panel", "Help", key_display="?", id="app.help"),
         Binding("q,ctrl+q", "leave", "Quit", key_display="q", id="app.quit"),
@@ -80,6 +82,13 @@ class DistillApp(LatencyWorkbench):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer the app's own actions in the palette beside Textual's."""
+        for number, mode in enumerate(self.MODES, 1):
+            yield SystemCommand(f"Screen {mode}", f"Go to it ({number})", partial(self.action_show, mode))
+        for action, key, title, words in (
+            ("measure", "enter", "Measure the latency", "Time the student against the LDA"),
+            ("crossover", "x", "Search the crossover", "From how many heads on is the student faster?"),
+        ):
+            yield SystemCommand(title, f"{words} ({key} on screen 5)", partial(self._on_latency, action))
         yield SystemCommand("Open a database", "Choose another lda.db (o)", self.action_open_database)
         yield SystemCommand(
             "Start training", "Start a run with the present settings (ctrl+t)", self.action_start_training
@@ -101,9 +110,16 @@ class DistillApp(LatencyWorkbench):
         if action == "save_student":
             is_over = self.training.state in (JobState.FINISHED, JobState.STOPPED)
             return is_over and self.training.watched is None
+        if action == "say_why_not_training":
+            return not self.screen.is_modal and not self.check_action("start_training", ())
         if action == "start_training":
             return self.teacher is not None and not self.controller.is_busy
         return True
+
+    def _on_latency(self, action: str) -> None:
+        """Do on screen 5 what one of its keys does."""
+        self.switch_mode("latency")
+        self.call_after_refresh(self.run_action, f"screen.{action}")
 
     def action_show(self, mode: str) -> None:
         """Go to one of the screens."""
@@ -117,6 +133,10 @@ class DistillApp(LatencyWorkbench):
         """Start a run with the present settings and show it."""
         if self.start_training():
             self.switch_mode("train")
+
+    def action_say_why_not_training(self) -> None:
+        """Tell why the key that trains does nothing now."""
+        self.start_training()
 
     def action_save_student(self) -> None:
         """Ask where to write the trained student."""

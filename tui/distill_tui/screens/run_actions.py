@@ -45,8 +45,7 @@ class RunActions(WorkbenchScreen):
         """Tell what can be done with the run."""
         run = self.chosen
         if action == "resume":
-            can_go_on = run is not None and run.state not in ("running", "finished")
-            return can_go_on and not self.workbench.controller.is_busy
+            return run is not None
         if action == "clone":
             return run is not None and bool(run.database)
         if action in ("rename", "tag", "annotate", "pin", "delete", "export", "copy_path"):
@@ -54,8 +53,12 @@ class RunActions(WorkbenchScreen):
         return True
 
     def action_resume(self) -> None:
-        """Go on with the run, here."""
-        if self.chosen is not None and self.workbench.resume_run(self.chosen):
+        """Go on with the run, here; say why not, if it cannot be."""
+        run = self.chosen
+        if run is not None and run.state in ("running", "finished"):
+            why = "is still running; enter shows it" if run.state == "running" else "has reached its end"
+            self.notify(f"{run.name} {why}.", title="Not resumed", severity="warning", markup=False)
+        elif run is not None and self.workbench.resume_run(run):
             self.app.switch_mode("train")
 
     def action_rename(self) -> None:

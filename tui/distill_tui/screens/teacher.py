@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import cast
 
 from rich.text import Text
 from textual import on
@@ -11,6 +13,8 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import DataTable, Input, Static
 
+from distill_core.config import DataConfig, check_field
+from distill_tui.screens.text_dialog import Question, TextDialog
 from distill_tui.screens.workbench import WorkbenchScreen
 from distill_tui.state import DatabaseView, TeacherView
 from distill_tui.widgets.question_list import QuestionList
@@ -28,7 +32,8 @@ class TeacherScreen(WorkbenchScreen):
     # The teacher
     A query is routed by `softmax(cos(q, centroids) / τ)`; the projection is the weighted mean of the answers.
 
-    `[` and `]` look at other temperatures, `=` goes back; a run takes the one that is shown, and records it.
+    `[` and `]` look at other temperatures, `T` takes one that is typed, `=` goes back; a run takes the one
+    that is shown, and records it.
 
     *Effective heads* is exp(entropy) of the weights: 1 is one head alone, N is all of them alike. Near N the
     teacher is almost a constant, and a high cosine then says nothing.
@@ -39,6 +44,7 @@ class TeacherScreen(WorkbenchScreen):
             "left_square_bracket", "scale_temperature(-1)", "τ−, τ+", key_display="[ ]", id="teacher.cooler"
         ),
         Binding("right_square_bracket", "scale_temperature(1)", "τ+", show=False, id="teacher.hotter"),
+        Binding("T", "type_temperature", "Type τ", key_display="T", show=False, id="teacher.temperature"),
         Binding("equals_sign", "reset_temperature", "Stored τ", show=False, id="teacher.stored"),
     ]
     AUTO_FOCUS = "#projections"
@@ -85,6 +91,23 @@ class TeacherScreen(WorkbenchScreen):
             step = round(TAU_STEPS_A_DECADE * math.log10(view.teacher.temperature)) + direction
             tau = 10 ** (step / TAU_STEPS_A_DECADE)
             self.workbench.teacher = view.at(float(f"{min(max(tau, 1e-3), 100.0):.3g}"))
+
+    def action_type_temperature(self) -> None:
+        """Ask for a temperature to look at."""
+        view = self.workbench.teacher
+        if view is None:
+            self.notify("Choose a projection first.", severity="warning")
+            return
+        check = partial(check_field, DataConfig, "temperature")
+        caption = f"auto is the stored {view.projection.temperature:g}"
+        question = Question("Temperature τ", caption, f"{view.teacher.temperature:g}", check)
+        self.app.push_screen(TextDialog(question), self._take_temperature)
+
+    def _take_temperature(self, typed: str | None) -> None:
+        view = self.workbench.teacher
+        if view is not None and typed is not None:
+            tau = check_field(DataConfig, "temperature", typed)
+            self.workbench.teacher = view.at(view.projection.temperature if tau is None else cast(float, tau))
 
     def action_reset_temperature(self) -> None:
         """Go back to the temperature in the database."""
