@@ -121,7 +121,7 @@ def test_the_average_follows_the_weights_by_its_formula() -> None:
     queries = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
     for step in range(1, 31):
         learner.step(learner.predict(queries).square().sum())
-        if step % 10 == 0:  # 100 steps of memory, looked at every tenth
+        if step % 5 == 0:  # 50 steps of memory, looked at every fifth
             expected = [
                 0.9 * mean + 0.1 * weight.detach()
                 for mean, weight in zip(expected, student.parameters(), strict=True)
