@@ -19,7 +19,9 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
+from distill_core.config import DataConfig, RunConfig, StudentConfig
 from distill_core.database import demo_database_path
+from distill_core.runs import RecordedRun
 from distill_tui.app import DistillApp
 from distill_tui.state import JobState
 
@@ -50,8 +52,28 @@ async def photograph(size: tuple[int, int]) -> None:
         await pilot.press("5", "enter")
         await wait(pilot, lambda: app.latency.state is JobState.FINISHED)
         await shoot(pilot, "5-latency", size)
+        await pilot.press("x")
+        await wait(pilot, lambda: app.crossover.state is JobState.FINISHED)
+        await shoot(pilot, "5-latency-crossover", size)
+        await pilot.press("a")
+        await wait(pilot, lambda: app.contestants.state is JobState.FINISHED)
+        await shoot(pilot, "5-latency-contestants", size)
         await pilot.press("6")
+        await pilot.pause(2)
+        await pilot.press("space", "down", "space")
         await shoot(pilot, "6-runs", size)
+        await pilot.press("question_mark")
+        await shoot(pilot, "help", size)
+
+
+def train_another() -> None:
+    """Leave a run on the disk to compare with."""
+    config = RunConfig(
+        data=DataConfig(database=str(demo_database_path())),
+        student=StudentConfig(kind="memory", heads=1, layers=1),
+    )
+    for _event in RecordedRun.new(os.environ["DISTILL_TUI_RUNS"], config):
+        pass
 
 
 async def wait(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
@@ -103,6 +125,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as state:
         os.environ["DISTILL_TUI_STATE"] = state
         os.environ["DISTILL_TUI_RUNS"] = str(Path(state, "runs"))
+        train_another()
         for size in SIZES:
             asyncio.run(photograph(size))
     convert()
