@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -58,8 +59,7 @@ def test_a_single_query_gets_what_it_gets_among_others(
 
 
 @pytest.mark.parametrize("make", [make_memory, make_mlp, folded])
-def test_a_row_that_carries_a_gradient_is_left_to_torch(make: object) -> None:
-    assert callable(make)
+def test_a_row_that_carries_a_gradient_is_left_to_torch(make: Callable[[], Projector]) -> None:
     student = make()
     row = torch.from_numpy(make_queries(1, 12)).requires_grad_()
     student(row).sum().backward()
@@ -78,3 +78,32 @@ def test_dropout_while_training_hits_a_single_query_too() -> None:
     row = torch.from_numpy(make_queries(1, 12))
     with torch.no_grad():
         assert not torch.equal(student(row), student(row))
+
+
+@pytest.mark.parametrize("make", [make_memory, make_mlp, folded])
+def test_a_single_query_sees_the_weights_as_they_are_now(make: Callable[[], Projector]) -> None:
+    """Changed in place, moved to another precision and back, loaded, or copied."""
+    student, query = make(), make_queries(1, 12)[0]
+
+    def agrees(projector: Projector) -> bool:
+        return np.allclose(projector.project(query), exact(projector, query[None])[0], atol=1e-5)
+
+    first = student.project(query)
+    with torch.no_grad():
+        for weight in student.parameters():
+            weight.mul_(1.5)
+    assert agrees(student)
+    assert not np.allclose(student.project(query), first, atol=1e-3)
+    student.double().float()
+    with torch.no_grad():
+        for weight in student.parameters():
+            weight.mul_(0.8)
+    assert agrees(student)
+    copied = copy.deepcopy(student)
+    with torch.no_grad():
+        for weight in copied.parameters():
+            weight.add_(0.1)
+    assert agrees(copied)
+    assert agrees(student)
+    student.load_state_dict(copied.state_dict())
+    assert agrees(student)

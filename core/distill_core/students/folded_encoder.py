@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from torch import Tensor, nn
 
-from distill_core.students.one_row import linear_of_row, linear_of_rows, suits_numpy
+from distill_core.students.one_row import Array, LinearView, as_array, as_linear, as_rows, suits_numpy
 from distill_core.students.student import Projector
 
 
@@ -42,11 +42,23 @@ class FoldedEncoder(Projector):
 
     def forward(self, queries: Tensor) -> Tensor:
         """Map queries (batch, d) to projections (batch, d)."""
-        linear = linear_of_row if suits_numpy(queries, self.output.weight) else linear_of_rows
+        if suits_numpy(queries, self.output.weight):
+            return self._one_row(queries)
         rows = queries
         for layer in self.layers:
-            rows = cast(_FoldedLayer, layer).through(rows, linear)
-        return linear(self.output, rows)
+            rows = layer(rows)
+        return cast(Tensor, self.output(rows))
+
+    def _one_row(self, query: Tensor) -> Tensor:
+        """As `forward`, of a query (1, d) whose products NumPy takes."""
+        if self._views is None:
+            layers = tuple(cast(_FoldedLayer, layer).view() for layer in self.layers)
+            self._views = layers, as_linear(self.output)
+        layers, output = self._views
+        row = as_array(query)[0]
+        for layer in layers:
+            row = layer.apply(row)
+        return as_rows(output.apply(row))
 
 
 class _FoldedLayer(nn.Module):
@@ -62,16 +74,41 @@ class _FoldedLayer(nn.Module):
         self._shape = (d,)
         self._eps = layer.norm2.eps
 
-    def through(self, rows: Tensor, linear: _Linear) -> Tensor:
-        """Map rows (batch, d) to rows (batch, d)."""
-        rows = linear(self.attention, rows)
-        rows = F.layer_norm(rows, self._shape, self.norm.weight, self.norm.bias, self.norm.eps)
-        rows = rows + linear(self.linear2, F.gelu(linear(self.linear1, rows)))
+    def forward(self, rows: Tensor) -> Tensor:
+        rows = self.norm(self.attention(rows))
+        rows = rows + self.linear2(F.gelu(self.linear1(rows)))
         return F.layer_norm(rows, self._shape, eps=self._eps)
 
+    def view(self) -> _LayerView:
+        """Return the layer's own memory as arrays."""
+        return _LayerView(
+            attention=as_linear(self.attention),
+            linear1=as_linear(self.linear1),
+            linear2=as_linear(self.linear2),
+            norm=(self.norm.weight.detach(), self.norm.bias.detach()),
+            eps=self._eps,
+        )
 
-_Linear = Callable[[nn.Linear, Tensor], Tensor]
-"""How a linear map is applied to rows (batch, in)."""
+
+class _LayerView(NamedTuple):
+    """A layer for one row: products by NumPy, the rest by torch."""
+
+    attention: LinearView
+    linear1: LinearView
+    linear2: LinearView
+    norm: tuple[Tensor, Tensor]
+    eps: float
+
+    def apply(self, row: Array) -> Array:
+        """Map a row (d,) to (d,)."""
+        shape = row.shape
+        scale, shift = self.norm
+        normed = F.layer_norm(torch.from_numpy(self.attention.apply(row)), shape, scale, shift, self.eps)
+        hidden = F.gelu(torch.from_numpy(self.linear1.apply(normed.numpy())))
+        added = self.linear2.apply(hidden.numpy())
+        added += normed.numpy()
+        return as_array(F.layer_norm(torch.from_numpy(added), shape, eps=self.eps))
+
 
 _Affine = tuple[Tensor, Tensor]
 """A matrix (out, in) and a shift (out,), both float64 on the CPU: mps has no float64."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from distill_core.config import require_divisible
 from distill_core.errors import SettingsError
 from distill_core.evaluation.merged_teacher import MergedTeacher, merge_heads
-from distill_core.students.one_row import Array, apply_linear, as_array, suits_numpy
+from distill_core.students.one_row import Array, LinearView, as_array, as_linear, as_rows, suits_numpy
 from distill_core.students.student import Student
 from distill_core.teacher import MultiHeadLDA
 
@@ -93,11 +93,13 @@ class MemoryStudent(Student):
 
     def _one_row(self, query: Tensor) -> Tensor:
         """As `forward`, of a query (1, d) in NumPy."""
-        *inner, last = (cast(MemoryLayer, layer) for layer in self.layers)
+        if self._views is None:
+            self._views = tuple(cast(MemoryLayer, layer).view() for layer in self.layers)
+        *inner, last = self._views
         row = _unit(as_array(query)[0])
         for layer in inner:
-            row = row + layer.one_row(row)
-        return torch.from_numpy(last.one_row(row)[None])
+            row = row + layer.apply(row)
+        return as_rows(last.apply(row))
 
     @torch.no_grad()
     def scale_output(self, factor: float) -> None:
@@ -147,17 +149,16 @@ class MemoryLayer(nn.Module):
         mixed = torch.bmm(torch.softmax(scores, dim=-1), self.values)
         return cast(Tensor, self.output(mixed.transpose(0, 1).flatten(1)))
 
-    def one_row(self, row: Array) -> Array:
-        """As `forward`, of an array (d,)."""
-        scales = np.exp(as_array(self.log_scale))[:, None]
-        parts = apply_linear(self.query, _unit(row)).reshape(len(scales), -1) * scales
-        scores = np.matmul(as_array(self.keys), parts[:, :, None])[:, :, 0]
-        scores += as_array(self.biases)
-        scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, scores)
-        scores /= scores.sum(axis=1, keepdims=True)
-        mixed = np.matmul(scores[:, None, :], as_array(self.values))
-        return apply_linear(self.output, mixed.ravel())
+    def view(self) -> _LayerView:
+        """Return the layer's own memory as arrays."""
+        return _LayerView(
+            query=as_linear(self.query),
+            keys=as_array(self.keys),
+            biases=as_array(self.biases),
+            log_scale=as_array(self.log_scale),
+            values=as_array(self.values),
+            output=as_linear(self.output),
+        )
 
     def by_head(self, rows: Tensor) -> Tensor:
         """Cut rows (n, r) into the parts (H, n, r/H) of the heads."""
@@ -177,6 +178,28 @@ class MemoryLayer(nn.Module):
         self.values.normal_(0.0, _FIRST_VALUES, generator=generator)
         self.output.weight.copy_((turn_values @ spans).T)
         self.output.bias.zero_()
+
+
+class _LayerView(NamedTuple):
+    """A layer for one row in NumPy."""
+
+    query: LinearView
+    keys: Array
+    biases: Array
+    log_scale: Array
+    values: Array
+    output: LinearView
+
+    def apply(self, row: Array) -> Array:
+        """Map a row (d,) to (d,)."""
+        parts = self.query.apply(_unit(row)).reshape(len(self.keys), -1)
+        parts = parts * np.exp(self.log_scale)[:, None]
+        scores = np.matmul(self.keys, parts[:, :, None])[:, :, 0]
+        scores += self.biases
+        scores -= np.maximum.reduce(scores, axis=1, keepdims=True)
+        np.exp(scores, scores)
+        scores /= np.add.reduce(scores, axis=1, keepdims=True)
+        return self.output.apply(np.matmul(scores[:, None, :], self.values).ravel())
 
 
 def _unit(row: Array) -> Array:

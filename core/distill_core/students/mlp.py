@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from torch import Tensor, nn
 
-from distill_core.students.one_row import linear_of_row, suits_numpy
+from distill_core.students.one_row import as_array, as_linear, as_rows, suits_numpy
 from distill_core.students.student import Student
 
 
@@ -52,11 +52,18 @@ class MlpStudent(Student):
         """Map queries (batch, d) to projections (batch, d)."""
         if self.training or not suits_numpy(queries, self.output.weight):
             return cast(Tensor, self.output(self.hidden(queries)))
-        row = queries
-        for layer in self.hidden:
-            linear, *_ = cast(nn.Sequential, layer)
-            row = F.gelu(linear_of_row(cast(nn.Linear, linear), row))
-        return linear_of_row(self.output, row)
+        return self._one_row(queries)
+
+    def _one_row(self, query: Tensor) -> Tensor:
+        """As `forward`, of a query (1, d) whose products NumPy takes."""
+        if self._views is None:
+            hidden = (cast(nn.Sequential, layer)[0] for layer in self.hidden)
+            self._views = tuple(as_linear(cast(nn.Linear, linear)) for linear in (*hidden, self.output))
+        *layers, output = self._views
+        row = as_array(query)[0]
+        for layer in layers:
+            row = as_array(F.gelu(torch.from_numpy(layer.apply(row))))
+        return as_rows(output.apply(row))
 
     @torch.no_grad()
     def scale_output(self, factor: float) -> None:

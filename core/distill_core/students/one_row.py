@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Array = NDArray[Any]
+
+
+class LinearView(NamedTuple):
+    """The weights of a linear map as arrays over the same memory.
+
+    Attributes:
+        weight: (out, in).
+        bias: (out,), or None.
+    """
+
+    weight: Array
+    bias: Array | None
+
+    def apply(self, row: Array) -> Array:
+        """Map a row (in,) to (out,)."""
+        product: Array = self.weight.dot(row)
+        if self.bias is not None:
+            product += self.bias
+        return product
 
 
 def suits_numpy(queries: Tensor, weight: Tensor) -> bool:
@@ -28,19 +46,11 @@ def as_array(weight: Tensor) -> Array:
     return array
 
 
-def apply_linear(linear: nn.Linear, row: Array) -> Array:
-    """Map a row (in,) to (out,)."""
-    product: Array = as_array(linear.weight).dot(row)
-    if linear.bias is not None:
-        product += as_array(linear.bias)
-    return product
+def as_linear(linear: nn.Linear) -> LinearView:
+    """Return a linear map's own memory as arrays."""
+    return LinearView(as_array(linear.weight), None if linear.bias is None else as_array(linear.bias))
 
 
-def linear_of_row(linear: nn.Linear, row: Tensor) -> Tensor:
-    """Map a tensor (1, in) to (1, out) by `apply_linear`."""
-    return torch.from_numpy(apply_linear(linear, as_array(row)[0])[None])
-
-
-def linear_of_rows(linear: nn.Linear, rows: Tensor) -> Tensor:
-    """Map a tensor (batch, in) to (batch, out) by torch."""
-    return F.linear(rows, linear.weight, linear.bias)
+def as_rows(row: Array) -> Tensor:
+    """Return an array (d,) as a tensor (1, d) over the same memory."""
+    return torch.from_numpy(row)[None]

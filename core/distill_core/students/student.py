@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, cast
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -23,6 +24,18 @@ class Projector(nn.Module, ABC):
     """
 
     embed_dim: int
+
+    _views: Any = None
+    """Arrays over the weights' own memory, for single queries on a CPU; made when they are first needed."""
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        """Move or convert the weights, which then lie elsewhere."""
+        self._views = None
+        return cast(Self, super()._apply(fn, recurse))  # type: ignore[no-untyped-call]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of; its weights lie elsewhere, too."""
+        return {**self.__dict__, "_views": None}
 
     @abstractmethod
     def forward(self, queries: Tensor) -> Tensor:
