@@ -24,15 +24,16 @@ from distill_core.database import demo_database_path
 from distill_core.runs import RecordedRun
 from distill_tui.app import DistillApp
 from distill_tui.state import JobState
+from distill_tui.widgets.run_table import RunTable
 
 FOLDER = Path(__file__).parents[1] / "docs" / "screens"
 SIZES = ((120, 36), (80, 24))
 FONT = "DejaVu Sans Mono"
 
 
-async def photograph(size: tuple[int, int]) -> None:
+async def photograph(database: Path, size: tuple[int, int]) -> None:
     """Walk the whole way through the app at one size."""
-    app = DistillApp(demo_database_path())
+    app = DistillApp(database)
     async with app.run_test(size=size) as pilot:
         await wait(pilot, lambda: app.teacher is not None)
         await pilot.press("slash", "enter", *["down"] * 4)
@@ -59,17 +60,17 @@ async def photograph(size: tuple[int, int]) -> None:
         await wait(pilot, lambda: app.contestants.state is JobState.FINISHED)
         await shoot(pilot, "5-latency-contestants", size)
         await pilot.press("6")
-        await pilot.pause(2)
+        await wait(pilot, lambda: app.screen.query_one(RunTable).row_count > 1)
         await pilot.press("space", "down", "space")
         await shoot(pilot, "6-runs", size)
         await pilot.press("question_mark")
         await shoot(pilot, "help", size)
 
 
-def train_another() -> None:
+def train_another(database: Path) -> None:
     """Leave a run on the disk to compare with."""
     config = RunConfig(
-        data=DataConfig(database=str(demo_database_path())),
+        data=DataConfig(database=str(database)),
         student=StudentConfig(kind="memory", heads=1, layers=1),
     )
     for _event in RecordedRun.new(os.environ["DISTILL_TUI_RUNS"], config):
@@ -122,12 +123,17 @@ def picture_size(svg: Path) -> tuple[int, int]:
 def main() -> None:
     """Draw at every size."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as state:
-        os.environ["DISTILL_TUI_STATE"] = state
-        os.environ["DISTILL_TUI_RUNS"] = str(Path(state, "runs"))
-        train_another()
-        for size in SIZES:
-            asyncio.run(photograph(size))
+    # A place that is the same everywhere, since screen 6 shows it.
+    state = Path(tempfile.gettempdir(), "distill-tui-pictures")
+    shutil.rmtree(state, ignore_errors=True)
+    shutil.copytree(demo_database_path().parent, state / "demo")
+    os.environ["DISTILL_TUI_STATE"] = str(state)
+    os.environ["DISTILL_TUI_RUNS"] = str(state / "runs")
+    database = state / "demo" / "lda.db"
+    train_another(database)
+    for size in SIZES:
+        asyncio.run(photograph(database, size))
+    shutil.rmtree(state)
     convert()
 
 

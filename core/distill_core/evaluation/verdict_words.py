@@ -37,7 +37,7 @@ def extra_cost(costs: CostComparison) -> str:
 
 def not_better(rival: Rival) -> str:
     """Return how a student compares with a rival that it does not beat: "worse than ridge regression"."""
-    is_worse = rival.difference.high is not None and rival.difference.high < 0
+    is_worse = rival.difference.high is not None and round(rival.difference.high, 3) < 0  # as it is shown
     return f"{'worse' if is_worse else 'not shown to be better'} than {rival.label}"
 
 
