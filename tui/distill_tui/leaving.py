@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
+from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Protocol, Self
+
+from distill_tui.signals import handled
 
 _SIGNALS = ("SIGTERM", "SIGHUP")
 _SAVE_SECONDS = 1.6
@@ -39,22 +41,18 @@ class LeaveOnSignal:
     def __init__(self, app: _App) -> None:
         self.exit_code: int | None = None
         self._app = app
-        self._before: dict[int, object] = {}
+        self._signals = ExitStack()
         self._closed = threading.Event()
 
     def __enter__(self) -> Self:
-        for name in _SIGNALS:
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._ask)
+        self._signals.enter_context(handled(_SIGNALS, self._ask))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed.set()
-        for number, before in self._before.items():
-            signal.signal(number, before)  # type: ignore[arg-type]
+        self._signals.close()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         del frame

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from functools import partial
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
 from distill_core.config import RunConfig
 from distill_core.errors import DistillError
@@ -36,10 +37,70 @@ from distill_tui.state import TeacherView
 from distill_tui.student_to_time import StudentToTime
 
 Record = TypeVar("Record")
+Event = TypeVar("Event")
+Finished = TypeVar("Finished", bound=LatencyFinished | FieldFinished)
+EventOut = TypeVar("EventOut", covariant=True)
+FinishedOut = TypeVar("FinishedOut", bound=LatencyFinished | FieldFinished, covariant=True)
 
 
-class Latency:
-    """One comparison of two, whose rounds survive a stop, a failure and the end of the app.
+class _InRounds(Protocol[EventOut, FinishedOut]):
+    """What the engine compares in rounds."""
+
+    def __iter__(self) -> Iterator[EventOut]: ...
+
+    def result(self) -> FinishedOut | None: ...
+
+    def samples(self) -> Samples: ...
+
+
+class _Place(NamedTuple, Generic[Finished]):
+    """Where a run's folder has a result."""
+
+    read: Callable[[], Finished | None]
+    write: Callable[[Finished], None]
+    write_samples: Callable[[bytes], None]
+
+
+class Comparison(Generic[Event, Finished]):
+    """A comparison whose rounds survive a stop, a failure and the end of the app."""
+
+    def __init__(self, measured: _InRounds[Event, Finished], place: _Place[Finished] | None) -> None:
+        self._measured = measured
+        self._place = place
+
+    def __iter__(self) -> Iterator[Event]:
+        finished = False
+        try:
+            for event in self._measured:
+                if isinstance(event, LatencyFinished | FieldFinished):
+                    finished = True
+                    self._keep(cast(Finished, event))
+                yield event
+        except DistillError:
+            yield from self.conclude()
+            raise
+        finally:
+            result = None if finished else self._measured.result()
+            if result is not None:
+                self._keep(result)
+
+    def conclude(self) -> Iterator[Event]:
+        """Give what was measured before a stop; nothing if nothing was."""
+        result = self._measured.result()
+        if result is not None:
+            yield cast(Event, result)
+
+    def _keep(self, result: Finished) -> None:
+        if self._place is None:
+            return
+        kept = _readable(self._place.read)
+        if kept is None or kept.ended != "complete" or result.ended == "complete":
+            self._place.write(result)
+            self._place.write_samples(samples_bytes(self._measured.samples()))
+
+
+class Latency(Comparison[LatencyEvent, LatencyFinished]):
+    """One comparison of two.
 
     Args:
         view: The teacher.
@@ -49,38 +110,39 @@ class Latency:
 
     def __init__(self, view: TeacherView, config: RunConfig, timed: StudentToTime) -> None:
         settings = LatencySettings(device=config.training.device, threads=config.training.threads)
-        self._folder = timed.folder()
-        self._comparison = LatencyComparison(view.teacher, timed.load(view, config), view.queries, settings)
+        folder = timed.folder()
+        place = (
+            None
+            if folder is None
+            else _Place(folder.read_latency, folder.write_latency, partial(folder.write_samples, "latency"))
+        )
+        student = timed.load(view, config)
+        super().__init__(LatencyComparison(view.teacher, student, view.queries, settings), place)
 
-    def __iter__(self) -> Iterator[LatencyEvent]:
-        finished = False
-        try:
-            for event in self._comparison:
-                if isinstance(event, LatencyFinished):
-                    finished = True
-                    self._keep(event)
-                yield event
-        except DistillError:
-            yield from self.conclude()
-            raise
-        finally:
-            result = None if finished else self._comparison.result()
-            if result is not None:
-                self._keep(result)
 
-    def conclude(self) -> Iterator[LatencyFinished]:
-        """Give what was measured before a stop; nothing if nothing was."""
-        result = self._comparison.result()
-        if result is not None:
-            yield result
+class Contestants(Comparison[FieldEvent, FieldFinished]):
+    """One comparison of everyone.
 
-    def _keep(self, result: LatencyFinished) -> None:
-        if self._folder is None:
-            return
-        kept = _readable(self._folder.read_latency)
-        if kept is None or kept.ended != "complete" or result.ended == "complete":
-            self._folder.write_latency(result)
-            self._folder.write_samples("latency", samples_bytes(self._comparison.samples()))
+    Args:
+        view: The teacher.
+        config: Gives the device and the threads, and the student where none is trained.
+        timed: The student.
+    """
+
+    def __init__(self, view: TeacherView, config: RunConfig, timed: StudentToTime) -> None:
+        settings = FieldSettings(device=config.training.device, threads=config.training.threads)
+        folder = timed.folder()
+        place = (
+            None
+            if folder is None
+            else _Place(
+                folder.read_contestants,
+                folder.write_contestants,
+                partial(folder.write_samples, "contestants"),
+            )
+        )
+        student = timed.load(view, config)
+        super().__init__(FieldComparison(view.teacher, student, view.queries, settings), place)
 
 
 class Crossover:
@@ -164,51 +226,6 @@ class Crossover:
         if self._folder is not None and _is_worth_more(result, self._kept):
             self._folder.write_crossover(result)
             self._kept, self._is_kept = result, True
-
-
-class Contestants:
-    """One comparison of everyone, whose rounds survive a stop, a failure and the end of the app.
-
-    Args:
-        view: The teacher.
-        config: Gives the device and the threads, and the student where none is trained.
-        timed: The student.
-    """
-
-    def __init__(self, view: TeacherView, config: RunConfig, timed: StudentToTime) -> None:
-        settings = FieldSettings(device=config.training.device, threads=config.training.threads)
-        self._folder = timed.folder()
-        self._field = FieldComparison(view.teacher, timed.load(view, config), view.queries, settings)
-
-    def __iter__(self) -> Iterator[FieldEvent]:
-        finished = False
-        try:
-            for event in self._field:
-                if isinstance(event, FieldFinished):
-                    finished = True
-                    self._keep(event)
-                yield event
-        except DistillError:
-            yield from self.conclude()
-            raise
-        finally:
-            result = None if finished else self._field.result()
-            if result is not None:
-                self._keep(result)
-
-    def conclude(self) -> Iterator[FieldFinished]:
-        """Give the rows of what was measured before a stop; nothing if nothing was."""
-        result = self._field.result()
-        if result is not None:
-            yield result
-
-    def _keep(self, result: FieldFinished) -> None:
-        if self._folder is None:
-            return
-        kept = _readable(self._folder.read_contestants)
-        if kept is None or kept.ended != "complete" or result.ended == "complete":
-            self._folder.write_contestants(result)
-            self._folder.write_samples("contestants", samples_bytes(self._field.samples()))
 
 
 def _is_worth_more(new: CrossoverFinished, kept: CrossoverFinished | None) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Self
+
+from distill_tui.signals import handled
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _PATIENCE_SECONDS = 1.8
@@ -26,21 +29,17 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
-        self._before: dict[int, object] = {}
+        self._signals = ExitStack()
         self._last_resort: threading.Timer | None = None
 
     def __enter__(self) -> Self:
-        for name in _SIGNALS:
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._ask)
+        self._signals.enter_context(handled(_SIGNALS, self._ask))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)  # type: ignore[arg-type]
+        self._signals.close()
         if self._last_resort is not None:
             self._last_resort.cancel()
 

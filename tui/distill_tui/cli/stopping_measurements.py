@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Self
+
+from distill_tui.signals import handled
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -32,20 +35,16 @@ class StopAtOnce:
 
     def __init__(self) -> None:
         self._stopped: MeasurementStopped | None = None
-        self._before: dict[int, object] = {}
+        self._signals = ExitStack()
 
     def __enter__(self) -> Self:
-        for name in _SIGNALS:
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._stop)
+        self._signals.enter_context(handled(_SIGNALS, self._stop))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)  # type: ignore[arg-type]
+        self._signals.close()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         del frame
