@@ -61,6 +61,8 @@ async def photograph(database: Path, size: tuple[int, int]) -> None:
         await shoot(pilot, "5-latency-contestants", size)
         await pilot.press("6")
         await wait(pilot, lambda: app.screen.query_one(RunTable).row_count > 1)
+        app.screen.query_one(RunTable).focus()
+        await pilot.pause(1)
         await pilot.press("space", "down", "space")
         await shoot(pilot, "6-runs", size)
         await pilot.press("question_mark")

@@ -36,3 +36,8 @@ def plural(count: int, noun: str) -> str:
 
 def _times(ratio: float) -> str:
     return f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x" if ratio >= 2 else f"{ratio:.2f}x"
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a number with its sign, "+0.0120"; what rounds to nothing is "+0.0000", never a minus zero."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from distill_core.evaluation import Estimate
-from distill_core.wording import estimate_words, faster_sentence, plural
+from distill_core.wording import estimate_words, faster_sentence, plural, signed
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,10 @@ def test_an_estimate_in_words(estimate: Estimate, digits: int, words: str) -> No
 )
 def test_one_and_many(count: int, words: str) -> None:
     assert plural(count, "thread") == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.012, "+0.0120"), (-0.5, "-0.5000"), (-0.00001, "+0.0000"), (0.0, "+0.0000")]
+)
+def test_a_difference_has_its_sign_and_nothing_has_no_minus(value: float, words: str) -> None:
+    assert signed(value, 4) == words

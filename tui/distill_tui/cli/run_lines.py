@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from distill_core.runs import RunComparison, RunSummary
+from distill_core.wording import signed
 from distill_tui.run_rows import database_words
 
 _COLUMNS = (
@@ -49,12 +50,10 @@ def comparison_lines(comparison: RunComparison) -> Iterator[str]:
         if difference is None:
             yield f"  {name}: no common test queries that both were judged on"
             continue
-        yield (
-            f"  {name}: cosine {difference.mean:+.5f} (95 % {difference.low:+.5f} to {difference.high:+.5f}) "
-            f"over {difference.num_queries} common test queries"
-            if difference.low is not None and difference.high is not None
-            else f"  {name}: cosine {difference.mean:+.5f} over {difference.num_queries} common test queries"
-        )
+        told = f"  {name}: cosine {signed(difference.mean, 5)}"
+        if difference.low is not None and difference.high is not None:
+            told += f" (95 % {signed(difference.low, 5)} to {signed(difference.high, 5)})"
+        yield f"{told} over {difference.num_queries} common test queries"
 
 
 def _row(run: RunSummary) -> tuple[str, ...]:

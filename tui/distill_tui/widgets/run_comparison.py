@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distill_core.config import AUTO, DataConfig, SplitConfig, StudentConfig, TrainingConfig, describe
+from distill_core.wording import signed
 from distill_tui.speed_words import different_machines, speed_rows
 
 if TYPE_CHECKING:
@@ -63,13 +64,13 @@ def _title(place: str) -> str:
 
 
 def _mean(difference: PairedDifference | None) -> str:
-    return "" if difference is None else f"{difference.mean:+.4f}"
+    return "" if difference is None else signed(difference.mean, 4)
 
 
 def _interval(difference: PairedDifference | None) -> str:
     if difference is None or difference.low is None or difference.high is None:
         return ""
-    return f"{difference.low:+.4f} {difference.high:+.4f}"
+    return f"{signed(difference.low, 4)} {signed(difference.high, 4)}"
 
 
 def _note(comparison: RunComparison) -> str:
