@@ -78,12 +78,12 @@ def test_plain_lines_say_the_same(database: Path, capsys: pytest.CaptureFixture[
     )
 
 
-def test_files_that_are_not_at_their_stored_paths_are_a_warning(
+def test_files_that_are_not_at_their_stored_paths_are_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["inspect", str(write_lda_db(tmp_path / "stale", path_style="stale"))])
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("warning") and "not at their stored paths" in line for line in lines)
+    assert any(line.startswith("note") and "not at their stored paths" in line for line in lines)
 
 
 def test_it_prints_the_health_of_each_teacher(database: Path, capsys: pytest.CaptureFixture[str]) -> None:

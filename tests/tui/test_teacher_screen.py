@@ -71,7 +71,7 @@ async def test_the_facts_are_those_of_the_projection(database: Path) -> None:
         assert fact(stage, "model") == "model-1"
 
 
-async def test_files_that_were_found_elsewhere_are_told(tmp_path: Path) -> None:
+async def test_files_that_lie_beside_a_moved_database_are_told_last(tmp_path: Path) -> None:
     database = write_lda_db(tmp_path / "stale", num_heads=4, questions_per_head=6, path_style="stale")
     async with staged(database) as stage:
         view = await stage.show_teacher()
@@ -79,8 +79,22 @@ async def test_files_that_were_found_elsewhere_are_told(tmp_path: Path) -> None:
     assert any("not at their stored paths" in problem.message for problem in view.problems)
     name, first, *_ = text.splitlines()
     assert name == "projection 1"
-    assert first.startswith("warning: "), "before anything else: all that follows is of these files"
+    assert first.startswith("heads N"), "no alarm: every database that was moved has this"
+    assert "note: " in text
     assert "not at their stored paths" in " ".join(text.split())
+
+
+async def test_files_from_the_working_directory_are_told_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = write_lda_db(tmp_path / "own", num_heads=4, questions_per_head=6, path_style="beside")
+    (tmp_path / "elsewhere").mkdir()
+    (database.parent / "embeddings").rename(tmp_path / "elsewhere/embeddings")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        _, first, *_ = stage.text("#facts").splitlines()
+    assert first.startswith("warning: "), "before anything else: all that follows is of these files"
 
 
 async def test_the_filter_keeps_the_questions_with_all_its_words(database: Path) -> None:

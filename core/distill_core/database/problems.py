@@ -54,14 +54,17 @@ def _missing_tables(tables: Tables) -> Iterator[Problem]:
 
 
 def place_warnings(tables: Tables, vectors: ProjectionVectors, projection: Projection) -> Iterator[Problem]:
-    """Yield where the vector files were found, if that is not simply where the database says. Reads none."""
+    """Yield where the vector files were found, if that is not simply where the database says. Reads none.
+
+    Beside the database is where they lie once it was moved, which needs no alarm; the working directory does.
+    """
     located = vectors.locate(projection)
     how = located.remapping()
     if how.remapped:
         places = " and ".join(str(place) for place in how.places)
         total = how.remapped + how.as_stored + len(how.missing)
         message = f"{how.remapped} of {total} vector files are not at their stored paths; found in {places}."
-        yield _warning(projection.id, message)
+        yield _note(projection.id, message)
     absolute = set(vectors.stored_paths(projection))
     beside = f"{tables.path.parent}/"
     elsewhere = [

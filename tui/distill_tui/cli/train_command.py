@@ -128,7 +128,7 @@ def _warn_of_places(data: DataConfig) -> None:
     """Say on stderr where the vectors are read from, if that is not where the database says."""
     with LdaDatabase(data.database) as database:
         for warning in database.place_warnings(data.mh_id):
-            click.echo(f"warning: {warning.message} {warning.hint}".rstrip(), err=True)
+            click.echo(f"{warning.severity}: {warning.message} {warning.hint}".rstrip(), err=True)
 
 
 def run_config(options: TrainOptions) -> RunConfig:
