@@ -242,6 +242,28 @@ def test_weights_that_are_lost_in_the_last_step_of_an_epoch_are_not_kept(
         assert all(torch.isfinite(weight).all() and weight.abs().max() < 1e3 for weight in weights.values())
 
 
+def test_a_stop_just_after_the_weights_were_lost_keeps_those_before(
+    tmp_path: Path, config: RunConfig
+) -> None:
+    """The loss of the last step was still a number: only the weights themselves can tell."""
+    run = new_run(tmp_path, config)
+    events = iter(run)
+    for event in events:
+        if isinstance(event, EpochFinished) and event.epoch == 3:
+            break
+    before = load_checkpoint(run.folder.last_checkpoint)[1]
+    next(events)
+    assert run.session is not None
+    assert run.session._trainer is not None
+    with torch.no_grad():
+        next(run.session._trainer.learner.student.parameters()).fill_(float("nan"))
+    events.close()
+    assert run.folder.shown_state() == "stopped"
+    state, info = load_checkpoint(run.folder.last_checkpoint)
+    assert info == before
+    assert all(torch.isfinite(weight).all() for weight in state["learner"]["student"].values())
+
+
 def test_a_loss_that_explodes_in_the_first_epoch_is_no_result(tmp_path: Path, config: RunConfig) -> None:
     training = config.training.with_values(
         recipe="book", epochs=30, learning_rate=10.0, cosine_weight=0.0, mse_reduction="sum"
