@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from distill_core.devices import cpu_threads, resolve_device, synchronize
-from distill_core.errors import DeviceError, DistillError, SettingsError
+from distill_core.devices import resolve_device, synchronize
+from distill_core.errors import DistillError, SettingsError
 from distill_core.latency.blocks import Call, Clock, TimedCalls, single_stream
+from distill_core.latency.borrowed import borrowed
 from distill_core.latency.calls import INPUTS
 from distill_core.latency.entries import Absent, Entry, Field, entries
 from distill_core.latency.field_events import (
@@ -116,15 +117,8 @@ class FieldComparison:
         self._machine: MachineRecord | None = None
 
     def __iter__(self) -> Iterator[FieldEvent]:
-        home, was_training = next(self._student.parameters()).device, self._student.training
-        try:
-            self._student.to(self._device).eval()
-            with cpu_threads(self._settings.threads):
-                yield from self._events()
-        except (RuntimeError, MemoryError) as error:
-            raise DeviceError(f"The measurement failed: {str(error).partition(chr(10))[0]}") from error
-        finally:
-            self._student.to(home).train(was_training)
+        with borrowed(self._student, self._device, self._settings.threads):
+            yield from self._events()
 
     def result(self, *, ended: str = "interrupted") -> FieldFinished | None:
         """Return what is measured so far; None before the first round."""
