@@ -25,7 +25,7 @@ from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingCo
 from distill_core.database import demo_database_path
 from distill_core.runs import RecordedRun, RunFolder
 from distill_tui.app import DistillApp
-from distill_tui.widgets.run_table import RunTable
+from distill_tui.runs.table import RunTable
 
 DIFFERING = ("config.toml", "state.json")
 

@@ -27,9 +27,9 @@ from textual.widgets._toast import Toast
 from distill_core.training.events import TrainEvent
 from distill_tui.app import DistillApp
 from distill_tui.controller import Controller
-from distill_tui.loading import load_teacher, open_database
 from distill_tui.messages import DatabaseOpened, JobEnded, TeacherLoaded, TrainingProgressed
 from distill_tui.state import JobState, TeacherView
+from distill_tui.teacher.loading import load_teacher, open_database
 from tests.tui import events
 
 WIDE, NARROW = (120, 36), (80, 24)

@@ -6,10 +6,10 @@ from textual.command import CommandList, CommandPalette
 
 from distill_tui import places
 from distill_tui.messages import DatabaseOpened, JobEnded, LatencyProgressed, LoadFailed, TrainingProgressed
-from distill_tui.screens.database_picker import DatabasePicker
-from distill_tui.screens.quit_dialog import QuitDialog
-from distill_tui.screens.save_dialog import SaveDialog
 from distill_tui.state import DatabaseView, JobState
+from distill_tui.ui.database_picker import DatabasePicker
+from distill_tui.ui.quit_dialog import QuitDialog
+from distill_tui.ui.save_dialog import SaveDialog
 from tests.core.database_factory import write_lda_db
 from tests.tui import events
 from tests.tui.stage import Stage, full_run, staged

@@ -23,7 +23,7 @@ from distill_core.latency.lineup import Lineup
 from distill_core.latency.search import CrossoverSearch
 from distill_core.runs import RunFolder
 from distill_tui.cli import crossover_command, run
-from distill_tui.crossover_words import bracket_words
+from distill_tui.text.crossover import bracket_words
 from tests.core.finished_run import finish_run
 from tests.core.planted_times import PlantedClock, PlantedContestants
 

@@ -6,9 +6,9 @@ import pytest
 from textual.widgets import DataTable, ProgressBar
 
 from distill_core.latency import FieldEvent
-from distill_tui.field_words import COLUMNS
 from distill_tui.messages import ContestantsProgressed, JobEnded
 from distill_tui.state import JobState
+from distill_tui.text.contestants import COLUMNS
 from tests.tui import events
 from tests.tui.stage import NARROW, WIDE, Stage, staged
 

@@ -7,9 +7,9 @@ import pytest
 from textual.widgets import ProgressBar
 
 from distill_core.latency import CrossoverEvent
+from distill_tui.latency.crossover_chart import CrossoverChart
 from distill_tui.messages import CrossoverProgressed, JobEnded
 from distill_tui.state import JobState
-from distill_tui.widgets.crossover_chart import CrossoverChart
 from tests.tui import events
 from tests.tui.stage import NARROW, WIDE, Stage, staged
 

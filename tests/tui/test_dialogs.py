@@ -10,9 +10,9 @@ from distill_core.config import DataConfig, RunConfig
 from distill_core.database import demo_database_path
 from distill_tui import places
 from distill_tui.messages import StudentSaved
-from distill_tui.screens.database_picker import DatabasePicker, PathCompletion
-from distill_tui.screens.save_dialog import SaveDialog
 from distill_tui.state import JobState, TrainingView
+from distill_tui.ui.database_picker import DatabasePicker, PathCompletion
+from distill_tui.ui.save_dialog import SaveDialog
 from tests.tui.stage import PromptController, Stage, staged
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import math
 
-from distill_tui.folding import Histories, fold_latency, fold_training
 from distill_tui.state import LatencyView, TrainingView
+from distill_tui.training.histories import Histories, fold_latency, fold_training
 from tests.tui import events
 
 

@@ -8,7 +8,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Markdown
 
 from distill_tui.app import DistillApp
-from distill_tui.screens.help import HelpScreen, key_groups
+from distill_tui.ui.help import HelpScreen, key_groups
 from tests.tui.stage import NARROW, staged
 
 

@@ -18,18 +18,18 @@ from textual.widgets._footer import FooterKey
 
 import distill_tui
 from distill_tui.app import DistillApp
+from distill_tui.experiments.hl_chart import HlChart
+from distill_tui.experiments.hl_screen import HlResultScreen
+from distill_tui.latency.contestant_table import ContestantTable
+from distill_tui.latency.crossover_chart import CrossoverChart
+from distill_tui.latency.screen import LatencyScreen
 from distill_tui.messages import CrossoverProgressed, JobEnded
-from distill_tui.screens.hl_result import HlResultScreen
-from distill_tui.screens.latency import LatencyScreen
-from distill_tui.screens.runs import RunsScreen
-from distill_tui.screens.train import TrainScreen
+from distill_tui.runs.screen import RunsScreen
+from distill_tui.runs.table import RunTable
 from distill_tui.state import JobState
-from distill_tui.widgets.contestant_table import ContestantTable
-from distill_tui.widgets.crossover_chart import CrossoverChart
-from distill_tui.widgets.hl_chart import HlChart
-from distill_tui.widgets.metric_chart import MetricChart
-from distill_tui.widgets.question_list import QuestionList
-from distill_tui.widgets.run_table import RunTable
+from distill_tui.teacher.question_list import QuestionList
+from distill_tui.training.metric_chart import MetricChart
+from distill_tui.training.screen import TrainScreen
 from tests.tui import events
 from tests.tui.runs_on_disk import Made, answer, make_run, store, work_off
 from tests.tui.stage import Stage, staged

@@ -8,9 +8,9 @@ import pytest
 from textual.widgets import ProgressBar
 
 from distill_core.latency.events import LatencyFinished
+from distill_tui.latency.bar_chart import BarChart
 from distill_tui.messages import ContestantsProgressed, CrossoverProgressed, JobEnded, LatencyProgressed
 from distill_tui.state import JobState
-from distill_tui.widgets.bar_chart import BarChart
 from tests.tui import events
 from tests.tui.stage import NARROW, Stage, staged
 

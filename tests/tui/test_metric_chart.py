@@ -13,8 +13,8 @@ from textual.timer import Timer, TimerCallback
 
 from distill_tui.charts.history import MetricHistory
 from distill_tui.charts.options import Baseline
-from distill_tui.widgets import metric_chart
-from distill_tui.widgets.metric_chart import MetricChart
+from distill_tui.training import metric_chart
+from distill_tui.training.metric_chart import MetricChart
 
 FOREVER = 1e9
 

@@ -18,9 +18,9 @@ from distill_tui import controller as controlling
 from distill_tui.controller import Controller
 from distill_tui.crossover_limits import CrossoverLimits
 from distill_tui.latency_workbench import NO_QUERIES
-from distill_tui.loading import load_teacher
 from distill_tui.messages import LatencyProgressed, TeacherLoaded
 from distill_tui.state import JobState
+from distill_tui.teacher.loading import load_teacher
 from tests.tui import events
 from tests.tui.runs_on_disk import Made, answer, make_run, show_runs
 from tests.tui.stage import NARROW, PromptController, Stage, staged
@@ -212,8 +212,8 @@ def test_runs_are_compared_by_speed_and_machine() -> None:
     from rich.console import Console
 
     from distill_core.runs.comparing import RunComparison, RunSpeed
-    from distill_tui.run_views import ComparedRuns
-    from distill_tui.widgets.run_comparison import run_comparison
+    from distill_tui.runs.comparison import run_comparison
+    from distill_tui.runs.views import ComparedRuns
 
     brackets = events.crossover_finished().fixed
     fast, slow = (

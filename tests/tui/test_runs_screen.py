@@ -15,16 +15,16 @@ from distill_core.export import ExportFinished, ExportReport, PartLeftOut, PartW
 from distill_core.runs import RecordedRun, RunFolder, RunStore, Seen
 from distill_core.training.events import EpochFinished, RunStarted
 from distill_tui.charts.history import MetricHistory
-from distill_tui.loading import load_teacher, open_database
 from distill_tui.messages import DatabaseOpened, LoadFailed, TeacherLoaded, TrainingProgressed
 from distill_tui.only_the_last import OnlyTheLast
-from distill_tui.past_epochs import with_past
 from distill_tui.run_messages import RunSeen
-from distill_tui.run_rows import COLUMNS, SORTS, RunRow, in_order, matching
+from distill_tui.runs.rows import COLUMNS, SORTS, RunRow, in_order, matching
+from distill_tui.runs.table import RunTable
+from distill_tui.runs.watching import Watching
 from distill_tui.state import JobState
-from distill_tui.watching import Watching
-from distill_tui.widgets.metric_chart import MetricChart
-from distill_tui.widgets.run_table import RunTable
+from distill_tui.teacher.loading import load_teacher, open_database
+from distill_tui.training.metric_chart import MetricChart
+from distill_tui.training.past_epochs import with_past
 from tests.core.database_factory import write_lda_db
 from tests.tui import events
 from tests.tui.runs_on_disk import NOON, Made, answer, make_run, root, show_runs, store

@@ -17,7 +17,6 @@ from textual.widgets import DirectoryTree, TabbedContent
 from distill_core.runs import PairedDifference, RunComparison
 from distill_core.training.events import EpochFinished
 from distill_tui.app import DistillApp
-from distill_tui.loading import load_teacher, open_database
 from distill_tui.messages import (
     ContestantsProgressed,
     CrossoverProgressed,
@@ -28,8 +27,9 @@ from distill_tui.messages import (
     TrainingProgressed,
 )
 from distill_tui.run_messages import RemarksRead, RunsCompared, RunsListed
-from distill_tui.run_views import ComparedRuns, RunRemarks, RunsView
+from distill_tui.runs.views import ComparedRuns, RunRemarks, RunsView
 from distill_tui.state import JobState
+from distill_tui.teacher.loading import load_teacher, open_database
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
 from tests.tui import events
@@ -215,5 +215,5 @@ def test_picker(
     """With the working directory and the recent databases named as seen from it."""
     (tmp_path / "state").mkdir(exist_ok=True)
     (tmp_path / "state" / "recent.txt").write_text("playbooks/lda.db\n")
-    monkeypatch.setattr("distill_tui.screens.database_picker.Path.cwd", lambda: Path("playbooks"))
+    monkeypatch.setattr("distill_tui.ui.database_picker.Path.cwd", lambda: Path("playbooks"))
     assert picture(picker, NARROW)

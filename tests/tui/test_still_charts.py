@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 
-from distill_tui.widgets.bar_chart import BarChart, bar_axis
-from distill_tui.widgets.histogram import Histogram, Mark
-from distill_tui.widgets.still_chart import StillChart
+from distill_tui.charts.still_chart import StillChart
+from distill_tui.latency.bar_chart import BarChart, bar_axis
+from distill_tui.validation.histogram import Histogram, Mark
 
 NAN, INF = math.nan, math.inf
 anything = st.floats(allow_nan=True, allow_infinity=True)

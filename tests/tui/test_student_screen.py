@@ -8,7 +8,7 @@ from textual.events import Key
 from textual.widgets import DataTable, Input, Static
 
 from distill_core.config import StudentConfig, TrainingConfig, describe
-from distill_tui.widgets.settings_form import FIELDS, HINTS, SettingRow, SettingsForm
+from distill_tui.student.form import FIELDS, HINTS, SettingRow, SettingsForm
 from tests.core.database_factory import write_lda_db
 from tests.tui.stage import NARROW, WIDE, Stage, staged
 

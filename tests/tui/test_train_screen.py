@@ -10,7 +10,7 @@ from distill_core.config import StudentConfig
 from distill_core.training.events import BaselineFitted
 from distill_tui.messages import JobEnded, TrainingProgressed
 from distill_tui.state import JobState
-from distill_tui.widgets.metric_chart import MetricChart
+from distill_tui.training.metric_chart import MetricChart
 from tests.tui import events
 from tests.tui.judged import judged_run
 from tests.tui.stage import NARROW, WIDE, Stage, full_run, staged

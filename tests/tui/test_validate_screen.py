@@ -9,7 +9,7 @@ from distill_core.training.events import Assessed, RunFinished
 from distill_core.training.events import TestEvaluated as Tested
 from distill_tui.messages import TrainingProgressed
 from distill_tui.state import JobState
-from distill_tui.widgets.histogram import Histogram
+from distill_tui.validation.histogram import Histogram
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
 from tests.tui import events

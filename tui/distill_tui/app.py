@@ -14,18 +14,18 @@ from textual.screen import Screen
 
 from distill_tui import places
 from distill_tui.latency_workbench import LatencyWorkbench
-from distill_tui.screens.database_picker import DatabasePicker
-from distill_tui.screens.quit_dialog import Leaving, QuitDialog
-from distill_tui.screens.save_dialog import SaveDialog
-from distill_tui.screens.teacher import TeacherScreen
 from distill_tui.state import JobState
+from distill_tui.teacher.screen import TeacherScreen
+from distill_tui.ui.database_picker import DatabasePicker
+from distill_tui.ui.quit_dialog import Leaving, QuitDialog
+from distill_tui.ui.save_dialog import SaveDialog
 
 
 def screen_factory(module: str, name: str) -> Callable[[], Screen[None]]:
     """Return what makes a screen, importing it only then: it must not delay the first paint."""
 
     def make() -> Screen[None]:
-        screen: Screen[None] = getattr(import_module(f"distill_tui.screens.{module}"), name)()
+        screen: Screen[None] = getattr(import_module(f"distill_tui.{module}.screen"), name)()
         return screen
 
     return make
@@ -43,8 +43,8 @@ class DistillApp(LatencyWorkbench):
     MODES = {
         "teacher": TeacherScreen,
         "student": screen_factory("student", "StudentScreen"),
-        "train": screen_factory("train", "TrainScreen"),
-        "validate": screen_factory("validate", "ValidateScreen"),
+        "train": screen_factory("training", "TrainScreen"),
+        "validate": screen_factory("validation", "ValidateScreen"),
         "latency": screen_factory("latency", "LatencyScreen"),
         "runs": screen_factory("runs", "RunsScreen"),
     }
@@ -148,11 +148,11 @@ class DistillApp(LatencyWorkbench):
     def action_show_experiment(self) -> None:
         """Ask for a stored result of the experiment on H^L = N, and draw it."""
         from distill_core.experiments import read_hl_result
-        from distill_tui.screens.text_dialog import Question, TextDialog
+        from distill_tui.ui.text_dialog import Question, TextDialog
 
         def show(path: str | None) -> None:
             if path is not None:
-                from distill_tui.screens.hl_result import HlResultScreen
+                from distill_tui.experiments.hl_screen import HlResultScreen
 
                 self.push_screen(HlResultScreen(read_hl_result(path)))
 
@@ -161,7 +161,7 @@ class DistillApp(LatencyWorkbench):
 
     def action_show_help_panel(self) -> None:
         """Show what this screen is about and its keys; the palette calls it by this name, too."""
-        from distill_tui.screens.help import HelpScreen
+        from distill_tui.ui.help import HelpScreen
 
         if not self.screen.is_modal:
             self.push_screen(HelpScreen(self.screen))

@@ -27,9 +27,9 @@ from distill_tui.messages import (
 )
 from distill_tui.only_the_last import OnlyTheLast
 from distill_tui.run_messages import RunSeen, RunWorkFailed
+from distill_tui.runs.watching import Watching
 from distill_tui.state import JobState, TeacherView
 from distill_tui.student_to_time import StudentToTime
-from distill_tui.watching import Watching
 
 if TYPE_CHECKING:
     from distill_core.latency.crossover_events import CrossoverEvent
@@ -88,7 +88,7 @@ class Controller:
         """Read the projections of a database; ends in `DatabaseOpened` or `LoadFailed`."""
 
         def work() -> DatabaseOpened:
-            from distill_tui.loading import open_database
+            from distill_tui.teacher.loading import open_database
 
             return DatabaseOpened(open_database(path))
 
@@ -98,7 +98,7 @@ class Controller:
         """Read one projection with its vectors; ends in `TeacherLoaded` or `LoadFailed`."""
 
         def work() -> TeacherLoaded:
-            from distill_tui.loading import load_teacher
+            from distill_tui.teacher.loading import load_teacher
 
             return TeacherLoaded(load_teacher(path, mh_id))
 
@@ -179,7 +179,7 @@ class Controller:
         runs = self._runs = []
 
         def events() -> Iterator[Any]:
-            from distill_tui.past_epochs import with_past
+            from distill_tui.training.past_epochs import with_past
 
             runs.append(open_run())
             try:

@@ -163,12 +163,12 @@ class LatencyWorkbench(RunWorkbench):
 
     @on(messages.CrossoverProgressed)
     def _fold_crossover(self, message: messages.CrossoverProgressed) -> None:
-        from distill_tui import folding
+        from distill_tui.training import histories as folding
 
         self.crossover = folding.fold_crossover(self.crossover, message.events)
 
     @on(messages.ContestantsProgressed)
     def _fold_contestants(self, message: messages.ContestantsProgressed) -> None:
-        from distill_tui import folding
+        from distill_tui.training import histories as folding
 
         self.contestants = folding.fold_contestants(self.contestants, message.events)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from distill_core.latency.events import LatencyFinished
     from distill_core.latency.field_events import FieldFinished
     from distill_core.runs import Seen
-    from distill_tui.run_views import ComparedRuns, RunCurve, RunRemarks, RunsView
-    from distill_tui.watching import Watching
+    from distill_tui.runs.views import ComparedRuns, RunCurve, RunRemarks, RunsView
+    from distill_tui.runs.watching import Watching
 
 
 class RunsListed(Message):

@@ -12,8 +12,8 @@ from textual import on
 from textual.reactive import var
 
 from distill_tui import messages, run_messages
-from distill_tui.run_desk import Change, RunDesk
-from distill_tui.run_views import ComparedRuns, RunCurve, RunRemarks, RunsView
+from distill_tui.runs.desk import Change, RunDesk
+from distill_tui.runs.views import ComparedRuns, RunCurve, RunRemarks, RunsView
 from distill_tui.state import (
     DatabaseView,
     JobState,
@@ -214,7 +214,7 @@ class RunWorkbench(Workbench):
 
     @on(run_messages.RunSeen)
     def _show_seen(self, message: run_messages.RunSeen) -> None:
-        from distill_tui import folding
+        from distill_tui.training import histories as folding
 
         view, watched = self.training, self.training.watched
         if message.watching is not self.controller.watching or watched is None:

@@ -19,7 +19,7 @@ from distill_tui.shapes import heads_fit
 from distill_tui.state import DatabaseView, JobState, LatencyView, RunSettings, TeacherView, TrainingView
 
 if TYPE_CHECKING:
-    from distill_tui.folding import Histories
+    from distill_tui.training.histories import Histories
 
 
 class Workbench(App[int]):
@@ -40,7 +40,7 @@ class Workbench(App[int]):
     @cached_property
     def histories(self) -> Histories:
         """The points of the live charts; made when first needed, because NumPy must not delay the paint."""
-        from distill_tui.folding import Histories
+        from distill_tui.training.histories import Histories
 
         return Histories()
 
@@ -141,14 +141,14 @@ class Workbench(App[int]):
 
     @on(messages.TrainingProgressed)
     def _fold_training(self, message: messages.TrainingProgressed) -> None:
-        from distill_tui import folding
+        from distill_tui.training import histories as folding
 
         self.histories.extend(message.events)
         self.training = folding.fold_training(self.training, message.events)
 
     @on(messages.LatencyProgressed)
     def _fold_latency(self, message: messages.LatencyProgressed) -> None:
-        from distill_tui import folding
+        from distill_tui.training import histories as folding
 
         self.latency = folding.fold_latency(self.latency, message.events)
 
@@ -165,7 +165,7 @@ class Workbench(App[int]):
 
     @on(messages.JudgedAgain)
     def _show_new_verdict(self, message: messages.JudgedAgain) -> None:
-        from distill_tui import folding
+        from distill_tui.training import histories as folding
 
         if message.run is not self.training.started:
             return  # of a run before the present one

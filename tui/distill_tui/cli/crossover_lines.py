@@ -12,8 +12,8 @@ from distill_core.latency import (
     CrossoverStarted,
 )
 from distill_core.wording import plural
-from distill_tui.crossover_words import bracket_words, ended_words, ratio_words
-from distill_tui.machine_words import machine_warnings, machine_words
+from distill_tui.text.crossover import bracket_words, ended_words, ratio_words
+from distill_tui.text.machine import machine_warnings, machine_words
 
 
 def crossover_lines(event: CrossoverEvent) -> Iterator[str]:

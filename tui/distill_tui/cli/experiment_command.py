@@ -237,7 +237,7 @@ def _finish(event: HlFinished, options: HlOptions) -> None:
 
 
 def _write_charts(event: HlFinished) -> None:
-    from distill_tui.widgets.hl_chart import error_chart, mark_note, rows_of
+    from distill_tui.experiments.hl_chart import error_chart, mark_note, rows_of
 
     for finding in event.findings:
         for number in sorted({cell.teacher_heads for cell in event.cells}):

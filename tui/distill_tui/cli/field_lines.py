@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from distill_tui.field_words import COLUMNS, PARETO, UNTRAINED, row_cells
-from distill_tui.machine_words import UNSTEADY, machine_warnings, machine_words
+from distill_tui.text.contestants import COLUMNS, PARETO, UNTRAINED, row_cells
+from distill_tui.text.machine import UNSTEADY, machine_warnings, machine_words
 
 if TYPE_CHECKING:
     from distill_core.latency import FieldEvent, FieldFinished

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from distill_core.latency.events import LatencyEvent, LatencyFinished, LatencyStarted, ModelLatency
 from distill_core.wording import plural
-from distill_tui.latency_words import contestant_names, faster_lines
-from distill_tui.machine_words import UNSTEADY, machine_warnings, machine_words
+from distill_tui.text.latency import contestant_names, faster_lines
+from distill_tui.text.machine import UNSTEADY, machine_warnings, machine_words
 
 OUTLIERS = "outliers (calls beyond three interquartile ranges, counted and kept)"
 

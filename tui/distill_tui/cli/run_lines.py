@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from distill_core.runs import RunComparison, RunSummary
 from distill_core.wording import signed
-from distill_tui.run_rows import database_words
+from distill_tui.runs.rows import database_words
 
 _COLUMNS = (
     "run",

@@ -1,0 +1,152 @@
+"""Horizontal bars to compare a few named values, such as latencies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from textual.reactive import reactive
+
+from distill_tui.charts.axes import HUGE, TINY, Axis, linear_axis, log_axis
+from distill_tui.charts.numbers import short_number
+from distill_tui.charts.picture import single_cells
+from distill_tui.charts.still_chart import FEWEST_COLUMNS, FRAME_ROWS, SUBCELLS, Canvas, StillChart
+from distill_tui.charts.ticks import axis_ticks
+
+CELLS_PER_TICK = 12
+LABEL_SHARE = 3 / 5
+"""Of the width, that labels and values take at most."""
+WHISKER, LOW_END, HIGH_END, BOTH_ENDS = "─", "├", "┤", "┼"
+
+LabelledValue = tuple[str, float]
+Interval = tuple[float, float]
+
+
+class BarChart(StillChart):
+    """One bar a row, its value beside its label. A value that has no bar on the scale still has its row.
+
+    Over the end of a bar lies its interval, `├──┤`, or `┼` where it is narrower than a cell.
+    """
+
+    rows: reactive[tuple[LabelledValue, ...]] = reactive(())
+    intervals: reactive[tuple[Interval | None, ...]] = reactive(())
+    """Of the rows, in their order; a row without one has a bar only."""
+    unit: reactive[str] = reactive("")
+    log_scale: reactive[bool] = reactive(False)
+
+    def __init__(
+        self,
+        rows: Sequence[LabelledValue] = (),
+        *,
+        title: str = "",
+        unit: str = "",
+        log: bool = False,
+        says_log: bool = True,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(id=id)
+        self._says_log = says_log
+        """Whether a row above the bars says that the axis is logarithmic; not where the caller says it."""
+        self.set_reactive(BarChart.rows, tuple(rows))
+        self.set_reactive(BarChart.title, title)
+        self.set_reactive(BarChart.unit, unit)
+        self.set_reactive(BarChart.log_scale, log)
+
+    def draw(self, width: int, height: int) -> str | None:
+        """Return the bars, all of one thickness, on an axis from zero or (log) from below the smallest."""
+        rows_per_bar = (height - FRAME_ROWS) // max(len(self.rows), 1)
+        labels = self._labels(int(width * LABEL_SHARE))
+        gutter = max((len(label) for label in labels), default=0)
+        columns = width - gutter - 2
+        if not self.rows or rows_per_bar < 1 or columns < FEWEST_COLUMNS:
+            return None
+        ends = [end for interval in self._intervals() if interval for end in interval]
+        axis = bar_axis([*(value for _label, value in self.rows), *ends], log=self.log_scale)
+        canvas = Canvas(columns, rows_per_bar * len(self.rows), gutter)
+        thickness = max(rows_per_bar - 1, 1)
+        tops = range(0, canvas.rows, rows_per_bar)
+        self._draw_bars(canvas, axis, tops, thickness)
+        self._draw_intervals(canvas, axis, [top + (thickness - 1) // 2 for top in tops])
+        canvas.label_rows([top + (thickness - 1) // 2 for top in tops], labels)
+        canvas.x_ticks(axis_ticks(axis, max(1, columns // CELLS_PER_TICK) + 1))
+        return "\n".join(canvas.lines())
+
+    def describe(self) -> str:
+        """Return the values in words, one a row."""
+        rows = (
+            f"{label} {self._amount(value)}{_interval_words(interval)}"
+            for (label, value), interval in zip(self.rows, self._intervals(), strict=True)
+        )
+        return "\n".join(rows) or "no values"
+
+    def note(self) -> str:
+        """Return the scale, and how many values have no bar on it."""
+        shown = sum(_is_shown(value, log=self.log_scale) for _label, value in self.rows)
+        without = f"{len(self.rows) - shown} without a bar" if shown < len(self.rows) else ""
+        return "  ".join(filter(None, ["log scale" if self.log_scale and self._says_log else "", without]))
+
+    def _intervals(self) -> list[Interval | None]:
+        """Return an interval, or none, for each row."""
+        given = list(self.intervals[: len(self.rows)])
+        return [*given, *[None] * (len(self.rows) - len(given))]
+
+    def _amount(self, value: float) -> str:
+        return f"{short_number(value)} {self.unit}".rstrip()
+
+    def _labels(self, longest: int) -> list[str]:
+        """Return label and value of each row in one width; labels that are too long are cut."""
+        amounts = [single_cells(self._amount(value)) for _label, value in self.rows]
+        amount_width = max((len(amount) for amount in amounts), default=0)
+        room = max(longest - amount_width - 1, 1)
+        names = [single_cells(label) for label, _value in self.rows]
+        cut = [name if len(name) <= room else name[: room - 1] + "…" for name in names]
+        width = max((len(name) for name in cut), default=0)
+        return [
+            f"{name:<{width}} {amount:>{amount_width}}" for name, amount in zip(cut, amounts, strict=True)
+        ]
+
+    def _draw_bars(self, canvas: Canvas, axis: Axis, tops: Sequence[int], thickness: int) -> None:
+        fractions = axis.fractions(np.array([value for _label, value in self.rows], dtype=np.float64))
+        ends: list[float] = []
+        heights: list[int] = []
+        for (_label, value), fraction, top in zip(self.rows, fractions.tolist(), tops, strict=True):
+            if value > 0 and _is_shown(value, log=self.log_scale):
+                highest = canvas.down - 1 - top * SUBCELLS
+                heights += range(highest, highest - thickness * SUBCELLS, -1)
+                ends += [fraction * (canvas.across - 1)] * (thickness * SUBCELLS)
+        if ends:
+            canvas.figure.scatter(ends, heights, marker="hd", filly=True)
+
+    def _draw_intervals(self, canvas: Canvas, axis: Axis, rows: Sequence[int]) -> None:
+        """Mark the intervals, cell by cell, over the middle of their bars."""
+        for interval, row in zip(self._intervals(), rows, strict=True):
+            if interval is None or not all(_is_shown(end, log=self.log_scale) for end in interval):
+                continue
+            fractions = axis.fractions(np.array(interval, dtype=np.float64)).tolist()
+            low, high = (int(fraction * (canvas.across - 1)) // SUBCELLS for fraction in fractions)
+            for column, mark in enumerate(_whisker(high - low + 1), low):
+                down = canvas.down - 1 - row * SUBCELLS
+                canvas.figure.scatter([column * SUBCELLS], [down], marker=mark)
+
+
+def _whisker(cells: int) -> str:
+    """Return an interval so many cells wide."""
+    return LOW_END + WHISKER * (cells - 2) + HIGH_END if cells > 1 else BOTH_ENDS
+
+
+def _interval_words(interval: Interval | None) -> str:
+    return "" if interval is None else f" ({short_number(interval[0])} to {short_number(interval[1])})"
+
+
+def bar_axis(values: Sequence[float], *, log: bool) -> Axis:
+    """Return an axis for bars: from zero, or on a log scale from below the smallest bar."""
+    shown = [value for value in values if _is_shown(value, log=log)]
+    if log:
+        return log_axis(min(shown) / 2, max(shown)) if shown else Axis(0.1, 1.0, log=True)
+    return Axis(0.0, linear_axis(0.0, max(shown)).high) if shown else Axis(0.0, 1.0)
+
+
+def _is_shown(value: float, *, log: bool) -> bool:
+    """Tell whether a bar can show this value: above zero, zero too where there is a zero."""
+    return math.isfinite(value) and (TINY < value < HUGE if log else 0 <= value < HUGE)

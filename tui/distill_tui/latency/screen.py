@@ -1,0 +1,268 @@
+"""Screen 5: LDA and student side by side on this machine."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container
+from textual.reactive import reactive
+from textual.widgets import DataTable, ProgressBar, Static
+
+from distill_core.latency.events import LatencyFinished
+from distill_core.wording import plural
+from distill_tui.crossover_limits import CrossoverLimits
+from distill_tui.latency.bar_chart import BarChart
+from distill_tui.latency.contestant_table import ContestantTable
+from distill_tui.latency.crossover_dialog import CrossoverDialog
+from distill_tui.latency.crossover_pane import CrossoverPane
+from distill_tui.latency.latency_table import latency_bars, latency_intervals, latency_table
+from distill_tui.latency_workbench import NO_QUERIES
+from distill_tui.state import ContestantsView, CrossoverView, JobState, LatencyView, TeacherView
+from distill_tui.text.latency import faster_lines
+from distill_tui.text.machine import doubts, doubts_in_full, machine_words
+from distill_tui.ui.screen import WorkbenchScreen
+
+VIEWS = ("bars", "curves", "table")
+
+
+class LatencyScreen(WorkbenchScreen):
+    """Who is faster and by how much, the percentiles, and bars on a log axis; below, the crossover."""
+
+    MODE = "latency"
+    AUTO_FOCUS = ""
+    HELP = """
+    # Latency
+    All models answer the same queries on the same device, in blocks that go forwards and backwards in turn
+    (A B C C B A), after a warm-up. *Single-stream* is one query at a time, headline p90; *offline* is in
+    batches, headline queries a second; both as in MLPerf, shortened. The ratio is the median over blocks,
+    with a 95 % bootstrap interval, which the bars have, too: `├─┤`. Outliers are counted beyond the outer
+    quartile fences, and kept. An untrained student of the same shape is as fast as a trained one. While a
+    run of screen 6 is opened, it is that run's student, and the results go into the run's folder.
+
+    *Doubtful*: others take part of the cores (busy), the process has one core only, or blocks of one model
+    differ by half and more. Repeat it on a quiet machine.
+
+    An encoder is timed *folded*, which is how one would run it: the same function with its linear maps
+    multiplied out. *Published* is the network that was trained, beside it. Other students do not fold.
+
+    # Crossover
+    `x` grows the LDA over N heads, the real ones first, then heads drawn from their distribution, and times
+    it against this student and against one that grows so that H^L >= N. A bracket *from 4,096 to 8,192*
+    means that the LDA is surely faster at its lower end and the student at its upper end and beyond.
+    It takes a minute at most; `X` asks for another budget and a largest N first. `s` stops it and keeps what
+    was measured; in the folder of a run it replaces no search that has more points.
+
+    # All contestants
+    `a` times everyone who is installed: the LDA in NumPy and torch, restricted to its nearest heads, the
+    student in all its forms and runtimes. `S`, or a click on a column, sorts. `a` again measures anew.
+    The cosine is over the questions of the database, those of the training included; screen 4 has the test's.
+    """
+    BINDINGS = [
+        Binding("enter", "measure", "Measure", id="latency.measure"),
+        Binding("x", "crossover", "Crossover", id="latency.crossover"),
+        Binding("X", "limits", "Crossover within limits", id="latency.limits", show=False),
+        Binding("a", "contestants", "All contestants", id="latency.contestants", show=False),
+        Binding("S", "sort", "Sort by next column", id="latency.sort", show=False),
+        Binding("s", "stop", "Stop", id="latency.stop"),
+        Binding("v", "view", "Next view", id="latency.view", show=False),
+        Binding("b", "batch", "Batch size", id="latency.batch", show=False),
+        Binding("left", "read(-1)", "Fewer heads", id="latency.fewer", show=False),
+        Binding("right", "read(1)", "More heads", id="latency.more", show=False),
+    ]
+
+    shown: reactive[str] = reactive("bars", init=False)
+    """Which of `VIEWS` has the room, where there is not enough for all."""
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out headline, table, bars and curves."""
+        yield Static("", id="latency-headline", markup=False)
+        yield Static("", id="latency-machine", markup=False)
+        yield Static("", id="latency-doubts", markup=False)
+        yield ProgressBar(show_eta=False, show_percentage=False, id="latency-progress")
+        with Container(id="latency-body"):
+            yield Static("", id="latency-table")
+            yield BarChart(id="latency-bars", unit="µs", log=True, says_log=False)
+        yield CrossoverPane(id="crossover")
+        yield ContestantTable(id="contestants")
+
+    def on_mount(self) -> None:
+        """Name the panes and follow the measurements."""
+        self.query_one("#latency-table").border_title = "Single-stream and offline"
+        self.query_one("#latency-bars").border_title = "single-stream p90, offline median; 95 %, log"
+        self.watch_shown("", self.shown)
+        self.watch(self.app, "latency", self._show)
+        self.watch(self.app, "crossover", self._show_crossover)
+        self.watch(self.app, "contestants", self._show_contestants)
+        self.watch(self.app, "teacher", lambda: self._show(self.workbench.latency))
+
+    def watch_shown(self, before: str, shown: str) -> None:
+        """Give the room to what is chosen; the style sheet decides whether the others keep theirs."""
+        if before:
+            self.remove_class(f"-{before}")
+        self.add_class(f"-{shown}")
+        # Textual would let a table that is not displayed have the keys.
+        self.set_focus(self.query_one(DataTable) if shown == "table" else None)
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Measure when nothing is measured, stop when something is, read where there are curves."""
+        controller = self.workbench.controller
+        match action:
+            case "stop":
+                return controller.is_timing
+            case "measure" | "crossover" | "contestants" | "limits":
+                return not controller.is_timing
+            case "sort":
+                return self.shown == "table"
+            case "batch" | "read":
+                return self.shown == "curves" and self.workbench.crossover.finished is not None
+        return True
+
+    def action_measure(self) -> None:
+        """Time both models now."""
+        self.shown = "bars"
+        self.workbench.start_latency()
+
+    def action_crossover(self) -> None:
+        """Search from how many heads on the student is faster."""
+        if self.workbench.start_crossover():
+            self.shown = "curves"
+
+    def action_limits(self) -> None:
+        """Ask for the time budget and the largest N, then search."""
+        if not self.workbench.can_measure():
+            return
+        dialog = CrossoverDialog(self.workbench.crossover_limits, self._check_limits)
+        self.app.push_screen(dialog, self._search_within)
+
+    def action_contestants(self) -> None:
+        """Show all contestants; measure them where the table is shown already, or empty."""
+        is_empty = self.workbench.contestants.finished is None
+        if not (is_empty or self.shown == "table") or self.workbench.start_contestants():
+            self.shown = "table"
+
+    def action_sort(self) -> None:
+        """Sort the contestants by the next column."""
+        self.query_one(ContestantTable).sort_next()
+
+    def action_stop(self) -> None:
+        """Stop timing."""
+        self.workbench.set_job_state("stop")
+
+    def action_view(self) -> None:
+        """Show what else was measured."""
+        self.shown = VIEWS[(VIEWS.index(self.shown) + 1) % len(VIEWS)]
+
+    def action_batch(self) -> None:
+        """Show the curves of the next batch size."""
+        self.query_one(CrossoverPane).switch_batch()
+
+    def action_read(self, steps: int) -> None:
+        """Read the curves at the next N."""
+        self.query_one(CrossoverPane).move_cursor(steps)
+
+    def _check_limits(self, limits: CrossoverLimits) -> None:
+        """Refuse more heads than fit in the free memory."""
+        from distill_core.latency.growing_teacher import require_fitting
+
+        teacher = self.workbench.teacher
+        if limits.max_heads is not None and teacher is not None:
+            require_fitting(limits.max_heads, teacher.teacher.dimension)
+
+    def _search_within(self, limits: CrossoverLimits | None) -> None:
+        if limits is not None:
+            self.workbench.crossover_limits = limits
+            self.action_crossover()
+
+    def _show_crossover(self, view: CrossoverView) -> None:
+        self.query_one(CrossoverPane).view = view
+        self._show_progress()
+        self.refresh_bindings()
+
+    def _show_contestants(self, view: ContestantsView) -> None:
+        self.query_one(ContestantTable).view = view
+        self._show_progress()
+        self.refresh_bindings()
+
+    def _show_progress(self) -> None:
+        """Show how far a measurement is; with a total always, for a bar without one moves all the time."""
+        bar, app = self.query_one(ProgressBar), self.workbench
+        views = (app.latency, app.crossover, app.contestants)
+        bar.display = any(view.state.is_active for view in views)
+        self.set_class(bar.display, "-timing")
+        if app.crossover.state.is_active:
+            point = app.crossover.point
+            total = point.budget_seconds if point else 1
+            bar.update(total=total, progress=point.elapsed_seconds if point else 0)
+        elif app.contestants.state.is_active:
+            timed = app.contestants.round
+            bar.update(total=timed.total if timed else 1, progress=timed.done if timed else 0)
+        else:
+            block = app.latency.block
+            bar.update(total=block.total if block else 1, progress=block.done if block else 0)
+
+    def _show(self, view: LatencyView) -> None:
+        teacher, result = self.workbench.teacher, view.finished
+        self.query_one("#latency-headline", Static).update(_headline(view, teacher))
+        self._show_machine(result)
+        self._show_progress()
+        table, chart = self.query_one("#latency-table", Static), self.query_one(BarChart)
+        table.update("" if result is None else latency_table(result))
+        chart.intervals = () if result is None else latency_intervals(result)
+        chart.rows = () if result is None else latency_bars(result)
+
+    def _show_machine(self, result: LatencyFinished | None) -> None:
+        """Show where it was measured and why that deserves doubt, a line each."""
+        machine, unsteady = (result.machine, not result.steady) if result else (None, False)
+        shown, doubtful = (
+            self.query_one("#latency-machine", Static),
+            self.query_one("#latency-doubts", Static),
+        )
+        shown.update("" if machine is None else machine_words(machine))
+        words = doubts(machine, unsteady=unsteady)
+        doubtful.update(f"Doubtful: {words}; repeat on a quiet one." if words else "")
+        doubtful.tooltip = doubts_in_full(machine, unsteady=unsteady) or None
+        self.set_class(bool(words), "-doubtful")
+        self.set_class(machine is not None, "-measured")
+
+
+def _headline(view: LatencyView, teacher: TeacherView | None) -> Text:
+    if view.state is JobState.FAILED:
+        return Text(f"Failed: {view.error}", "bold")
+    if view.finished is not None:
+        return _result(view, view.finished)
+    if view.state.is_active:
+        return Text("Warming up and timing; nothing is drawn meanwhile but the progress.", "bold")
+    if view.state is JobState.STOPPED:
+        return Text("Stopped before the end: enter measures again.", "bold")
+    return Text(_before(view, teacher), "bold")
+
+
+def _before(view: LatencyView, teacher: TeacherView | None) -> str:
+    """Say what can be measured, or why nothing can."""
+    if teacher is None:
+        return "Choose a projection on screen 1."
+    if not len(teacher.queries):
+        return NO_QUERIES
+    return (
+        f"enter measures LDA and {f'the student of {view.run}' if view.run else 'student'} on this machine."
+    )
+
+
+def _result(view: LatencyView, result: LatencyFinished) -> Text:
+    text = Text()
+    for case, words in faster_lines(result):
+        text.append(f"{case}: ", "dim").append(f"{words}\n", "bold")
+    threads = plural(result.threads, "thread")
+    text.append(f"N {result.num_heads:,}, {_student_words(view)}, {result.device}, {threads}", "dim")
+    if result.ended != "complete":
+        text.append(", stopped early", "dim")
+    return text
+
+
+def _student_words(view: LatencyView) -> str:
+    """Say whose student was timed."""
+    if view.run:
+        return f"the student of {view.run}"
+    return "the trained student" if view.trained else "an untrained student of this shape"

@@ -1,0 +1,139 @@
+"""What can be done with the run that is chosen: go on, name, throw away, hand on. Nothing without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.binding import Binding
+
+from distill_tui.runs import changes as run_changes
+from distill_tui.typed_path import typed_path
+from distill_tui.ui.confirm_dialog import ConfirmDialog
+from distill_tui.ui.screen import WorkbenchScreen
+from distill_tui.ui.text_dialog import Question, TextDialog
+
+if TYPE_CHECKING:
+    from distill_core.runs import RunSummary
+    from distill_tui.runs.desk import Change
+
+
+class RunActions(WorkbenchScreen):
+    """A screen on which one run is chosen; subclasses say which."""
+
+    BINDINGS = [
+        Binding("r", "resume", "Resume", show=False, id="runs.resume", tooltip="Go on with the run here"),
+        Binding("n", "rename", "Rename", show=False, id="runs.rename"),
+        Binding("t", "tag", "Tag", show=False, id="runs.tag"),
+        Binding("a", "annotate", "Annotate", show=False, id="runs.annotate"),
+        Binding("b", "pin", "Baseline", show=False, id="runs.pin", tooltip="Pin, or unpin, the baseline"),
+        Binding("c", "clone", "Clone", show=False, id="runs.clone", tooltip="Take over settings and teacher"),
+        Binding("d", "delete", "Delete", show=False, id="runs.delete", tooltip="Move to the trash"),
+        Binding("T", "empty_trash", "Empty trash", show=False, id="runs.empty_trash"),
+        Binding("e", "export", "Export", show=False, id="runs.export", tooltip="Write it for others to use"),
+        Binding("y", "copy_path", "Copy path", show=False, id="runs.copy"),
+    ]
+
+    @property
+    def chosen(self) -> RunSummary | None:
+        """The run that the keys are about."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Tell what can be done with the run."""
+        run = self.chosen
+        if action == "resume":
+            return run is not None
+        if action == "clone":
+            return run is not None and bool(run.database)
+        if action in ("rename", "tag", "annotate", "pin", "delete", "export", "copy_path"):
+            return run is not None
+        return True
+
+    def action_resume(self) -> None:
+        """Go on with the run, here; say why not, if it cannot be."""
+        run = self.chosen
+        if run is not None and run.state in ("running", "finished"):
+            why = "is still running; enter shows it" if run.state == "running" else "has reached its end"
+            self.notify(f"{run.name} {why}.", title="Not resumed", severity="warning", markup=False)
+        elif run is not None and self.workbench.resume_run(run):
+            self.app.switch_mode("train")
+
+    def action_rename(self) -> None:
+        """Ask for another name."""
+        if (run := self.chosen) is not None:
+            runs = self.workbench.runs
+            others = [other for other in runs.runs if other.path != run.path] if runs else []
+            question = Question("Rename", "The folder keeps its name", run.name, partial(_check_name, others))
+            self._ask(question, lambda name: self._change(run_changes.rename(run, name), "Not renamed"))
+
+    def action_tag(self) -> None:
+        """Ask for the tags."""
+        if (run := self.chosen) is not None:
+            question = Question(f"Tags of {run.name}", "Between commas", ", ".join(run.tags))
+            self._ask(question, lambda tags: self._change(run_changes.retag(run, tags), "Not tagged"))
+
+    def action_annotate(self) -> None:
+        """Ask for a text about the run."""
+        if (run := self.chosen) is not None:
+            remarks = self.workbench.remarks
+            text = remarks.annotation if remarks is not None and remarks.path == run.path else ""
+            question = Question(f"About {run.name}", "In place of what was written before", text)
+            self._ask(question, lambda text: self._change(run_changes.annotate(run, text), "Not annotated"))
+
+    def action_pin(self) -> None:
+        """Make the run the baseline that others are compared with, or no longer."""
+        if self.chosen is not None:
+            self._change(run_changes.pin(self.chosen), "Not pinned")
+
+    def action_clone(self) -> None:
+        """Take over the run's settings and its teacher."""
+        if self.chosen is not None:
+            self.workbench.clone_run(self.chosen.path)
+
+    def action_delete(self) -> None:
+        """Ask, then move the run to the trash."""
+        if (run := self.chosen) is not None:
+            dialog = ConfirmDialog("Delete?", f"Move {run.name} to the trash?", "Delete")
+            self._confirm(dialog, lambda: self._change(run_changes.delete(run), "Not deleted"))
+
+    def action_empty_trash(self) -> None:
+        """Ask, then delete what is in the trash for good."""
+        dialog = ConfirmDialog("Empty the trash?", "Delete every run in the trash for good?", "Empty")
+        self._confirm(dialog, lambda: self._change(run_changes.empty_trash, "Trash not emptied"))
+
+    def action_export(self) -> None:
+        """Ask for a folder, and write the run for others to use."""
+        if (run := self.chosen) is not None:
+            question = Question(
+                f"Export {run.name}",
+                "To a new or an empty folder: weights, settings, model card, metrics, ONNX, TensorBoard",
+                f"{Path(run.path).name}-export",
+            )
+            self._ask(question, lambda text: self._export(run, text))
+
+    def action_copy_path(self) -> None:
+        """Copy the run's folder to the clipboard, where the terminal lets that be."""
+        if self.chosen is not None:
+            self.app.copy_to_clipboard(self.chosen.path)
+            self.notify(self.chosen.path, title="Copied", markup=False)
+
+    def _change(self, change: Change, title: str) -> None:
+        self.workbench.change_runs(change, title)
+
+    def _ask(self, question: Question, then: Callable[[str], None]) -> None:
+        self.app.push_screen(TextDialog(question), lambda text: None if text is None else then(text))
+
+    def _confirm(self, dialog: ConfirmDialog, then: Callable[[], None]) -> None:
+        self.app.push_screen(dialog, lambda yes: then() if yes else None)
+
+    def _export(self, run: RunSummary, text: str) -> None:
+        self.workbench.export_run(run.path, typed_path(text).absolute())
+
+
+def _check_name(others: Sequence[RunSummary], name: str) -> None:
+    from distill_core.runs.naming import checked_name
+
+    checked_name(name, others)

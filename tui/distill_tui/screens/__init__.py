@@ -1,1 +1,0 @@
-"""The five screens and the dialogs."""

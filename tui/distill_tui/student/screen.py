@@ -1,0 +1,170 @@
+"""Screen 2: the student. Settings on one side, what they cost and what to choose from on the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container, Vertical
+from textual.events import DescendantBlur, DescendantFocus
+from textual.widgets import DataTable, Static
+
+from distill_core.architecture import Candidate, inference_cost, student_cost
+from distill_core.config import StudentConfig
+from distill_tui.shapes import shape_candidates, uses
+from distill_tui.state import RunSettings, TeacherView
+from distill_tui.student.cost_table import CostTable
+from distill_tui.student.form import SettingsForm
+from distill_tui.ui.screen import WorkbenchScreen
+
+
+class StudentScreen(WorkbenchScreen):
+    """The form; live beside it the costs and the candidate architectures."""
+
+    MODE = "student"
+    HELP = """
+    # The student
+    The claim under test: H heads and L layers route like H^L flat heads. In the published encoder the query
+    is one token, so attention has a single key and H changes nothing in evaluation: L and the feed-forward
+    width are what count. In *memory* H counts: each head attends over K learned slots, which start as the
+    teacher's own heads. The *mlp* is the control: no heads, and as many parameters as the encoder.
+
+    `book` is H = 4 with H^L nearest to N; `capacity` the fewest layers with H^L ≥ N. What is `auto` is set by
+    the recipe. *Folded* is the encoder as it is used: the same function with its linear maps multiplied out.
+    """
+    BINDINGS = [
+        Binding("escape", "leave_field", "Leave field", id="student.leave"),
+        Binding("e", "edit", "Edit", id="student.edit", tooltip="Go to the first setting"),
+        Binding("c", "candidates", "Candidates", id="student.candidates", tooltip="Choose an architecture"),
+    ]
+    AUTO_FOCUS = "#candidates"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._typed: RunSettings | None = None
+        """The settings that the form told last."""
+        self._listed: tuple[Candidate, ...] = ()
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out form, costs and candidates; beside each other where there is room."""
+        with Container(id="student-body"):
+            with Vertical(id="form-pane"):
+                yield SettingsForm(id="form")
+                yield Static("", id="field-hint", markup=False)
+            with Vertical(id="student-side"):
+                yield CostTable(id="costs")
+                yield DataTable(id="candidates", cursor_type="row", zebra_stripes=True)
+                yield Static("", id="student-note", markup=False)
+
+    def on_mount(self) -> None:
+        """Name the panes and follow the app."""
+        self.query_one("#form").border_title = "Settings of the run"
+        self.query_one("#costs").border_title = "What it costs"
+        table = self.query_one("#candidates", DataTable)
+        table.border_title = "Candidates, enter takes one"
+        for name in ("H", "L", "H^L", "H^L / N", "parameters", "rule"):
+            table.add_column(name, key=name)
+        self.watch(self.app, "settings", self._show_settings)
+        self.watch(self.app, "teacher", self._show_teacher)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to leave a field only while in one."""
+        in_form = self.focused is not None and self.query_one(SettingsForm) in self.focused.ancestors
+        if action == "leave_field":
+            return in_form
+        return True
+
+    def action_leave_field(self) -> None:
+        """Put the keys back to work: digits switch screens again."""
+        self.query_one("#candidates").focus()
+
+    def action_edit(self) -> None:
+        """Go to the first setting."""
+        self.query_one("#kind").focus()
+
+    def action_candidates(self) -> None:
+        """Go to the candidate architectures."""
+        self.query_one("#candidates").focus()
+
+    def _show_teacher(self, view: TeacherView | None) -> None:
+        self.query_one(CostTable).view = view
+        shape = (view.teacher.num_heads, view.teacher.dimension) if view else None
+        self.query_one(SettingsForm).teacher_shape = shape
+        self._fill_candidates()
+
+    def _show_settings(self, settings: RunSettings) -> None:
+        if settings is not self._typed:  # else the fields have it, and may have more by now
+            self.query_one(SettingsForm).values = settings
+        self.query_one(CostTable).student = settings.student
+        self._fill_candidates()
+
+    def _fill_candidates(self) -> None:
+        view, student = self.workbench.teacher, self.workbench.settings.student
+        candidates = shape_candidates(student, view.teacher.num_heads, view.teacher.dimension) if view else ()
+        costs = self.query_one(CostTable)
+        costs.is_complete = self.workbench.settings_complete
+        if not costs.is_complete:
+            candidates, view = (), None
+        self.query_one("#form").border_subtitle = _size_words(view, student)
+        if candidates != self._listed:
+            self._listed = candidates
+            table = self.query_one("#candidates", DataTable)
+            table.clear()
+            for candidate in candidates:
+                table.add_row(*self._cells(candidate), key=f"{candidate.heads},{candidate.layers}")
+        self._mark_chosen()
+
+    def _cells(self, candidate: Candidate) -> tuple[str, ...]:
+        view, kind = self.workbench.teacher, self.workbench.settings.student.kind
+        ratio = candidate.flat_heads / (view.teacher.num_heads if view else 1)
+        heads = (str(candidate.heads), f"{candidate.flat_heads:,}", f"{ratio:.2f}")
+        number, flat, of_all = heads if uses(kind, "heads") else ("-", "-", "-")
+        parameters = f"{candidate.cost.parameters:,}"
+        return number, str(candidate.layers), flat, of_all, parameters, ", ".join(candidate.rules)
+
+    def _mark_chosen(self) -> None:
+        student = self.workbench.settings.student
+        table = self.query_one("#candidates", DataTable)
+        key = f"{student.heads},{student.layers}"
+        if key in {row.value for row in table.rows}:
+            table.move_cursor(row=table.get_row_index(key), animate=False)
+
+    @on(DataTable.RowSelected, "#candidates")
+    def _take_candidate(self, event: DataTable.RowSelected) -> None:
+        heads, layers = (int(part) for part in (event.row_key.value or "4,2").split(","))
+        settings = self.workbench.settings
+        settings = replace(settings, student=settings.student.with_values(heads=heads, layers=layers))
+        self.workbench.settings = settings
+        self.query_one(SettingsForm).fill(settings)
+
+    @on(SettingsForm.Changed)
+    def _take_settings(self, event: SettingsForm.Changed) -> None:
+        note = self.query_one("#student-note", Static)
+        self.workbench.settings_complete = event.settings is not None
+        self._show_hint()
+        if event.settings is None:
+            note.update("Mend the marked fields before you train.")
+            self._fill_candidates()
+            return
+        note.update("ctrl+t trains; esc leaves the fields.")
+        self._typed = event.settings
+        self.workbench.settings = event.settings
+        self._fill_candidates()  # the app has had these settings before, if a field was wrong in between
+
+    @on(DescendantFocus)
+    @on(DescendantBlur)
+    def _show_hint(self) -> None:
+        """Say in full of the field with the focus what beside it may be cut."""
+        self.query_one("#field-hint", Static).update(self.query_one(SettingsForm).hint)
+
+
+def _size_words(view: TeacherView | None, student: StudentConfig) -> str:
+    """Return the student's parameters, for terminals in which the costs have no room."""
+    if view is None:
+        return ""
+    num_heads, dimension = view.teacher.num_heads, view.teacher.dimension
+    trained, used = (cost(student, dimension, num_heads) for cost in (student_cost, inference_cost))
+    folded = f", {used.parameters:,} folded" if used.parameters != trained.parameters else ""
+    return f"{trained.parameters:,} parameters{folded}"

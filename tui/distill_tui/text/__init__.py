@@ -1,0 +1,1 @@
+"""Figures and results in words, for screens and command line alike."""

@@ -1,0 +1,163 @@
+"""Screen 3: the run, live."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.reactive import reactive
+
+from distill_tui.charts.options import Baseline
+from distill_tui.runs.views import RunCurve
+from distill_tui.state import JobState, TrainingView
+from distill_tui.training.curve_legend import CurveLegend, curve_history, last_step
+from distill_tui.training.metric_chart import MetricChart
+from distill_tui.training.status import RunStatus
+from distill_tui.ui.screen import WorkbenchScreen
+
+_LEFT_OUT = (
+    " regression",
+    " mean output",
+    " routing",
+    "'s output",
+    "'s answer",
+    "training ",
+    "LDA ",
+    " heads",
+)
+CHARTS = {"cosine": "cosine", "loss": "loss", "mse": "MSE"}
+
+
+class TrainScreen(WorkbenchScreen):
+    """Status and progress on top, three charts below; `z` gives one of them all the room."""
+
+    MODE = "train"
+    HELP = """
+    # The run
+    *train* is the mean over an epoch with dropout on, while the weights still moved; *validation* is the
+    same student on queries it never trains on, dropout off. So validation may well look better than train.
+    With the recipe *strong* an epoch is a round of newly drawn queries, *validation* is of averaged weights,
+    and a run ends early when it gains no more.
+
+    The dashed lines are the ladder: what simple things score on the validation queries. A student below them
+    has learnt nothing that they have not; the ridge's strength was chosen on these very queries.
+    """
+    BINDINGS = [
+        Binding("space", "pause", "Pause / go on", id="train.pause"),
+        Binding("s", "stop", "Stop", id="train.stop", tooltip="Stop, and evaluate what was learnt"),
+        Binding("L", "toggle_log_y", "Log y", key_display="L", id="train.log_y"),
+        Binding("X", "toggle_log_x", "Log x", key_display="X", id="train.log_x", show=False),
+        Binding("z", "zoom", "Zoom", id="train.zoom", tooltip="All charts, or one after another"),
+        Binding("v,escape", "leave_curves", "Back to the run", key_display="v", id="train.curves"),
+        Binding("enter", "app.start_training", "Train", id="train.start", show=False),
+    ]
+
+    zoomed: reactive[str] = reactive("")
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out the status over the charts."""
+        yield RunStatus(id="run-status")
+        yield CurveLegend(id="curve-legend")
+        with Horizontal(id="charts"):
+            yield self._new_chart("cosine")
+            with Vertical(id="side-charts"):
+                yield self._new_chart("loss")
+                yield self._new_chart("mse")
+
+    def on_mount(self) -> None:
+        """Give the charts their histories and follow the run."""
+        for metric in CHARTS:
+            self._chart(metric).history = self.workbench.histories.by_metric[metric]
+        self.watch(self.app, "training", self._show_run)
+        self.watch(self.app, "curves", self._show_curves)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Pausing and stopping need a run; starting needs none."""
+        controller = self.workbench.controller
+        training = controller.is_busy and controller.job_name == "training"
+        if action in ("pause", "stop"):
+            return training and controller.state is not JobState.STOPPING
+        if action == "app.start_training":
+            return not controller.is_busy
+        if action in ("leave_curves", "zoom", "toggle_log_y"):
+            return bool(self.workbench.curves) is (action == "leave_curves")
+        return True
+
+    def action_pause(self) -> None:
+        """Pause a running run, or go on with a paused one."""
+        paused = self.workbench.controller.state is JobState.PAUSED
+        self.workbench.set_job_state("resume" if paused else "pause")
+
+    def action_stop(self) -> None:
+        """Stop; what was learnt so far is evaluated."""
+        self.workbench.set_job_state("stop")
+
+    def action_toggle_log_y(self) -> None:
+        """Switch loss and MSE between a linear and a logarithmic axis; a cosine may be negative."""
+        for metric in ("loss", "mse"):
+            chart = self._chart(metric)
+            chart.log_y = not chart.log_y
+
+    def action_toggle_log_x(self) -> None:
+        """Switch every chart's epochs between a linear and a logarithmic axis."""
+        for metric in CHARTS:
+            chart = self._chart(metric)
+            chart.log_x = not chart.log_x
+
+    def action_leave_curves(self) -> None:
+        """Show the run itself again, in place of the curves of several."""
+        self.workbench.curves = ()
+
+    def action_zoom(self) -> None:
+        """Show all charts, then each of them alone."""
+        order = ["", *CHARTS]
+        self.zoomed = order[(order.index(self.zoomed) + 1) % len(order)]
+
+    def watch_zoomed(self, zoomed: str) -> None:
+        """Hide the charts that are not zoomed."""
+        for metric in CHARTS:
+            self._chart(metric).display = zoomed in ("", metric)
+        self.query_one("#side-charts").display = zoomed != "cosine"
+
+    def _new_chart(self, metric: str) -> MetricChart:
+        return MetricChart(CHARTS[metric], x_label="epoch", id=f"chart-{metric}")
+
+    def _chart(self, metric: str) -> MetricChart:
+        return self.query_one(f"#chart-{metric}", MetricChart)
+
+    def _show_curves(self, curves: tuple[RunCurve, ...]) -> None:
+        """Draw the curves of several runs where the run's cosine is, or that again."""
+        self.query_one(CurveLegend).curves = curves
+        self.query_one(RunStatus).display = not curves
+        chart = self._chart("cosine")
+        if curves:
+            chart.history, chart.x_total = curve_history(curves), last_step(curves)
+            chart.title, chart.x_label, chart.baselines = "validation cosine", "step", ()
+            self.zoomed = "cosine"
+        elif chart.x_label == "step":
+            chart.history = self.workbench.histories.by_metric["cosine"]
+            chart.title, chart.x_label = CHARTS["cosine"], "epoch"
+            self.zoomed = ""
+            self._show_run(self.workbench.training)
+        self.refresh_bindings()
+
+    def _show_run(self, view: TrainingView) -> None:
+        self.query_one(RunStatus).view = view
+        for metric in CHARTS:
+            if metric == "cosine" and self.workbench.curves:
+                continue
+            chart = self._chart(metric)
+            chart.x_total = None if view.planned_epochs is None else float(view.planned_epochs)
+            chart.refresh_data()
+        cosine = self._chart("cosine")
+        if len(cosine.baselines) != len(view.baselines) and not self.workbench.curves:
+            cosine.baselines = tuple(
+                Baseline(line_name(rung.label), rung.validation_cosine) for rung in view.baselines
+            )
+
+
+def line_name(label: str) -> str:
+    """Return a baseline's label in the ladder without what a chart has no room for: `top-2`."""
+    for words in _LEFT_OUT:
+        label = label.replace(words, "")
+    return label

@@ -1,0 +1,1 @@
+"""What all screens share: bar, dialogs, help."""

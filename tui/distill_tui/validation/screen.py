@@ -1,0 +1,117 @@
+"""Screen 4: what the student is worth on queries that it has never seen."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Static, TabbedContent, TabPane
+
+from distill_core.evaluation.report import Assessment
+from distill_tui.state import JobState, TrainingView
+from distill_tui.ui.screen import WorkbenchScreen
+from distill_tui.validation.histogram import Histogram
+from distill_tui.validation.ladder_table import LadderTable
+from distill_tui.validation.published_table import PublishedTable
+from distill_tui.validation.retrieval_grid import RetrievalGrid
+from distill_tui.validation.verdict_panel import VerdictPanel
+from distill_tui.validation.worst_queries import WorstQueries
+
+TABS = ("ladder", "cosines", "worst", "retrieval")
+
+
+class ValidateScreen(WorkbenchScreen):
+    """The verdict; below it the ladder, the cosines, the worst queries and retrieval, one at a time."""
+
+    MODE = "validate"
+    HELP = """
+    # Validation
+    All figures are of the test queries, which neither trained nor steered the student. 95 % intervals
+    resample whole clusters, because the questions of one are paraphrases.
+
+    *Skill* is 1 - (1 - cos) / (1 - cos of a constant): 1 is the teacher, 0 a constant, below 0 is worse.
+    *Student's lead* is the difference in skill on the same queries: above 0 the student is better.
+    *Agreement@k* is the share of the teacher's k best answers that are found, too.
+
+    The published expectations (mean > 0.99, min > 0.98, sd < 0.01) name no temperature and no baseline: at
+    τ = 1 a constant passes them.
+    """
+    BINDINGS = [Binding("t", "next_tab", "Next table", id="validate.tab")]
+    AUTO_FOCUS = "#ladder"
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out the verdict over the tabs."""
+        with VerticalScroll(id="verdict-pane"):
+            yield VerdictPanel(id="verdict", markup=False)
+        with TabbedContent(id="validate-tabs"):
+            with TabPane("Ladder", id="tab-ladder"):
+                yield LadderTable(id="ladder")
+            with TabPane("Cosines and published figures", id="tab-cosines"), Horizontal():
+                with Vertical(id="published-pane"):
+                    yield PublishedTable(id="published")
+                    yield Static("", id="published-note", markup=False)
+                with Vertical():
+                    yield Histogram(id="student-histogram", title="student")
+                    yield Histogram(id="baseline-histogram", title="best baseline")
+            with TabPane("Worst queries", id="tab-worst"):
+                yield WorstQueries(id="worst")
+            with TabPane("Retrieval", id="tab-retrieval"):
+                yield RetrievalGrid(id="retrieval")
+
+    def on_mount(self) -> None:
+        """Name the panes and follow the run."""
+        self.query_one("#verdict-pane").border_title = "Verdict"
+        self.query_one("#published-pane").border_title = "Against the published expectations"
+        self.watch(self.app, "training", self._show_run)
+
+    def action_next_tab(self) -> None:
+        """Show the next of the four tables."""
+        tabs = self.query_one(TabbedContent)
+        shown = TABS.index(tabs.active.removeprefix("tab-"))
+        name = TABS[(shown + 1) % len(TABS)]
+        tabs.active = f"tab-{name}"
+        if name != "cosines":
+            self.query_one(f"#{name}").focus()
+
+    def _show_run(self, old: TrainingView, view: TrainingView) -> None:
+        if old is not view and old.finished is view.finished and old.state is view.state:
+            return
+        assessment = view.assessment
+        panel = self.query_one(VerdictPanel)
+        panel.placeholder = _placeholder(view)
+        panel.verdict = assessment.verdict if assessment else None
+        self.query_one(LadderTable).show(assessment)
+        self.query_one(RetrievalGrid).show(assessment)
+        self.query_one(WorstQueries).show(view)
+        self.query_one(PublishedTable).evaluation = view.finished.evaluation if view.finished else None
+        self.query_one("#published-note", Static).update(_note(view))
+        self._show_cosines(view, assessment)
+
+    def _show_cosines(self, view: TrainingView, assessment: Assessment | None) -> None:
+        student = self.query_one("#student-histogram", Histogram)
+        baseline = self.query_one("#baseline-histogram", Histogram)
+        student.values = view.tested.cosines if view.tested else ()
+        others = assessment.best_baseline_cosines if assessment else ()
+        baseline.values = tuple(value for value in others if value is not None)
+        both = (*student.values, *baseline.values)
+        student.span = baseline.span = (min(both), max(both)) if both else None
+        if assessment is not None:
+            labels = {score.name: score.label for score in assessment.baselines}
+            baseline.title = f"best baseline: {labels.get(assessment.best_baseline or '', 'none')}"
+
+
+def _placeholder(view: TrainingView) -> str:
+    if view.state.is_active:
+        return "The run is still going; the verdict comes at its end."
+    return "Nothing to judge yet: ctrl+t trains a student."
+
+
+def _note(view: TrainingView) -> str:
+    if view.finished is None or view.assessment is None:
+        return ""
+    why = "Stopped" if view.state is JobState.STOPPED else "Validation gained no more: ended"
+    early = (
+        f" {why} after {view.finished.epochs} of {view.planned_epochs} epochs." if view.ended_early else ""
+    )
+    seen = view.assessment.near_duplicates
+    return f"{view.finished.evaluation.n} test queries, {seen} with a near-duplicate in training.{early}"

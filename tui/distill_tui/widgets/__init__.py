@@ -1,1 +1,0 @@
-"""Widgets: each shows one thing, takes reactives in and sends messages out."""
