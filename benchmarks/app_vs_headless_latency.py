@@ -28,7 +28,7 @@ from textual.pilot import Pilot
 from distill_core.database import demo_database_path
 from distill_core.latency.events import LatencyFinished
 from distill_tui.app import DistillApp
-from distill_tui.state import JobState
+from distill_tui.jobs import JobState
 
 WITHIN = 0.1
 _SIZE = (120, 36)
@@ -112,12 +112,12 @@ class _Pressing:
     async def __call__(self, pilot: Pilot[object]) -> None:
         app = pilot.app
         assert isinstance(app, DistillApp)
-        while app.teacher is None:
+        while app.teacher.view is None:
             await asyncio.sleep(0.1)
         await pilot.press("5", "enter")
-        while app.latency.state is not JobState.FINISHED:
+        while app.latency.comparison.view.state is not JobState.FINISHED:
             await asyncio.sleep(0.5)
-        self.finished = app.latency.finished
+        self.finished = app.latency.comparison.view.finished
         app.exit(0)
 
 

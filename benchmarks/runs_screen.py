@@ -75,9 +75,9 @@ async def measure(count: int, *, warm: bool) -> None:
     """
     app = DistillApp(demo_database_path())
     async with app.run_test(size=(120, 36)) as pilot:
-        await wait(pilot, lambda: app.teacher is not None)
+        await wait(pilot, lambda: app.teacher.view is not None)
         if warm:
-            await wait(pilot, lambda: app.runs is not None)
+            await wait(pilot, lambda: app.runs.view is not None)
         opened = "open, listed before" if warm else "open at once"
         await timed(pilot, opened, "6", lambda: rows(app) == count)
         if not warm:

@@ -24,7 +24,7 @@ from distill_core.database import demo_database_path
 from distill_core.runs import RecordedRun
 from distill_tui.app import DistillApp
 from distill_tui.runs.table import RunTable
-from distill_tui.state import JobState
+from distill_tui.jobs import JobState
 
 FOLDER = Path(__file__).parents[1] / "docs" / "screens"
 SIZES = ((120, 36), (80, 24))
@@ -35,15 +35,15 @@ async def photograph(database: Path, size: tuple[int, int]) -> None:
     """Walk the whole way through the app at one size."""
     app = DistillApp(database)
     async with app.run_test(size=size) as pilot:
-        await wait(pilot, lambda: app.teacher is not None)
+        await wait(pilot, lambda: app.teacher.view is not None)
         await pilot.press("slash", "enter", *["down"] * 4)
         await shoot(pilot, "1-teacher", size)
         await pilot.press("2")
         await shoot(pilot, "2-student", size)
         await pilot.press("ctrl+t")
-        await wait(pilot, lambda: app.training.epoch is not None and app.training.epoch.epoch >= 60)
+        await wait(pilot, lambda: app.training.view.epoch is not None and app.training.view.epoch.epoch >= 60)
         await shoot(pilot, "3-train", size)
-        await wait(pilot, lambda: app.training.state is JobState.FINISHED)
+        await wait(pilot, lambda: app.training.view.state is JobState.FINISHED)
         await pilot.press("4")
         await shoot(pilot, "4-validate", size)
         await pilot.press("t")
@@ -51,13 +51,13 @@ async def photograph(database: Path, size: tuple[int, int]) -> None:
         await pilot.press("t")
         await shoot(pilot, "4-validate-worst", size)
         await pilot.press("5", "enter")
-        await wait(pilot, lambda: app.latency.state is JobState.FINISHED)
+        await wait(pilot, lambda: app.latency.comparison.view.state is JobState.FINISHED)
         await shoot(pilot, "5-latency", size)
         await pilot.press("x")
-        await wait(pilot, lambda: app.crossover.state is JobState.FINISHED)
+        await wait(pilot, lambda: app.latency.crossover.view.state is JobState.FINISHED)
         await shoot(pilot, "5-latency-crossover", size)
         await pilot.press("a")
-        await wait(pilot, lambda: app.contestants.state is JobState.FINISHED)
+        await wait(pilot, lambda: app.latency.contestants.view.state is JobState.FINISHED)
         await shoot(pilot, "5-latency-contestants", size)
         await pilot.press("6")
         await wait(pilot, lambda: app.screen.query_one(RunTable).row_count > 1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from distill_tui import job
+from distill_tui import jobs
 from tests.core.database_factory import write_lda_db
 
 
@@ -27,4 +27,4 @@ def database(tmp_path: Path) -> Path:
 @pytest.fixture
 def no_batching(monkeypatch: pytest.MonkeyPatch) -> None:
     """Post every event by itself."""
-    monkeypatch.setattr(job, "POST_SECONDS", 0.0)
+    monkeypatch.setattr(jobs, "POST_SECONDS", 0.0)

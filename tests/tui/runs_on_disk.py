@@ -73,7 +73,7 @@ def make_run(made: Made) -> RunFolder:
 
 def work_off(stage: Stage) -> None:
     """Do what the app has asked threads to do with runs."""
-    wanted = stage.controller.wanted
+    wanted = stage.jobs.wanted
     waiting = [(group, work) for group, work in wanted if group in OF_RUNS]
     wanted[:] = [(group, work) for group, work in wanted if group not in OF_RUNS]
     for _group, work in waiting:

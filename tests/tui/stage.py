@@ -3,7 +3,7 @@
 async with staged(database) as stage:
     await stage.show_teacher()
     await stage.start_training()
-    await stage.tell(TrainingProgressed(...))
+    await stage.tell(Progressed(stage.app.training, ...))
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from textual.widget import Widget
 from textual.widgets import Input
 from textual.widgets._toast import Toast
 
+from distill_core.config import RunConfig
 from distill_core.training.events import TrainEvent
 from distill_tui.app import DistillApp
-from distill_tui.controller import Controller
-from distill_tui.messages import DatabaseOpened, JobEnded, TeacherLoaded, TrainingProgressed
-from distill_tui.state import JobState, TeacherView
+from distill_tui.jobs import Answered, JobEnded, Jobs, JobState, Progressed
+from distill_tui.teacher.desk import TeacherView
 from distill_tui.teacher.loading import load_teacher, open_database
 from tests.tui import events
 
@@ -37,24 +37,12 @@ WIDE, NARROW = (120, 36), (80, 24)
 AnyWidget = TypeVar("AnyWidget", bound=Widget)
 
 
-class IdleController(Controller):
+class IdleJobs(Jobs):
     """Notes what it would start threads for, and starts none."""
 
     def __init__(self, app: DistillApp) -> None:
         super().__init__(app)
         self.wanted: list[tuple[str, Callable[[], object]]] = []
-        self.opened: list[Path] = []
-        self.saved: list[Path] = []
-
-    def open_database(self, path: Path) -> None:
-        """Note which database is asked for."""
-        self.opened.append(path)
-        super().open_database(path)
-
-    def save_student(self, path: Path) -> None:
-        """Note where the student shall go."""
-        self.saved.append(path)
-        super().save_student(path)
 
     def _in_thread(self, work: Callable[[], object], group: str) -> None:
         self.wanted.append((group, work))
@@ -65,7 +53,7 @@ class IdleController(Controller):
         return [group for group, _work in self.wanted]
 
 
-class PromptController(IdleController):
+class PromptJobs(IdleJobs):
     """Does the work where it stands, in place of in a thread."""
 
     def _in_thread(self, work: Callable[[], object], group: str) -> None:
@@ -76,10 +64,10 @@ class PromptController(IdleController):
 class Stage:
     """A running app, its pilot, and short words for what tests do with them."""
 
-    def __init__(
-        self, app: DistillApp, pilot: Pilot[int], database: Path, controller: IdleController
-    ) -> None:
-        self.app, self.pilot, self.database, self.controller = app, pilot, database, controller
+    def __init__(self, app: DistillApp, pilot: Pilot[int], database: Path, jobs: IdleJobs) -> None:
+        self.app, self.pilot, self.database, self.jobs = app, pilot, database, jobs
+        self.opened: list[Path] = []
+        """The databases that were asked for."""
 
     @property
     def screen(self) -> Screen[object]:
@@ -129,26 +117,40 @@ class Stage:
         """Open a database and one of its projections, as if a thread had read them."""
         path = database or self.database
         view = load_teacher(path, mh_id)
-        await self.tell(DatabaseOpened(open_database(path)), TeacherLoaded(view))
+        await self.tell(
+            Answered(self.app.teacher.show_database, open_database(path)),
+            Answered(self.app.teacher.show_teacher, view),
+        )
         return view
 
     async def start_training(self) -> None:
         """Start a run; no thread does any of it."""
-        assert self.app.start_training()
+        assert self.app.training.start()
         await self.settle()
 
     async def train(self, *told: TrainEvent, outcome: JobState = JobState.FINISHED, error: str = "") -> None:
         """Start a run, tell its events, and end it."""
         await self.start_training()
-        await self.tell(TrainingProgressed(told), JobEnded("training", outcome, error))
+        await self.tell(Progressed(self.app.training, told), JobEnded(self.app.training, outcome, error))
 
     async def train_to_the_end(self) -> None:
         """Run through a made-up run of ten epochs with an evaluation on three questions."""
         await self.train(*full_run())
 
+    def run_config(self) -> RunConfig:
+        """Return the settings of a run as the screens have them."""
+        teacher = self.app.teacher.view
+        assert teacher is not None
+        return self.app.student.run_config(teacher)
+
+    async def end_job(self, outcome: JobState = JobState.FINISHED) -> None:
+        """End the active job, as if its thread had."""
+        assert self.jobs.desk is not None
+        await self.tell(JobEnded(self.jobs.desk, outcome))
+
     def training_state(self) -> JobState:
         """Return how the run stands."""
-        return self.app.training.state
+        return self.app.training.view.state
 
     def find(self, selector: str, kind: type[AnyWidget]) -> AnyWidget:
         """Return a widget of the screen on top."""
@@ -206,13 +208,22 @@ async def staged(
     database: Path,
     *,
     size: tuple[int, int] = WIDE,
-    controller: type[IdleController] = IdleController,
+    jobs: type[IdleJobs] = IdleJobs,
     picker: bool = False,
 ) -> AsyncIterator[Stage]:
     """Run the app on a database that is not read yet, or with the picker open."""
     app = DistillApp(None if picker else database)
-    app.controller = idle = controller(app)
+    app.jobs = idle = jobs(app)
+    opened: list[Path] = []
+    read = app.teacher.open
+
+    def open_database(path: Path) -> None:
+        opened.append(path)
+        read(path)
+
+    app.teacher.open = open_database  # type: ignore[method-assign]
     async with app.run_test(size=size, notifications=True) as pilot:
         stage = Stage(app, pilot, database, idle)
+        stage.opened = opened
         await stage.settle()
         yield stage

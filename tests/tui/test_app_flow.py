@@ -4,9 +4,10 @@ from pathlib import Path
 
 from textual.command import CommandList, CommandPalette
 
+from distill_core.errors import DistillError
 from distill_tui import places
-from distill_tui.messages import DatabaseOpened, JobEnded, LatencyProgressed, LoadFailed, TrainingProgressed
-from distill_tui.state import DatabaseView, JobState
+from distill_tui.jobs import Answered, JobEnded, JobState, Progressed
+from distill_tui.teacher.desk import DatabaseView
 from distill_tui.ui.database_picker import DatabasePicker
 from distill_tui.ui.quit_dialog import QuitDialog
 from distill_tui.ui.save_dialog import SaveDialog
@@ -35,11 +36,11 @@ async def test_a_database_that_was_asked_for_is_read_first_and_its_first_project
     database: Path,
 ) -> None:
     async with staged(database) as stage:
-        assert stage.controller.groups == ["load"]
-        assert stage.app.busy_with == "opening lda.db"
+        assert stage.jobs.groups == ["ask"]
+        assert stage.app.busy_with.view == "opening lda.db"
         await stage.show_teacher()
-        assert stage.controller.groups == ["load", "load", "list"], "the runs are read ahead of time"
-        assert stage.app.busy_with == ""
+        assert stage.jobs.groups == ["ask", "ask", "list"], "the runs are read ahead of time"
+        assert stage.app.busy_with.view == ""
         assert stage.app.current_mode == "teacher"
         assert places.read_recent() == (database,)
 
@@ -47,24 +48,24 @@ async def test_a_database_that_was_asked_for_is_read_first_and_its_first_project
 async def test_without_a_database_the_picker_is_there(database: Path) -> None:
     async with staged(database, picker=True) as stage:
         assert isinstance(stage.screen, DatabasePicker)
-        assert stage.controller.groups == []
+        assert stage.jobs.groups == []
 
 
 async def test_a_second_run_is_refused_with_a_word(database: Path) -> None:
     async with staged(database) as stage:
         await stage.show_teacher()
         await stage.start_training()
-        await stage.tell(TrainingProgressed((events.run_started(), events.epoch_finished(4))))
-        assert not stage.app.start_training()
+        await stage.tell(Progressed(stage.app.training, (events.run_started(), events.epoch_finished(4))))
+        assert not stage.app.training.start()
         await stage.settle()
         assert any("training is still going" in " ".join(toast.split()) for toast in stage.toasts())
-        assert stage.controller.groups.count("engine") == 1
-        assert stage.app.training.epoch == events.epoch_finished(4), "the run that is going is untouched"
+        assert stage.jobs.groups.count("engine") == 1
+        assert stage.app.training.view.epoch == events.epoch_finished(4), "the run that is going is untouched"
 
 
 async def test_a_run_needs_a_projection(database: Path) -> None:
     async with staged(database) as stage:
-        assert not stage.app.start_training()
+        assert not stage.app.training.start()
         await stage.settle()
         assert any("Choose a projection first." in toast for toast in stage.toasts())
 
@@ -76,51 +77,58 @@ async def test_a_run_is_refused_while_a_setting_is_wrong(database: Path) -> None
         await stage.fill("#heads", "3")
         await stage.press("escape", "ctrl+t")
         assert stage.training_state() is JobState.IDLE
-        assert stage.controller.groups.count("engine") == 0
+        assert stage.jobs.groups.count("engine") == 0
 
 
 async def test_the_last_word_of_another_job_changes_nothing(database: Path) -> None:
     async with staged(database) as stage:
         await stage.show_teacher()
-        await stage.tell(JobEnded("training", JobState.FAILED, "Nobody started this."))
+        await stage.tell(JobEnded(stage.app.training, JobState.FAILED, "Nobody started this."))
         assert stage.training_state() is JobState.IDLE
 
         await stage.start_training()
-        await stage.tell(JobEnded("latency", JobState.FINISHED))
+        await stage.tell(JobEnded(stage.app.latency.comparison, JobState.FINISHED))
         assert stage.training_state() is JobState.RUNNING
-        assert stage.controller.is_busy
+        assert stage.jobs.is_busy
 
-        await stage.tell(TrainingProgressed(full_run()), JobEnded("training", JobState.FINISHED))
-        await stage.tell(JobEnded("training", JobState.FAILED, "A second last word."))
+        await stage.tell(
+            Progressed(stage.app.training, full_run()), JobEnded(stage.app.training, JobState.FINISHED)
+        )
+        await stage.tell(JobEnded(stage.app.training, JobState.FAILED, "A second last word."))
         assert stage.training_state() is JobState.FINISHED
-        assert stage.app.training.error == ""
+        assert stage.app.training.view.error == ""
 
 
 async def test_a_run_then_a_measurement_then_a_run_keep_their_own_results(database: Path) -> None:
     async with staged(database) as stage:
         await stage.show_teacher()
         await stage.train_to_the_end()
-        stage.app.start_latency()
+        stage.app.latency.comparison.start()
         await stage.tell(
-            LatencyProgressed((events.latency_started(), events.latency_finished())),
-            JobEnded("latency", JobState.FINISHED),
+            Progressed(stage.app.latency.comparison, (events.latency_started(), events.latency_finished())),
+            JobEnded(stage.app.latency.comparison, JobState.FINISHED),
         )
         assert stage.training_state() is JobState.FINISHED
-        assert stage.app.training.finished is not None
+        assert stage.app.training.view.finished is not None
         await stage.start_training()
-        assert stage.app.latency.finished is not None
-        assert stage.app.latency.state is JobState.FINISHED
-        assert stage.app.training.finished is None
+        assert stage.app.latency.comparison.view.finished is not None
+        assert stage.app.latency.comparison.view.state is JobState.FINISHED
+        assert stage.app.training.view.finished is None
 
 
 async def test_a_failed_load_is_said_and_what_was_there_stays(database: Path) -> None:
     async with staged(database) as stage:
         view = await stage.show_teacher()
-        await stage.tell(LoadFailed("/tmp/[b]x.db is no database.", "Choose [another/]."))
+        await stage.tell(
+            Answered(
+                stage.app.teacher.say_not_opened,
+                DistillError("/tmp/[b]x.db is no database.", "Choose [another/]."),
+            ),
+        )
         (toast,) = stage.toasts()
         assert "/tmp/[b]x.db is no database. Choose [another/]." in " ".join(toast.split())
-        assert stage.app.teacher is view
-        assert stage.app.busy_with == ""
+        assert stage.app.teacher.view is view
+        assert stage.app.busy_with.view == ""
         await stage.start_training()
         assert stage.training_state() is JobState.RUNNING
 
@@ -143,12 +151,12 @@ async def test_q_asks_while_a_run_is_going(database: Path) -> None:
         for key in ("escape", "c", "enter"):
             await stage.press(key)
             assert not isinstance(stage.screen, QuitDialog), f"{key} goes on with the run"
-            assert stage.controller.state is JobState.RUNNING
+            assert stage.jobs.state is JobState.RUNNING
             await stage.press("q")
         await stage.press("q", "ctrl+q")
         assert isinstance(stage.screen, QuitDialog), "one dialog, however often q is pressed"
         await stage.pilot.press("right", "right", "enter")
-    assert stage.controller.state is JobState.STOPPING
+    assert stage.jobs.state is JobState.STOPPING
     assert stage.app.return_value == 0
 
 
@@ -157,9 +165,11 @@ async def test_a_run_that_ends_under_the_quit_dialog_can_still_be_left(database:
         await stage.show_teacher()
         await stage.start_training()
         await stage.press("q")
-        await stage.tell(TrainingProgressed(full_run()), JobEnded("training", JobState.FINISHED))
+        await stage.tell(
+            Progressed(stage.app.training, full_run()), JobEnded(stage.app.training, JobState.FINISHED)
+        )
         await stage.pilot.press("s")
-    assert stage.controller.state is JobState.FINISHED
+    assert stage.jobs.state is JobState.FINISHED
     assert stage.app.return_value == 0
 
 
@@ -228,7 +238,7 @@ async def test_numbers_and_commands_do_nothing_under_a_dialog(database: Path) ->
             assert len(stage.app.screen_stack) == 2
             await stage.press("escape")
             assert stage.app.current_mode == "teacher"
-        assert stage.controller.groups.count("engine") == 1
+        assert stage.jobs.groups.count("engine") == 1
 
 
 async def test_the_keys_of_a_screen_do_nothing_on_another(database: Path) -> None:
@@ -247,16 +257,16 @@ async def test_another_database_can_be_opened_while_a_run_is_going(database: Pat
         await stage.start_training()
         await stage.show_teacher(database=other)
         assert stage.training_state() is JobState.RUNNING
-        assert stage.app.training.teacher is view
+        assert stage.app.training.view.teacher is view
         assert "training running" in stage.text("TopBar")
         assert "other/lda.db" in stage.text("TopBar")
 
 
 async def test_a_database_without_projections_leaves_an_empty_table(database: Path) -> None:
     async with staged(database) as stage:
-        await stage.tell(DatabaseOpened(DatabaseView(database, ())))
-        assert stage.app.teacher is None
-        assert stage.controller.groups == ["load"]
+        await stage.tell(Answered(stage.app.teacher.show_database, DatabaseView(database, ())))
+        assert stage.app.teacher.view is None
+        assert stage.jobs.groups == ["ask"]
         await stage.press("enter")
         assert stage.app.current_mode == "teacher"
 
@@ -277,7 +287,7 @@ async def test_the_key_that_trains_says_why_it_cannot(database: Path) -> None:
         await stage.press("ctrl+t")
         await stage.press("ctrl+t")
         assert "The training is still going; stop it first." in stage.toasts()
-        assert stage.controller.groups.count("engine") == 1
+        assert stage.jobs.groups.count("engine") == 1
 
 
 async def test_the_palette_goes_to_screens_and_measures(database: Path) -> None:
@@ -286,8 +296,8 @@ async def test_the_palette_goes_to_screens_and_measures(database: Path) -> None:
         await palette(stage, "screen validate")
         assert await stage.reach(lambda: stage.app.current_mode == "validate")
         await palette(stage, "search the crossover")
-        assert await stage.reach(lambda: stage.app.crossover.state is JobState.RUNNING)
+        assert await stage.reach(lambda: stage.app.latency.crossover.view.state is JobState.RUNNING)
         assert stage.app.current_mode == "latency"
-        await stage.tell(JobEnded("crossover", JobState.STOPPED))
+        await stage.tell(JobEnded(stage.app.latency.crossover, JobState.STOPPED))
         await palette(stage, "measure the latency")
-        assert await stage.reach(lambda: stage.app.latency.state is JobState.RUNNING)
+        assert await stage.reach(lambda: stage.app.latency.comparison.view.state is JobState.RUNNING)

@@ -13,10 +13,10 @@ import pytest
 
 from distill_core.config import StudentConfig, StudentKind
 from distill_tui.cli import run, student_options, train_command
-from distill_tui.state import JobState
+from distill_tui.jobs import JobState
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
-from tests.tui.stage import PromptController, Stage, staged
+from tests.tui.stage import PromptJobs, Stage, staged
 
 CENTROID, QUERY = "mh_1_cluster_2_centroid.npy", "question_3_model_1.npy"
 
@@ -162,57 +162,57 @@ async def says(stage: Stage, names: tuple[str, ...], folder: Path) -> None:
 
 async def test_the_app_says_one_sentence_and_stays_usable(tmp_path: Path, database: Path) -> None:
     """Every damage in one app, one after the other, with a good database opened after each."""
-    async with staged(database, controller=PromptController) as stage:
+    async with staged(database, jobs=PromptJobs) as stage:
         for number, (which, damage) in enumerate(DAMAGES.items()):
             folder = tmp_path / f"bad-{number}"
             bad = write_lda_db(folder, questions_per_head=6)
             damage.spoil(bad)
             before = contents(folder)
-            stage.app.open_path(bad)
+            stage.app.teacher.open(bad)
             await says(stage, damage.names, folder)
-            assert stage.app.busy_with == "", which
+            assert stage.app.busy_with.view == "", which
             assert contents(folder) == before, which
 
-            stage.app.open_path(database)
+            stage.app.teacher.open(database)
             await stage.settle()
-            assert stage.app.teacher is not None, which
-            assert stage.app.teacher.path == database, which
+            assert stage.app.teacher.view is not None, which
+            assert stage.app.teacher.view.path == database, which
             assert not stage.toasts(), which
 
 
 async def test_a_file_that_vanishes_under_the_app(tmp_path: Path, database: Path) -> None:
     other = write_lda_db(tmp_path / "other", questions_per_head=6)
-    async with staged(other, controller=PromptController) as stage:
-        view = stage.app.teacher
+    async with staged(other, jobs=PromptJobs) as stage:
+        view = stage.app.teacher.view
         assert view is not None
         other.unlink()
-        stage.app.choose_projection(2)
+        stage.app.teacher.choose_projection(2)
         await says(stage, ("{folder}/lda.db",), other.parent)
-        assert stage.app.teacher is view
+        assert stage.app.teacher.view is view
 
-        assert stage.app.start_training()
+        assert stage.app.training.start()
         await stage.settle()
-        assert stage.app.training.state is JobState.FAILED
-        one_sentence(stage.app.training.error, ("{folder}/lda.db",), other.parent)
-        assert stage.app.training.trace == ""
+        assert stage.app.training.view.state is JobState.FAILED
+        one_sentence(stage.app.training.view.error, ("{folder}/lda.db",), other.parent)
+        assert stage.app.training.view.trace == ""
         await stage.go("train")
         assert stage.text("#run-headline").strip().startswith("Failed: ")
 
-        stage.app.open_path(database)
+        stage.app.teacher.open(database)
         await stage.settle()
-        assert stage.app.teacher is not None
-        assert stage.app.teacher.path == database
+        assert stage.app.teacher.view is not None
+        assert stage.app.teacher.view.path == database
 
 
 async def test_fewer_than_ten_queries_in_the_app(tmp_path: Path) -> None:
     database = write_lda_db(tmp_path / "db", num_heads=3, questions_per_head=3)
-    async with staged(database, controller=PromptController) as stage:
-        assert stage.app.teacher is not None
+    async with staged(database, jobs=PromptJobs) as stage:
+        assert stage.app.teacher.view is not None
         assert "only 9 queries" in " ".join(stage.text("#facts").split())
-        assert stage.app.start_training()
+        assert stage.app.training.start()
         await stage.settle()
-        assert stage.app.training.state is JobState.FAILED
-        one_sentence(stage.app.training.error, ("9 queries", "10"), database.parent)
+        assert stage.app.training.view.state is JobState.FAILED
+        one_sentence(stage.app.training.view.error, ("9 queries", "10"), database.parent)
 
 
 def test_fewer_than_ten_queries_on_the_command_line(

@@ -6,8 +6,7 @@ import pytest
 from textual.widgets import DataTable, ProgressBar
 
 from distill_core.latency import FieldEvent
-from distill_tui.messages import ContestantsProgressed, JobEnded
-from distill_tui.state import JobState
+from distill_tui.jobs import JobEnded, JobState, Progressed
 from distill_tui.text.contestants import COLUMNS
 from tests.tui import events
 from tests.tui.stage import NARROW, WIDE, Stage, staged
@@ -22,7 +21,10 @@ async def compare(
     stage: Stage, *told: FieldEvent, outcome: JobState = JobState.FINISHED, error: str = ""
 ) -> None:
     await stage.press("a")
-    await stage.tell(ContestantsProgressed(told), JobEnded("contestants", outcome, error))
+    await stage.tell(
+        Progressed(stage.app.latency.contestants, told),
+        JobEnded(stage.app.latency.contestants, outcome, error),
+    )
 
 
 FULL = (events.field_started(), events.field_timed(40), events.field_finished())
@@ -33,10 +35,12 @@ async def test_a_measures_everyone_and_the_bar_follows(database: Path) -> None:
         await stage.show_teacher()
         await stage.go("latency")
         await stage.press("a")
-        assert stage.app.contestants.state is JobState.RUNNING
-        assert stage.controller.groups[-1] == "engine"
+        assert stage.app.latency.contestants.view.state is JobState.RUNNING
+        assert stage.jobs.groups[-1] == "engine"
         assert "building and warming up" in stage.text("#contestants-headline")
-        await stage.tell(ContestantsProgressed((events.field_started(), events.field_timed(10))))
+        await stage.tell(
+            Progressed(stage.app.latency.contestants, (events.field_started(), events.field_timed(10)))
+        )
         bar = stage.find("#latency-progress", ProgressBar)
         assert (bar.display, bar.progress, bar.total) == (True, 10, 40)
         assert "round 10 of 40" in stage.text("#contestants-headline")
@@ -107,9 +111,9 @@ async def test_a_shows_the_table_again_without_measuring_anew(database: Path) ->
             await stage.press("v")
         await stage.press("a")
         assert stage.screen.query_one("#contestants").display
-        assert not stage.app.contestants.state.is_active
+        assert not stage.app.latency.contestants.view.state.is_active
         await stage.press("a")
-        assert stage.controller.groups.count("engine") == 2
+        assert stage.jobs.groups.count("engine") == 2
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ import pytest
 from textual.widgets import ProgressBar
 
 from distill_core.latency import CrossoverEvent
+from distill_tui.jobs import JobEnded, JobState, Progressed
 from distill_tui.latency.crossover_chart import CrossoverChart
-from distill_tui.messages import CrossoverProgressed, JobEnded
-from distill_tui.state import JobState
 from tests.tui import events
 from tests.tui.stage import NARROW, WIDE, Stage, staged
 
@@ -22,7 +21,9 @@ async def search(
     stage: Stage, *told: CrossoverEvent, outcome: JobState = JobState.FINISHED, error: str = ""
 ) -> None:
     await stage.press("x")
-    await stage.tell(CrossoverProgressed(told), JobEnded("crossover", outcome, error))
+    await stage.tell(
+        Progressed(stage.app.latency.crossover, told), JobEnded(stage.app.latency.crossover, outcome, error)
+    )
 
 
 FULL = (events.crossover_started(), events.crossover_finished())
@@ -33,17 +34,20 @@ async def test_x_searches_and_the_bar_follows_the_budget(database: Path) -> None
         await stage.show_teacher()
         await stage.go("latency")
         await stage.press("x")
-        assert stage.app.crossover.state is JobState.RUNNING
-        assert stage.controller.groups[-1] == "engine"
+        assert stage.app.latency.crossover.view.state is JobState.RUNNING
+        assert stage.jobs.groups[-1] == "engine"
         assert (stage.offers("latency.crossover"), stage.offers("latency.stop")) == (False, True)
         assert "warming up" in words(stage)
         await stage.tell(
-            CrossoverProgressed((events.crossover_started(), events.crossover_point(64, 32, elapsed=15.0)))
+            Progressed(
+                stage.app.latency.crossover,
+                (events.crossover_started(), events.crossover_point(64, 32, elapsed=15.0)),
+            )
         )
         bar = stage.find("#latency-progress", ProgressBar)
         assert (bar.display, bar.progress, bar.total) == (True, 15.0, 60.0)
         assert "N 64, batches of 32, 15 of 60 s" in words(stage)
-        await stage.tell(JobEnded("crossover", JobState.FINISHED))
+        await stage.tell(JobEnded(stage.app.latency.crossover, JobState.FINISHED))
         assert not bar.display
 
 
@@ -88,10 +92,11 @@ async def test_a_stopped_search_keeps_what_it_has(database: Path) -> None:
         await stage.show_teacher()
         await stage.go("latency")
         await stage.press("x", "s")
-        assert stage.app.crossover.state is JobState.STOPPING
+        assert stage.app.latency.crossover.view.state is JobState.STOPPING
         result = events.crossover_finished("interrupted")
         await stage.tell(
-            CrossoverProgressed((events.crossover_started(), result)), JobEnded("crossover", JobState.STOPPED)
+            Progressed(stage.app.latency.crossover, (events.crossover_started(), result)),
+            JobEnded(stage.app.latency.crossover, JobState.STOPPED),
         )
         assert "Interrupted; this is what was measured." in words(stage)
         assert stage.find("#crossover-chart", CrossoverChart).points()
@@ -117,7 +122,7 @@ async def test_a_device_that_disappears_leaves_the_curves_and_says_why(database:
         await search(stage, *told, outcome=JobState.FAILED, error=error)
         assert f"failed {error}" in words(stage)
         assert "F this student from 4,096 to 8,192 heads" in words(stage)
-        assert stage.app.latency.state is JobState.IDLE
+        assert stage.app.latency.comparison.view.state is JobState.IDLE
 
 
 @pytest.mark.parametrize(
@@ -142,11 +147,11 @@ async def test_a_search_and_a_run_exclude_each_other(database: Path) -> None:
     async with staged(database) as stage:
         await stage.go("latency")
         await stage.press("x")
-        assert stage.app.crossover.state is JobState.IDLE
+        assert stage.app.latency.crossover.view.state is JobState.IDLE
         await stage.show_teacher()
         await stage.start_training()
         await stage.press("x")
-        assert stage.app.crossover.state is JobState.IDLE
+        assert stage.app.latency.crossover.view.state is JobState.IDLE
         assert any("training is still going and would disturb" in " ".join(t.split()) for t in stage.toasts())
 
 

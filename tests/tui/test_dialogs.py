@@ -9,11 +9,11 @@ from textual.widgets import DirectoryTree, Input, Label, OptionList
 from distill_core.config import DataConfig, RunConfig
 from distill_core.database import demo_database_path
 from distill_tui import places
-from distill_tui.messages import StudentSaved
-from distill_tui.state import JobState, TrainingView
+from distill_tui.jobs import JobState
+from distill_tui.training.desk import TrainingView
 from distill_tui.ui.database_picker import DatabasePicker, PathCompletion
 from distill_tui.ui.save_dialog import SaveDialog
-from tests.tui.stage import PromptController, Stage, staged
+from tests.tui.stage import PromptJobs, Stage, staged
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ async def test_a_typed_path_is_opened(database: Path, folder: Path) -> None:
     async with staged(database, picker=True) as stage:
         await submit_path(stage, str(database))
         assert not isinstance(stage.screen, DatabasePicker)
-        assert stage.app.busy_with == "opening lda.db"
-        assert stage.controller.groups == ["load"]
+        assert stage.app.busy_with.view == "opening lda.db"
+        assert stage.jobs.groups == ["ask"]
 
 
 async def test_the_whole_path_of_a_file_needs_one_enter(database: Path, folder: Path) -> None:
@@ -73,7 +73,7 @@ async def test_the_whole_path_of_a_file_needs_one_enter(database: Path, folder: 
         assert field.value == str(database)
         await stage.press("enter")
         assert not isinstance(stage.screen, DatabasePicker)
-        assert stage.controller.opened == [database]
+        assert stage.opened == [database]
 
 
 async def test_a_wrong_path_is_said_and_the_dialog_stays(
@@ -99,7 +99,7 @@ async def test_a_wrong_path_is_said_and_the_dialog_stays(
         await stage.press("x")
         assert path_error(stage) == "", "typing on takes the complaint away"
         await submit_path(stage, str(database))
-        assert stage.controller.groups == ["load"], "only the right path was opened"
+        assert stage.jobs.groups == ["ask"], "only the right path was opened"
 
 
 async def test_recent_databases_and_the_demo_can_be_chosen(database: Path, folder: Path) -> None:
@@ -118,7 +118,7 @@ async def test_recent_databases_and_the_demo_can_be_chosen(database: Path, folde
             await stage.press(*keys)
             assert not isinstance(stage.screen, DatabasePicker)
             await stage.press("o")
-        assert stage.controller.opened == [database, odd, demo_database_path()]
+        assert stage.opened == [database, odd, demo_database_path()]
 
 
 async def test_a_recent_database_that_is_gone_is_not_offered(database: Path, folder: Path) -> None:
@@ -148,7 +148,7 @@ async def test_a_file_of_the_tree_is_opened(database: Path, folder: Path) -> Non
         stage.find("#files", DirectoryTree).focus()
         await stage.press("down", "enter")
         assert not isinstance(stage.screen, DatabasePicker)
-        assert stage.app.busy_with == "opening only.db"
+        assert stage.app.busy_with.view == "opening only.db"
 
 
 async def test_the_path_is_completed(database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,19 +170,19 @@ async def test_the_path_is_completed(database: Path, folder: Path, monkeypatch: 
             assert field.value == completed
         await stage.fill("#path", "~/db/ld")
         await stage.press("enter", "enter")
-        assert stage.app.busy_with == "opening lda.db"
+        assert stage.app.busy_with.view == "opening lda.db"
 
 
 async def test_escape_leaves_the_picker_and_changes_nothing(database: Path, folder: Path) -> None:
     async with staged(database) as stage:
         view = await stage.show_teacher()
-        before = list(stage.controller.groups)
+        before = list(stage.jobs.groups)
         await stage.press("o")
         assert isinstance(stage.screen, DatabasePicker)
         await stage.press("escape")
         assert not isinstance(stage.screen, DatabasePicker)
-        assert stage.app.teacher is view
-        assert stage.controller.groups == before
+        assert stage.app.teacher.view is view
+        assert stage.jobs.groups == before
 
 
 async def test_saving_is_offered_once_there_is_a_student(database: Path, folder: Path) -> None:
@@ -195,10 +195,14 @@ async def test_saving_is_offered_once_there_is_a_student(database: Path, folder:
         assert not isinstance(stage.screen, SaveDialog)
 
 
-async def test_the_save_dialog_confirms_before_it_replaces(database: Path, folder: Path) -> None:
+async def test_the_save_dialog_confirms_before_it_replaces(
+    database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     existing = folder / "[b]old.pt"
     existing.write_text("precious")
+    saved: list[Path] = []
     async with staged(database) as stage:
+        monkeypatch.setattr(stage.app.training, "save_student", saved.append)
         await stage.show_teacher()
         await stage.train_to_the_end()
         await stage.press("ctrl+s")
@@ -215,25 +219,16 @@ async def test_the_save_dialog_confirms_before_it_replaces(database: Path, folde
         await stage.fill("#file", "x" * 300)
         await stage.fill("#file", existing.name)
         await stage.press("enter")
-        assert stage.controller.saved == [existing.absolute()]
+        assert saved == [existing.absolute()]
 
         await stage.press("ctrl+s")
         await stage.fill("#file", "~nobody-of-this-name/new.safetensors")
         await stage.press("enter")
-        assert stage.controller.saved[1:] == [folder / "~nobody-of-this-name" / "new.safetensors"]
+        assert saved[1:] == [folder / "~nobody-of-this-name" / "new.safetensors"]
 
         await stage.press("ctrl+s", "escape")
-        assert len(stage.controller.saved) == 2
+        assert len(saved) == 2
         assert existing.read_text() == "precious"
-
-
-async def test_what_became_of_saving_is_said(database: Path, folder: Path) -> None:
-    async with staged(database) as stage:
-        await stage.show_teacher()
-        await stage.tell(StudentSaved("/data/[b]s.pt"), StudentSaved("/x/s.pt", "The disk [/dev] is full."))
-        good, bad = ("".join(toast.split()) for toast in stage.toasts())
-    assert "Studentsaved/data/[b]s.pt" in good
-    assert "NotsavedThedisk[/dev]isfull." in bad
 
 
 async def test_the_trained_student_is_written_or_it_is_said_why_not(
@@ -244,13 +239,13 @@ async def test_the_trained_student_is_written_or_it_is_said_why_not(
     from distill_core.training import TrainingSession
 
     (folder / "file").touch()
-    async with staged(database, controller=PromptController) as stage:
+    async with staged(database, jobs=PromptJobs) as stage:
         student = ProjectionTransformer(8, 4, 1, 16)
         monkeypatch.setattr(TrainingSession, "student", student)
         recorded = RecordedRun(RunFolder("nowhere"))
         recorded.session = TrainingSession(RunConfig(data=DataConfig(database=str(database))))
-        stage.controller.run = recorded
-        stage.app.training = TrainingView(JobState.FINISHED)
+        stage.app.training.run = recorded
+        stage.app.training.publish(TrainingView(JobState.FINISHED))
         stage.app.refresh_bindings()
         for name, title in (
             ("student.safetensors", "Student saved"),

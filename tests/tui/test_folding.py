@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
-from distill_tui.state import LatencyView, TrainingView
-from distill_tui.training.histories import Histories, fold_latency, fold_training
+from distill_tui.training.desk import TrainingView
+from distill_tui.training.histories import Histories, fold_training
 from tests.tui import events
+from tests.tui.stage import staged
 
 
 def test_the_view_holds_the_last_event_of_each_kind() -> None:
@@ -19,10 +21,12 @@ def test_the_view_holds_the_last_event_of_each_kind() -> None:
     assert (view.started, view.epoch, view.progress, view.tested, view.finished) == tuple(told)
 
 
-def test_latency_views_hold_the_last_event_of_each_kind() -> None:
-    told = [events.latency_started(), events.block_timed(1), events.block_timed(2), events.latency_finished()]
-    view = fold_latency(LatencyView(), told)
-    assert (view.started, view.block, view.finished) == (told[0], told[2], told[3])
+async def test_views_of_measurements_hold_the_last_event_of_each_kind(database: Path) -> None:
+    told = (events.latency_started(), events.block_timed(1), events.block_timed(2), events.latency_finished())
+    async with staged(database) as stage:
+        desk = stage.app.latency.comparison
+        desk.fold(told)
+        assert (desk.view.started, desk.view.progress, desk.view.finished) == (told[0], told[2], told[3])
 
 
 def test_short_epochs_give_one_point_each_for_train_and_validation() -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from distill_core.errors import TrainingError
-from distill_tui.job import Job
-from distill_tui.state import JobState
+from distill_tui.jobs import Job, JobState
 
 
 def test_all_events_arrive_in_order_and_the_outcome_is_finished() -> None:
@@ -22,7 +21,7 @@ def test_all_events_arrive_in_order_and_the_outcome_is_finished() -> None:
 
 def test_events_within_the_interval_share_a_post(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(1000))
-    monkeypatch.setattr("distill_tui.job.time.monotonic", lambda: next(seconds) * 0.06)
+    monkeypatch.setattr("distill_tui.jobs.time.monotonic", lambda: next(seconds) * 0.06)
     posts: list[tuple[int, ...]] = []
 
     Job(lambda: iter(range(40)), posts.append).run()

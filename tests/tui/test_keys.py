@@ -20,13 +20,12 @@ import distill_tui
 from distill_tui.app import DistillApp
 from distill_tui.experiments.hl_chart import HlChart
 from distill_tui.experiments.hl_screen import HlResultScreen
+from distill_tui.jobs import JobEnded, JobState, Progressed
 from distill_tui.latency.contestant_table import ContestantTable
 from distill_tui.latency.crossover_chart import CrossoverChart
 from distill_tui.latency.screen import LatencyScreen
-from distill_tui.messages import CrossoverProgressed, JobEnded
 from distill_tui.runs.screen import RunsScreen
 from distill_tui.runs.table import RunTable
-from distill_tui.state import JobState
 from distill_tui.teacher.question_list import QuestionList
 from distill_tui.training.metric_chart import MetricChart
 from distill_tui.training.screen import TrainScreen
@@ -77,22 +76,25 @@ async def running(stage: Stage) -> None:
 
 
 async def measuring(stage: Stage) -> None:
-    stage.app.start_latency()
+    stage.app.latency.comparison.start()
 
 
 async def searching(stage: Stage) -> None:
-    stage.app.start_crossover()
+    stage.app.latency.crossover.start()
 
 
 async def comparing(stage: Stage) -> None:
-    stage.app.start_contestants()
+    stage.app.latency.contestants.start()
 
 
 async def crossed(stage: Stage) -> None:
     """Have searched the crossover, and look at its curves."""
     await stage.press("x")
     told = (events.crossover_started(), events.crossover_finished())
-    await stage.tell(CrossoverProgressed(told), JobEnded("crossover", JobState.FINISHED))
+    await stage.tell(
+        Progressed(stage.app.latency.crossover, told),
+        JobEnded(stage.app.latency.crossover, JobState.FINISHED),
+    )
     stage.find("#crossover-chart", CrossoverChart).cursor = 8_192
 
 
@@ -176,19 +178,19 @@ def toasted(stage: Stage) -> object:
 
 
 def training(stage: Stage) -> object:
-    return stage.app.training.state
+    return stage.app.training.view.state
 
 
 def latency(stage: Stage) -> object:
-    return stage.app.latency.state
+    return stage.app.latency.comparison.view.state
 
 
 def crossover(stage: Stage) -> object:
-    return stage.app.crossover.state
+    return stage.app.latency.crossover.view.state
 
 
 def contestants(stage: Stage) -> object:
-    return stage.app.contestants.state
+    return stage.app.latency.contestants.view.state
 
 
 def sorted_by(stage: Stage) -> object:
@@ -209,7 +211,7 @@ def cursor(stage: Stage) -> object:
 
 
 def tau(stage: Stage) -> object:
-    return stage.app.teacher.teacher.temperature if stage.app.teacher else None
+    return stage.app.teacher.view.teacher.temperature if stage.app.teacher.view else None
 
 
 def highlighted(stage: Stage) -> object:
@@ -236,7 +238,7 @@ async def with_runs(stage: Stage) -> None:
         make_run(
             Made(f"run {number}", hour=number, epochs=[events.epoch_finished(1)], database="/n18/lda.db")
         )
-    stage.app.list_runs()
+    stage.app.runs.list()
     await answer(stage)
     if stage.app.current_mode == "runs":
         table = stage.find("#run-table", RunTable)
@@ -265,7 +267,7 @@ async def scrolled(stage: Stage) -> None:
 
 async def with_curves(stage: Stage) -> None:
     await with_runs(stage)
-    stage.app.read_curves([run.path for run in store().list()])
+    stage.app.runs.show_curves([run.path for run in store().list()])
     await answer(stage)
 
 
@@ -307,7 +309,7 @@ def copied(stage: Stage) -> object:
 
 
 def curves(stage: Stage) -> object:
-    return len(stage.app.curves)
+    return len(stage.app.training.curves.view)
 
 
 @dataclass(frozen=True)
@@ -323,12 +325,12 @@ class Press:
 
 PRESSES: dict[str, tuple[Press, ...]] = {
     "teacher": (
-        Press("app.teacher", "1", mode, "teacher", elsewhere),
+        Press("app.teacher.view", "1", mode, "teacher", elsewhere),
         Press("app.student", "2", mode, "student"),
         Press("app.train", "3", mode, "train"),
         Press("app.validate", "4", mode, "validate"),
         Press("app.latency", "5", mode, "latency"),
-        Press("app.runs", "6", mode, "runs"),
+        Press("app.runs.view", "6", mode, "runs"),
         Press("app.open", "o", screen, "DatabasePicker"),
         Press("app.start", "ctrl+t", training, JobState.RUNNING),
         Press("app.not_started", "ctrl+t", toasted, True, running),
@@ -447,8 +449,8 @@ async def back_to(stage: Stage, group: str) -> None:
     """Close dialogs, end jobs and go to the screen of a group."""
     while stage.screen.is_modal:
         stage.app.pop_screen()
-    if stage.controller.is_busy:
-        await stage.tell(JobEnded(stage.controller.job_name, JobState.STOPPED))
+    if stage.jobs.is_busy:
+        await stage.end_job(JobState.STOPPED)
     await stage.go("teacher" if group in ("dialogs", "detaching") else group)
     stage.screen.set_focus(None)
 
@@ -473,7 +475,7 @@ async def test_every_key_does_what_it_says(database: Path, group: str) -> None:
             reached = await stage.reach(partial(_looks_as_said, press, stage))
             assert reached, f"{press.binding} by {press.key}: {press.look(stage)}, not {press.then}"
     if group == "dialogs":
-        assert stage.controller.state is JobState.STOPPING
+        assert stage.jobs.state is JobState.STOPPING
         assert stage.app.return_value == 0
 
 

@@ -8,9 +8,8 @@ import pytest
 from textual.widgets import ProgressBar
 
 from distill_core.latency.events import LatencyFinished
+from distill_tui.jobs import JobEnded, JobState, Progressed
 from distill_tui.latency.bar_chart import BarChart
-from distill_tui.messages import ContestantsProgressed, CrossoverProgressed, JobEnded, LatencyProgressed
-from distill_tui.state import JobState
 from tests.tui import events
 from tests.tui.stage import NARROW, Stage, staged
 
@@ -20,9 +19,12 @@ def headline(stage: Stage) -> str:
 
 
 async def measure(stage: Stage, result: LatencyFinished) -> None:
-    stage.app.start_latency()
+    stage.app.latency.comparison.start()
     told = (events.latency_started(), events.block_timed(80), result)
-    await stage.tell(LatencyProgressed(told), JobEnded("latency", JobState.FINISHED))
+    await stage.tell(
+        Progressed(stage.app.latency.comparison, told),
+        JobEnded(stage.app.latency.comparison, JobState.FINISHED),
+    )
 
 
 async def test_without_a_projection_it_says_where_to_choose_one(database: Path) -> None:
@@ -30,7 +32,7 @@ async def test_without_a_projection_it_says_where_to_choose_one(database: Path) 
         await stage.go("latency")
         assert "Choose a projection on screen 1." in headline(stage)
         await stage.press("enter")
-        assert stage.app.latency.state is JobState.IDLE
+        assert stage.app.latency.comparison.view.state is JobState.IDLE
         assert any("Choose a projection first." in toast for toast in stage.toasts())
 
 
@@ -41,12 +43,14 @@ async def test_enter_measures_and_the_bar_follows(database: Path) -> None:
         assert "enter measures" in headline(stage)
         assert not stage.find("#latency-progress", ProgressBar).display
         await stage.press("enter")
-        assert stage.app.latency.state is JobState.RUNNING
-        assert stage.controller.groups[-1] == "engine"
+        assert stage.app.latency.comparison.view.state is JobState.RUNNING
+        assert stage.jobs.groups[-1] == "engine"
         assert "timing" in headline(stage)
         assert (stage.offers("latency.measure"), stage.offers("latency.stop")) == (False, True)
 
-        await stage.tell(LatencyProgressed((events.latency_started(), events.block_timed(20))))
+        await stage.tell(
+            Progressed(stage.app.latency.comparison, (events.latency_started(), events.block_timed(20)))
+        )
         bar = stage.find("#latency-progress", ProgressBar)
         assert bar.display
         assert (bar.progress, bar.total) == (20, 80)
@@ -146,8 +150,8 @@ async def test_stopping_a_measurement(database: Path) -> None:
         await stage.show_teacher()
         await stage.go("latency")
         await stage.press("enter", "s")
-        assert stage.app.latency.state is JobState.STOPPING
-        await stage.tell(JobEnded("latency", JobState.STOPPED))
+        assert stage.app.latency.comparison.view.state is JobState.STOPPING
+        await stage.tell(JobEnded(stage.app.latency.comparison, JobState.STOPPED))
         assert "Stopped before the end" in headline(stage)
         assert stage.offers("latency.measure")
 
@@ -157,10 +161,12 @@ async def test_a_failed_measurement_says_why(database: Path) -> None:
         await stage.show_teacher()
         await stage.go("latency")
         await stage.press("enter")
-        await stage.tell(JobEnded("latency", JobState.FAILED, "The device cuda is not there. Take cpu."))
+        await stage.tell(
+            JobEnded(stage.app.latency.comparison, JobState.FAILED, "The device cuda is not there. Take cpu.")
+        )
         assert headline(stage) == "Failed: The device cuda is not there. Take cpu."
-        assert stage.app.training.state is JobState.IDLE
-        assert stage.app.training.error == ""
+        assert stage.app.training.view.state is JobState.IDLE
+        assert stage.app.training.view.error == ""
 
 
 async def test_a_measurement_and_a_run_exclude_each_other(database: Path) -> None:
@@ -169,9 +175,9 @@ async def test_a_measurement_and_a_run_exclude_each_other(database: Path) -> Non
         await stage.start_training()
         await stage.go("latency")
         await stage.press("enter")
-        assert stage.app.latency.state is JobState.IDLE
+        assert stage.app.latency.comparison.view.state is JobState.IDLE
         assert any("training is still going and would disturb" in " ".join(t.split()) for t in stage.toasts())
-        assert stage.controller.groups.count("engine") == 1
+        assert stage.jobs.groups.count("engine") == 1
         assert not stage.offers("latency.stop"), "s on this screen must not stop the training"
 
 
@@ -180,9 +186,9 @@ async def test_a_measurement_that_runs_keeps_a_run_from_starting(database: Path)
         await stage.show_teacher()
         await stage.go("latency")
         await stage.press("enter", "ctrl+t")
-        assert stage.app.training.state is JobState.IDLE
-        assert stage.controller.groups.count("engine") == 1
-        assert not stage.app.start_training()
+        assert stage.app.training.view.state is JobState.IDLE
+        assert stage.jobs.groups.count("engine") == 1
+        assert not stage.app.training.start()
         await stage.settle()
         assert any("latency is still going" in " ".join(toast.split()) for toast in stage.toasts())
 
@@ -234,7 +240,7 @@ async def test_enter_measures_for_a_user_who_has_just_come_to_the_screen(databas
     async with staged(database) as stage:
         await stage.show_teacher()
         await stage.press("5", "enter")
-        assert stage.app.latency.state is JobState.RUNNING
+        assert stage.app.latency.comparison.view.state is JobState.RUNNING
         assert stage.screen.focused is None, "a table that is not displayed must not have the keys"
 
 
@@ -242,18 +248,29 @@ async def test_times_of_another_student_go_when_a_run_starts(database: Path) -> 
     async with staged(database) as stage:
         await stage.show_teacher()
         for layers, kept in ((2, True), (1, False)):
-            settings = stage.app.settings
-            stage.app.settings = replace(settings, student=settings.student.with_values(heads=4, layers=2))
+            settings = stage.app.student.view
+            stage.app.student.publish(
+                replace(settings, student=settings.student.with_values(heads=4, layers=2))
+            )
             for start, told in (
-                (stage.app.start_latency, LatencyProgressed((events.latency_finished(),))),
-                (stage.app.start_crossover, CrossoverProgressed((events.crossover_finished(),))),
-                (stage.app.start_contestants, ContestantsProgressed((events.field_finished(),))),
+                (
+                    stage.app.latency.comparison.start,
+                    Progressed(stage.app.latency.comparison, (events.latency_finished(),)),
+                ),
+                (
+                    stage.app.latency.crossover.start,
+                    Progressed(stage.app.latency.crossover, (events.crossover_finished(),)),
+                ),
+                (
+                    stage.app.latency.contestants.start,
+                    Progressed(stage.app.latency.contestants, (events.field_finished(),)),
+                ),
             ):
                 assert start()
-                await stage.tell(told, JobEnded(stage.controller.job_name, JobState.FINISHED))
-            settings = stage.app.settings
-            stage.app.settings = replace(settings, student=settings.student.with_values(layers=layers))
+                await stage.tell(told)
+                await stage.end_job()
+            settings = stage.app.student.view
+            stage.app.student.publish(replace(settings, student=settings.student.with_values(layers=layers)))
             await stage.start_training()
-            views = (stage.app.latency, stage.app.crossover, stage.app.contestants)
-            assert [view.finished is not None for view in views] == [kept] * 3
-            await stage.tell(JobEnded("training", JobState.STOPPED))
+            assert [desk.view.finished is not None for desk in stage.app.latency.all] == [kept] * 3
+            await stage.tell(JobEnded(stage.app.training, JobState.STOPPED))

@@ -14,8 +14,7 @@ from distill_core.runs import RunFolder
 from distill_core.students import new_student
 from distill_tui import measuring
 from distill_tui.crossover_limits import CrossoverLimits
-from distill_tui.job import Job
-from distill_tui.state import JobState
+from distill_tui.jobs import Job, JobState
 from distill_tui.student_to_time import StudentToTime
 from distill_tui.teacher.loading import load_teacher
 from tests.tui import events

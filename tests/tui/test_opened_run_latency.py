@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,16 +15,14 @@ from textual.widgets import Input, Label
 from distill_core.runs import RunFolder
 from distill_core.runs.checkpoint import save_weights
 from distill_core.students import new_student, student_bytes
-from distill_tui import controller as controlling
-from distill_tui.controller import Controller
 from distill_tui.crossover_limits import CrossoverLimits
-from distill_tui.latency_workbench import NO_QUERIES
-from distill_tui.messages import LatencyProgressed, TeacherLoaded
-from distill_tui.state import JobState
+from distill_tui.jobs import Answered, Jobs, JobState, Progressed
+from distill_tui.latency.desk import NO_QUERIES
 from distill_tui.teacher.loading import load_teacher
+from distill_tui.training.watching import Watching
 from tests.tui import events
 from tests.tui.runs_on_disk import Made, answer, make_run, show_runs
-from tests.tui.stage import NARROW, PromptController, Stage, staged
+from tests.tui.stage import NARROW, PromptJobs, Stage, staged
 
 
 def with_weights(database: Path, **made: object) -> RunFolder:
@@ -67,12 +66,11 @@ async def test_a_run_without_measurements_shows_none_of_another(database: Path) 
     with_weights(database)
     async with staged(database) as stage:
         await stage.show_teacher()
-        stage.app.start_latency()
-        await stage.tell(LatencyProgressed((events.latency_finished(),)))
-        stage.controller.finish(JobState.FINISHED)
-        stage.app.latency = type(stage.app.latency)(finished=stage.app.latency.finished)
+        stage.app.latency.comparison.start()
+        await stage.tell(Progressed(stage.app.latency.comparison, (events.latency_finished(),)))
+        await stage.end_job()
         await open_first(stage)
-        assert stage.app.latency.finished is None
+        assert stage.app.latency.comparison.view.finished is None
         assert "enter measures LDA and the student of mine" in stage.text("#latency-headline")
 
 
@@ -95,19 +93,19 @@ async def test_measuring_times_the_weights_of_the_opened_run_and_keeps_the_resul
 
     monkeypatch.setattr(measuring, "LatencyComparison", Planted)
     folder = with_weights(database)
-    async with staged(database, controller=PromptController) as stage:
+    async with staged(database, jobs=PromptJobs) as stage:
         await stage.show_teacher()
         await stage.go("runs")
         await stage.settle()
-        run = stage.app.runs.runs[0] if stage.app.runs else None
+        run = stage.app.runs.view.runs[0] if stage.app.runs.view else None
         assert run is not None
-        monkeypatch.setattr(stage.controller, "watch_run", lambda path: None)
-        assert stage.app.open_run(run)
+        monkeypatch.setattr(Watching, "run", lambda watching, tell: None)
+        assert stage.app.training.open(run)
         await stage.settle()
-        assert stage.app.start_latency()
+        assert stage.app.latency.comparison.start()
         await stage.settle()
-        assert stage.app.latency.run == "mine"
-        assert stage.app.latency.trained
+        assert stage.app.latency.comparison.view.run == "mine"
+        assert stage.app.latency.comparison.view.trained
     (student,) = timed
     assert all(bool((part == 0.25).all()) for part in student.parameters())  # type: ignore[attr-defined]
     assert folder.read_latency() == events.latency_finished()
@@ -119,14 +117,14 @@ async def test_nothing_is_listed_while_something_is_timed(database: Path) -> Non
         await answer(stage)
         await stage.go("latency")
         await stage.press("enter")
-        assert stage.controller.is_timing
-        before = stage.controller.groups
+        assert stage.jobs.is_timing
+        before = stage.jobs.groups
         await stage.go("runs")
-        assert stage.controller.groups == before
-        stage.controller.finish(JobState.FINISHED)
+        assert stage.jobs.groups == before
+        await stage.end_job()
         await stage.go("latency")
         await stage.go("runs")
-        assert stage.controller.groups == [*before, "list"]
+        assert stage.jobs.groups == [*before, "list"]
 
 
 async def test_the_limits_of_the_crossover_are_asked_for_and_remembered(database: Path) -> None:
@@ -146,8 +144,8 @@ async def test_the_limits_of_the_crossover_are_asked_for_and_remembered(database
         assert "do not fit in the free memory" in str(stage.find("#crossover-note", Label).render())
         await stage.fill("#max-heads", "4,096")
         await stage.press("enter")
-        assert stage.app.crossover_limits == CrossoverLimits(20.0, 4_096)
-        assert stage.app.crossover.state is JobState.RUNNING
+        assert stage.app.latency.limits == CrossoverLimits(20.0, 4_096)
+        assert stage.app.latency.crossover.view.state is JobState.RUNNING
 
 
 @pytest.mark.parametrize(
@@ -171,12 +169,12 @@ async def test_without_questions_both_screens_say_why_nothing_is_measured(
     async with staged(database, size=size) as stage:
         await stage.show_teacher()
         view = replaced(load_teacher(database, 1), queries=np.zeros((0, 8), np.float32), question_ids=())
-        await stage.tell(TeacherLoaded(view))
+        await stage.tell(Answered(stage.app.teacher.show_teacher, view))
         assert "nothing can be trained or timed" in " ".join(stage.text("TeacherFacts").split())
         await stage.go("latency")
         assert " ".join(stage.text("#latency-headline").split()) == NO_QUERIES
         await stage.press("enter", "x", "a", "X")
-        assert not stage.controller.is_busy
+        assert not stage.jobs.is_busy
         await stage.go("latency")
         assert " ".join(stage.text("#latency-headline").split()) == NO_QUERIES
 
@@ -185,7 +183,13 @@ def test_a_measuring_thread_waits_until_its_progress_is_drawn() -> None:
     """It goes on when the app says that it has refreshed, and only then; or when the app draws no more."""
     wanted: list[Callable[[], object]] = []
 
+    threads: list[threading.Thread] = []
+
     class Undrawn:
+        def run_worker(self, work: Callable[[], object], **_options: object) -> None:
+            threads.append(threading.Thread(target=work, daemon=True))
+            threads[0].start()
+
         def post_message(self, message: object) -> None:
             pass
 
@@ -196,10 +200,10 @@ def test_a_measuring_thread_waits_until_its_progress_is_drawn() -> None:
             call(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(controlling, "DRAWING_SECONDS", 60.0)
-        controller = Controller(Undrawn())  # type: ignore[arg-type]
-        posting = threading.Thread(target=controller._post_latency, args=((),), daemon=True)
-        posting.start()
+        patch.setattr("distill_tui.jobs.DRAWING_SECONDS", 60.0)
+        timing = SimpleNamespace(job_name="latency", is_timing=True)
+        assert Jobs(Undrawn()).start(timing, lambda: iter("e"))  # type: ignore[arg-type]
+        (posting,) = threads
         posting.join(0.3)
         assert posting.is_alive(), "nothing is drawn yet"
         (drawn,) = wanted
@@ -213,7 +217,7 @@ def test_runs_are_compared_by_speed_and_machine() -> None:
 
     from distill_core.runs.comparing import RunComparison, RunSpeed
     from distill_tui.runs.comparison import run_comparison
-    from distill_tui.runs.views import ComparedRuns
+    from distill_tui.runs.desk import ComparedRuns
 
     brackets = events.crossover_finished().fixed
     fast, slow = (

@@ -10,25 +10,22 @@ import pytest
 from textual.widgets import Input, Label
 
 from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
-from distill_core.errors import ExportError
+from distill_core.errors import DistillError, ExportError
 from distill_core.export import ExportFinished, ExportReport, PartLeftOut, PartWritten
 from distill_core.runs import RecordedRun, RunFolder, RunStore, Seen
 from distill_core.training.events import EpochFinished, RunStarted
 from distill_tui.charts.history import MetricHistory
-from distill_tui.messages import DatabaseOpened, LoadFailed, TeacherLoaded, TrainingProgressed
-from distill_tui.only_the_last import OnlyTheLast
-from distill_tui.run_messages import RunSeen
+from distill_tui.jobs import Answered, JobState, OnlyTheLast, Progressed
 from distill_tui.runs.rows import COLUMNS, SORTS, RunRow, in_order, matching
 from distill_tui.runs.table import RunTable
-from distill_tui.runs.watching import Watching
-from distill_tui.state import JobState
 from distill_tui.teacher.loading import load_teacher, open_database
 from distill_tui.training.metric_chart import MetricChart
 from distill_tui.training.past_epochs import with_past
+from distill_tui.training.watching import Watching
 from tests.core.database_factory import write_lda_db
 from tests.tui import events
 from tests.tui.runs_on_disk import NOON, Made, answer, make_run, root, show_runs, store
-from tests.tui.stage import PromptController, Stage, staged
+from tests.tui.stage import PromptJobs, Stage, staged
 
 NAMES = [column.name for column in COLUMNS]
 
@@ -94,7 +91,7 @@ async def test_runs_are_listed_newest_first_with_what_they_are_and_are_worth(dat
         }
         assert row(stage, "new")["state"] == "stopped"
         new.write_latency(events.latency_finished())
-        stage.app.list_runs()
+        stage.app.runs.list()
         await answer(stage)
         assert row(stage, "new")["p90 µs"] == f"{22 * 61.0:,.1f}"
 
@@ -316,7 +313,7 @@ async def test_a_run_that_is_gone_loses_its_mark(database: Path) -> None:
         await mark(stage, "gone", "kept")
         assert marks(stage) == ["1", "2"]
         store().move_to_trash(gone.path)
-        stage.app.list_runs()
+        stage.app.runs.list()
         await answer(stage)
         assert names(stage) == ["kept"]
         assert marks(stage) == ["1"]
@@ -327,10 +324,15 @@ async def watch(stage: Stage, name: str) -> Watching:
     """Show a run on the train screen, and return what looks at it."""
     await put_cursor(stage, name)
     await stage.press("enter")
-    watching = stage.controller.watching
+    watching = stage.app.training.watching
     assert watching is not None
     assert stage.app.current_mode == "train"
     return watching
+
+
+def look(stage: Stage, watching: Watching) -> bool:
+    """Look at the run once, and return whether it goes on."""
+    return watching.look(partial(stage.app.training.show_seen, watching))
 
 
 async def test_a_run_of_another_process_is_shown_live(database: Path) -> None:
@@ -339,21 +341,21 @@ async def test_a_run_of_another_process_is_shown_live(database: Path) -> None:
     async with staged(database) as stage:
         await show_runs(stage)
         watching = await watch(stage, "far away")
-        assert watching.look()
+        assert look(stage, watching)
         await stage.settle()
         assert "Watching far away: another process trains it" in stage.text("#run-headline")
-        assert stage.app.training.state is JobState.RUNNING
+        assert stage.app.training.view.state is JobState.RUNNING
         cosine = stage.find("#chart-cosine", MetricChart).history["validation"]
         assert cosine.y.tolist() == pytest.approx([0.3 - 0.1])
         assert not stage.offers("train.stop"), "watching cannot stop it"
         with run.open_metrics() as metrics:
             metrics.append(events.epoch_finished(2, cosine=0.5))
-        assert watching.look()
+        assert look(stage, watching)
         await stage.settle()
         assert stage.find("#chart-cosine", MetricChart).history["validation"].x.tolist() == [1, 2]
         assert "epoch 2" in stage.text("#run-numbers")
         run.mark("finished")
-        assert not watching.look(), "a run that has ended is not looked at any more"
+        assert not look(stage, watching), "a run that has ended is not looked at any more"
         await stage.settle()
         assert "Looking at far away, which is finished" in stage.text("#run-headline")
         assert not stage.offers("app.save"), "its weights are not here to save"
@@ -365,13 +367,13 @@ async def test_a_watched_run_that_begins_again_is_drawn_anew(database: Path) -> 
     async with staged(database) as stage:
         await show_runs(stage)
         watching = await watch(stage, "again")
-        watching.look()
+        look(stage, watching)
         await stage.settle()
         lines = run.metrics_path.read_bytes().splitlines(keepends=True)
         run.metrics_path.write_bytes(b"".join(lines[:2]))
-        watching.look()
+        look(stage, watching)
         await stage.settle()
-        assert stage.app.histories.by_metric["cosine"]["train"].x.tolist() == [1]
+        assert stage.app.training.histories.by_metric["cosine"]["train"].x.tolist() == [1]
 
 
 async def test_a_run_of_another_day_is_shown_as_it_ended(database: Path) -> None:
@@ -379,11 +381,11 @@ async def test_a_run_of_another_day_is_shown_as_it_ended(database: Path) -> None
     make_run(Made("left", hour=1))
     async with staged(database) as stage:
         await show_runs(stage)
-        assert not (await watch(stage, "failed")).look()
+        assert not look(stage, await watch(stage, "failed"))
         await stage.settle()
         assert "Looking at failed, which failed: The memory does not suffice." in stage.text("#run-headline")
         await stage.go("runs")
-        assert not (await watch(stage, "left")).look()
+        assert not look(stage, await watch(stage, "left"))
         await stage.settle()
         assert "which was stopped: r on screen 6" in stage.text("#run-headline")
 
@@ -395,7 +397,7 @@ async def test_a_watched_folder_that_vanishes_is_told(database: Path) -> None:
         await show_runs(stage)
         await watch(stage, "volatile")
         store_root = run.path.rename(run.path.with_name("moved"))
-        (look,) = [work for group, work in stage.controller.wanted if group == "watch"]
+        (look,) = [work for group, work in stage.jobs.wanted if group == "watch"]
         look()
         await stage.settle()
         assert "volatile cannot be watched any more: There is no run in" in stage.text("#run-headline")
@@ -409,13 +411,13 @@ async def test_training_here_ends_the_watching_and_its_late_word_is_not_heard(da
         await stage.show_teacher()
         await show_runs(stage)
         watching = await watch(stage, "elsewhere")
-        watching.look()
+        look(stage, watching)
         await stage.settle()
         await stage.start_training()
-        assert stage.controller.watching is None
-        assert stage.app.training.watched is None
-        await stage.tell(RunSeen(watching, Seen((events.epoch_finished(9),), "running", False, "")))
-        assert stage.app.histories.by_metric["cosine"]["train"].count == 0
+        assert stage.app.training.watching is None
+        assert stage.app.training.view.watched is None
+        stage.app.training.show_seen(watching, Seen((events.epoch_finished(9),), "running", False, ""))
+        assert stage.app.training.histories.by_metric["cosine"]["train"].count == 0
         assert run.read_state().state == "running"
 
 
@@ -424,10 +426,10 @@ async def test_while_a_run_is_trained_here_no_other_takes_its_screen(database: P
     async with staged(database) as stage:
         await stage.show_teacher()
         await stage.start_training()
-        await stage.tell(TrainingProgressed((events.epoch_finished(1),)))
+        await stage.tell(Progressed(stage.app.training, (events.epoch_finished(1),)))
         await show_runs(stage)
         await stage.press("enter")
-        assert stage.controller.watching is None
+        assert stage.app.training.watching is None
         assert stage.app.current_mode == "runs"
         assert any("Another run is trained here" in toast for toast in stage.toasts())
         await stage.press("r")
@@ -440,11 +442,13 @@ def test_watching_ends_when_it_is_left(tmp_path: Path) -> None:
     run.mark("running")
     told: list[str] = []
 
-    def leave(watching: Watching, seen: Seen) -> None:
+    watching = Watching(str(run.path))
+
+    def leave(seen: Seen) -> None:
         told.append(seen.state)
         watching.leave()
 
-    Watching(str(run.path), leave).run()
+    watching.run(leave)
     assert told == ["running"]
 
 
@@ -461,10 +465,10 @@ async def test_resuming_trains_from_the_folder(database: Path) -> None:
         await put_cursor(stage, "half way")
         await stage.press("r")
         assert stage.app.current_mode == "train"
-        assert stage.app.training.state is JobState.RUNNING
-        assert stage.app.training.watched is None
-        assert stage.app.training.teacher is view, "the texts of its queries are known"
-        assert stage.controller.groups.count("engine") == 1
+        assert stage.app.training.view.state is JobState.RUNNING
+        assert stage.app.training.view.watched is None
+        assert stage.app.training.view.teacher is view, "the texts of its queries are known"
+        assert stage.jobs.groups.count("engine") == 1
         assert run.path.exists()
 
 
@@ -482,7 +486,7 @@ async def test_cloning_takes_over_settings_and_temperature(database: Path) -> No
         await stage.press("c")
         await answer(stage)
         assert stage.app.current_mode == "student"
-        assert stage.app.run_config() == config
+        assert stage.run_config() == config
         assert stage.find("#seed", Input).value == "9"
         assert stage.find("#kind", Input).value == "memory"
 
@@ -498,13 +502,13 @@ async def test_cloning_opens_the_database_of_the_run_if_it_is_another(database: 
         await show_runs(stage)
         await stage.press("c")
         await answer(stage)
-        assert stage.controller.opened[-1] == other
-        await stage.tell(DatabaseOpened(open_database(other)))
-        assert stage.app.busy_with == "reading projection 2", "its projection, not the first"
-        await stage.tell(TeacherLoaded(load_teacher(other, 2)))
-        assert stage.app.run_config() == config
-        await stage.tell(TeacherLoaded(load_teacher(other, 1)))
-        assert stage.app.run_config() != config, "taken over once"
+        assert stage.opened[-1] == other
+        await stage.tell(Answered(stage.app.teacher.show_database, open_database(other)))
+        assert stage.app.busy_with.view == "reading projection 2", "its projection, not the first"
+        await stage.tell(Answered(stage.app.teacher.show_teacher, load_teacher(other, 2)))
+        assert stage.run_config() == config
+        await stage.tell(Answered(stage.app.teacher.show_teacher, load_teacher(other, 1)))
+        assert stage.run_config() != config, "taken over once"
 
 
 async def test_settings_whose_database_is_gone_are_forgotten(database: Path) -> None:
@@ -514,8 +518,11 @@ async def test_settings_whose_database_is_gone_are_forgotten(database: Path) -> 
         await show_runs(stage)
         await stage.press("c")
         await answer(stage)
-        await stage.tell(LoadFailed("There is no file /gone.db.", ""), TeacherLoaded(view))
-        assert stage.app.settings.training.seed == 0
+        await stage.tell(
+            Answered(stage.app.teacher.say_not_opened, DistillError("There is no file /gone.db.", "")),
+            Answered(stage.app.teacher.show_teacher, view),
+        )
+        assert stage.app.student.view.training.seed == 0
 
 
 async def test_the_curves_of_marked_runs_are_drawn_over_each_other(database: Path) -> None:
@@ -540,7 +547,7 @@ async def test_the_curves_of_marked_runs_are_drawn_over_each_other(database: Pat
         assert chart.title == "validation cosine"
         assert stage.offers("train.curves")
         await stage.press("v")
-        assert chart.history is stage.app.histories.by_metric["cosine"]
+        assert chart.history is stage.app.training.histories.by_metric["cosine"]
         assert chart.x_label == "epoch"
         assert not stage.offers("train.curves")
         assert stage.find("#chart-loss", MetricChart).display
@@ -575,10 +582,10 @@ async def test_a_run_is_exported_to_the_folder_asked_for(
         await stage.press("e")
         await stage.fill("#text", str(tmp_path / "out"))
         await stage.press("enter")
-        assert stage.app.busy_with == "exporting to out"
+        assert stage.app.busy_with.view == "exporting to out"
         await answer(stage)
         assert asked == [(run.path, tmp_path / "out")]
-        assert stage.app.busy_with == ""
+        assert stage.app.busy_with.view == ""
         (toast,) = stage.toasts()
         assert str(tmp_path / "out") in toast.replace("\n", "")
         assert "Without onnx: onnx is not installed." in toast
@@ -597,7 +604,7 @@ async def test_an_export_that_fails_is_told(
         await stage.press("e")
         await stage.press("enter")
         await answer(stage)
-        assert stage.app.busy_with == ""
+        assert stage.app.busy_with.view == ""
         assert any("The folder holds something else. Take another one." in toast for toast in stage.toasts())
 
 
@@ -617,12 +624,12 @@ async def test_listing_again_moves_nothing_and_shows_what_is_new(database: Path)
         table = stage.find("#run-table", RunTable)
         before = (table.cursor_row, table.scroll_offset)
         runs[5].mark("failed", "Broken.")
-        stage.app.list_runs()
+        stage.app.runs.list()
         await answer(stage)
         assert (table.cursor_row, table.scroll_offset) == before
         assert row(stage, "run 05")["state"] == "failed"
         make_run(Made("newest", hour=99))
-        stage.app.list_runs()
+        stage.app.runs.list()
         await answer(stage)
         assert names(stage)[0] == "newest"
         assert names(stage)[table.cursor_row] == "run 05"
@@ -664,13 +671,15 @@ async def test_a_run_that_cannot_be_gone_on_with_is_not_thrown_away(database: Pa
     config = RunConfig(data=DataConfig(database="/nothing.db"), training=TrainingConfig(device="cpu"))
     run = RunFolder.create(root(), config)
     RunStore(root()).annotate(run, "to look at later")
-    async with staged(database, controller=PromptController) as stage:
+    async with staged(database, jobs=PromptJobs) as stage:
         await stage.show_teacher()
-        assert stage.controller.resume_run(run.path)
+        await stage.go("runs")
         await stage.settle()
-        assert stage.controller.state is JobState.FAILED
+        await stage.press("r")
+        assert stage.jobs.state is JobState.FAILED
         assert run.read_notes().annotation == "to look at later"
-        assert stage.controller.start_training(config)
+        stage.app.student.run_config = lambda teacher: config  # type: ignore[method-assign]
+        assert stage.app.training.start()
         await stage.settle()
-        assert stage.controller.state is JobState.FAILED
+        assert stage.jobs.state is JobState.FAILED
     assert [Path(kept.path) for kept in RunStore(root()).list()] == [run.path]

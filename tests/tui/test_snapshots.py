@@ -17,25 +17,20 @@ from textual.widgets import DirectoryTree, TabbedContent
 from distill_core.runs import PairedDifference, RunComparison
 from distill_core.training.events import EpochFinished
 from distill_tui.app import DistillApp
-from distill_tui.messages import (
-    ContestantsProgressed,
-    CrossoverProgressed,
-    DatabaseOpened,
+from distill_tui.jobs import (
+    Answered,
     JobEnded,
-    LatencyProgressed,
-    TeacherLoaded,
-    TrainingProgressed,
+    JobState,
+    Progressed,
 )
-from distill_tui.run_messages import RemarksRead, RunsCompared, RunsListed
-from distill_tui.runs.views import ComparedRuns, RunRemarks, RunsView
-from distill_tui.state import JobState
+from distill_tui.runs.desk import ComparedRuns, RunRemarks, RunsView
 from distill_tui.teacher.loading import load_teacher, open_database
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
 from tests.tui import events
 from tests.tui.judged import judged_run
 from tests.tui.runs_on_disk import made_up_runs
-from tests.tui.stage import NARROW, WIDE, IdleController, Stage
+from tests.tui.stage import NARROW, WIDE, IdleJobs, Stage
 
 Compare = Callable[..., bool]
 Scene = Callable[[Stage], Awaitable[None]]
@@ -67,7 +62,7 @@ def picture(snap_compare: Compare, playbooks: Path) -> Callable[[Scene, tuple[in
 
     def compare(scene: Scene, size: tuple[int, int]) -> bool:
         app = DistillApp(playbooks)
-        app.controller = controller = IdleController(app)
+        app.jobs = controller = IdleJobs(app)
 
         async def play(pilot: Pilot[int]) -> None:
             stage = Stage(app, pilot, playbooks, controller)
@@ -86,7 +81,9 @@ async def open_fixed(stage: Stage) -> None:
     here = Path("playbooks/lda.db")
     view = replace(load_teacher(stage.database, 1), path=here, problems=())
     opened = replace(open_database(stage.database), path=here)
-    await stage.tell(DatabaseOpened(opened), TeacherLoaded(view))
+    await stage.tell(
+        Answered(stage.app.teacher.show_database, opened), Answered(stage.app.teacher.show_teacher, view)
+    )
 
 
 async def teacher(stage: Stage) -> None:
@@ -101,7 +98,7 @@ async def train_running(stage: Stage) -> None:
     begun = [event for event in judged_run(stage.database) if not isinstance(event, EpochFinished)]
     epochs = [events.epoch_finished(epoch, loss=1 / epoch, cosine=1 - 0.8 / epoch) for epoch in range(1, 7)]
     await stage.start_training()
-    await stage.tell(TrainingProgressed((*begun[:-3], *epochs)))
+    await stage.tell(Progressed(stage.app.training, (*begun[:-3], *epochs)))
     await stage.go("train")
 
 
@@ -127,9 +124,12 @@ async def cosines(stage: Stage) -> None:
 
 
 async def latency(stage: Stage) -> None:
-    stage.app.start_latency()
+    stage.app.latency.comparison.start()
     told = (events.latency_started(), events.block_timed(80), events.latency_finished())
-    await stage.tell(LatencyProgressed(told), JobEnded("latency", JobState.FINISHED))
+    await stage.tell(
+        Progressed(stage.app.latency.comparison, told),
+        JobEnded(stage.app.latency.comparison, JobState.FINISHED),
+    )
     await stage.go("latency")
 
 
@@ -137,14 +137,20 @@ async def crossover(stage: Stage) -> None:
     await latency(stage)
     await stage.press("x")
     told = (events.crossover_started(), events.crossover_finished())
-    await stage.tell(CrossoverProgressed(told), JobEnded("crossover", JobState.FINISHED))
+    await stage.tell(
+        Progressed(stage.app.latency.crossover, told),
+        JobEnded(stage.app.latency.crossover, JobState.FINISHED),
+    )
 
 
 async def contestants(stage: Stage) -> None:
     await latency(stage)
     await stage.press("a")
     told = (events.field_started(), events.field_finished())
-    await stage.tell(ContestantsProgressed(told), JobEnded("contestants", JobState.FINISHED))
+    await stage.tell(
+        Progressed(stage.app.latency.contestants, told),
+        JobEnded(stage.app.latency.contestants, JobState.FINISHED),
+    )
 
 
 async def picker(stage: Stage) -> None:
@@ -173,15 +179,17 @@ def test_screen(
 
 async def runs(stage: Stage) -> None:
     await stage.go("runs")
-    await stage.tell(RunsListed(RunsView(made_up_runs(), "runs")))
+    await stage.tell(Answered(stage.app.runs.publish, RunsView(made_up_runs(), "runs")))
     await stage.press("space", "space", "up")
     paths = tuple(f"runs/{name}" for name in ("2026-07-11T0900-n18-0a0a", "2026-07-11T0700-n18-2c2c"))
     difference = PairedDifference(mean=-0.0123, low=-0.0204, high=-0.0041, num_queries=86)
     compared = RunComparison(
         names=("baseline", "one layer"), settings={"student.layers": ("2", "1")}, differences=(difference,)
     )
-    await stage.tell(RemarksRead(RunRemarks(paths[1], "Shallow, for the thesis.")))
-    await stage.tell(RunsCompared(ComparedRuns(paths, compared)))
+    await stage.tell(
+        Answered(stage.app.runs.remarks.publish, RunRemarks(paths[1], "Shallow, for the thesis."))
+    )
+    await stage.tell(Answered(stage.app.runs.compared.publish, ComparedRuns(paths, compared)))
 
 
 @pytest.fixture

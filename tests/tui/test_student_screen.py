@@ -70,8 +70,8 @@ async def test_what_is_typed_sets_the_run(database: Path) -> None:
             await stage.fill(f"#{field}", text)
         await stage.fill("#learning_rate", "3e-3")
         await stage.fill("#seed", "11")
-        settings = stage.app.settings
-        config = stage.app.run_config()
+        settings = stage.app.student.view
+        config = stage.run_config()
     assert settings.student == StudentConfig(heads=2, layers=3)
     assert settings.training == TrainingConfig(cosine_weight=0.25, epochs=7, learning_rate=3e-3, seed=11)
     assert config is not None
@@ -107,7 +107,7 @@ async def test_a_wrong_value_is_said_at_its_field_until_it_is_mended(database: P
     async with staged(database) as stage:
         await stage.show_teacher()
         await stage.go("student")
-        before = stage.app.settings
+        before = stage.app.student.view
         for field, text, complaint in WRONG:
             right = stage.find(f"#{field}", Input).value
             await stage.fill(f"#{field}", text)
@@ -115,7 +115,7 @@ async def test_a_wrong_value_is_said_at_its_field_until_it_is_mended(database: P
             assert failed == [field], (field, text)
             assert complaint in hint(stage, field), (field, text)
             assert "Mend the marked fields" in stage.text("#student-note")
-            assert stage.app.settings == before, (field, text)
+            assert stage.app.student.view == before, (field, text)
             await stage.fill(f"#{field}", right)
         assert not stage.screen.query(SettingRow).filter(".-failed")
 
@@ -124,7 +124,7 @@ async def test_a_wrong_value_is_said_at_its_field_until_it_is_mended(database: P
         await stage.press("backspace", "2")
         assert not row_of(stage, "heads").has_class("-failed")
         assert hint(stage, "heads") == "Attention heads; must divide d."
-        assert stage.app.settings.student.heads == 2
+        assert stage.app.student.view.student.heads == 2
 
 
 async def test_auto_leaves_a_setting_to_the_recipe_again(database: Path) -> None:
@@ -133,18 +133,18 @@ async def test_auto_leaves_a_setting_to_the_recipe_again(database: Path) -> None
         await stage.go("student")
         await stage.fill("#epochs", "7")
         await stage.fill("#dropout", "0.25")
-        assert stage.app.settings.training.epochs == 7
-        assert stage.app.settings.student.dropout == 0.25
+        assert stage.app.student.view.training.epochs == 7
+        assert stage.app.student.view.student.dropout == 0.25
         await stage.fill("#epochs", "auto")
         await stage.fill("#dropout", "auto")
-        assert stage.app.settings.training.epochs is None
-        assert stage.app.settings.student.dropout is None
+        assert stage.app.student.view.training.epochs is None
+        assert stage.app.student.view.student.dropout is None
 
-        own = replace(stage.app.settings, training=TrainingConfig(epochs=9))
-        stage.app.settings = own
+        own = replace(stage.app.student.view, training=TrainingConfig(epochs=9))
+        stage.app.student.publish(own)
         await stage.settle()
         assert stage.find("#epochs", Input).value == "9"
-        stage.app.settings = replace(own, training=TrainingConfig())
+        stage.app.student.publish(replace(own, training=TrainingConfig()))
         await stage.settle()
         assert stage.find("#epochs", Input).value == "auto"
 
@@ -162,7 +162,7 @@ async def test_only_what_means_something_for_the_student_is_shown(database: Path
         await stage.go("student")
         for kind in ("memory", "mlp", "encoder"):
             await stage.fill("#kind", kind)
-            assert stage.app.settings.student.kind == kind
+            assert stage.app.student.view.student.kind == kind
             shown = {
                 row.field
                 for row in stage.screen.query(SettingRow)
@@ -176,10 +176,10 @@ async def test_what_is_wrong_in_a_field_that_is_not_shown_harms_nothing(database
         await stage.show_teacher()
         await stage.go("student")
         await stage.fill("#heads", "3")
-        assert not stage.app.settings_complete
+        assert not stage.app.student.is_complete
         await stage.fill("#kind", "mlp")
-        assert stage.app.settings_complete
-        assert stage.app.settings.student == StudentConfig(kind="mlp", heads=4, layers=1)
+        assert stage.app.student.is_complete
+        assert stage.app.student.view.student == StudentConfig(kind="mlp", heads=4, layers=1)
         await stage.fill("#kind", "encoder")
         assert row_of(stage, "heads").has_class("-failed"), "what was typed is still there, and still wrong"
 
@@ -196,7 +196,7 @@ async def test_another_student_has_its_own_default_shape_unless_one_was_chosen(d
         assert shape(stage) == ("4", "1")
         await stage.fill("#kind", "memory")
         assert shape(stage) == ("1", "1")
-        student = stage.app.settings.student
+        student = stage.app.student.view.student
         assert (student.kind, student.heads, student.layers) == ("memory", 1, 1)
         await stage.fill("#kind", "encoder")
         assert shape(stage) == ("4", "1")
@@ -205,7 +205,7 @@ async def test_another_student_has_its_own_default_shape_unless_one_was_chosen(d
         await stage.fill("#layers", "3")
         await stage.fill("#kind", "memory")
         assert shape(stage) == ("2", "3")
-        assert stage.app.settings.student.kind == "memory"
+        assert stage.app.student.view.student.kind == "memory"
 
 
 async def test_heads_that_do_not_divide_the_width_are_said_at_their_field(database: Path) -> None:
@@ -214,15 +214,15 @@ async def test_heads_that_do_not_divide_the_width_are_said_at_their_field(databa
         await stage.go("student")
         await stage.fill("#kind", "memory")
         await stage.fill("#heads", "4")
-        assert stage.app.settings_complete
+        assert stage.app.student.is_complete
         await stage.fill("#width", "6")
         assert [row.field for row in stage.screen.query(SettingRow) if row.has_class("-failed")] == ["heads"]
         assert hint(stage, "heads") == "Heads H = 4 does not divide the width 6. Take one of 2, 3, 6."
-        assert not stage.app.settings_complete
-        assert not stage.app.start_training()
+        assert not stage.app.student.is_complete
+        assert not stage.app.training.start()
         await stage.fill("#heads", "3")
-        assert stage.app.settings_complete
-        assert (stage.app.settings.student.heads, stage.app.settings.student.width) == (3, 6)
+        assert stage.app.student.is_complete
+        assert (stage.app.student.view.student.heads, stage.app.student.view.student.width) == (3, 6)
 
 
 async def test_what_was_typed_first_never_overwrites_what_was_typed_next(database: Path) -> None:
@@ -231,7 +231,7 @@ async def test_what_was_typed_first_never_overwrites_what_was_typed_next(databas
         await stage.show_teacher()
         await stage.go("student")
         await stage.fill("#epochs", "1")
-        first = SettingsForm.Changed(stage.app.settings)
+        first = SettingsForm.Changed(stage.app.student.view)
         await stage.fill("#epochs", "12")
         stage.screen.post_message(first)
         await stage.settle()
@@ -242,7 +242,7 @@ async def test_what_was_typed_first_never_overwrites_what_was_typed_next(databas
             stage.app.post_message(Key(key, key))
         await stage.settle()
         assert stage.find("#epochs", Input).value == "4567"
-        assert stage.app.settings.training.epochs == 4567
+        assert stage.app.student.view.training.epochs == 4567
 
 
 async def test_a_projection_of_another_dimension_is_checked_against_h(database: Path, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ async def test_a_projection_of_another_dimension_is_checked_against_h(database: 
         await stage.show_teacher()
         await stage.go("student")
         await stage.show_teacher(database=other)
-        assert stage.app.settings.student.heads in (1, 2, 3, 6), "H must divide the new dimension"
+        assert stage.app.student.view.student.heads in (1, 2, 3, 6), "H must divide the new dimension"
         assert not row_of(stage, "heads").has_class("-failed")
 
 
@@ -267,7 +267,10 @@ async def test_enter_takes_the_candidate_under_the_cursor(database: Path) -> Non
             assert 8 % heads == 0
             table.move_cursor(row=table.get_row_index(key or ""))
             await stage.press("enter")
-            assert (stage.app.settings.student.heads, stage.app.settings.student.layers) == (heads, layers)
+            assert (stage.app.student.view.student.heads, stage.app.student.view.student.layers) == (
+                heads,
+                layers,
+            )
             assert stage.find("#heads", Input).value == str(heads)
             assert stage.find("#layers", Input).value == str(layers)
 
@@ -278,7 +281,7 @@ async def test_without_a_teacher_the_screen_says_where_to_get_one(database: Path
         assert "screen 1" in stage.text("#costs")
         assert stage.find("#candidates", DataTable).row_count == 0
         await stage.press("ctrl+t")
-        assert stage.controller.groups == ["load"], "nothing but the database is being read"
+        assert stage.jobs.groups == ["ask"], "nothing but the database is being read"
 
 
 async def test_heads_and_layers_start_from_the_book_rule(tmp_path: Path) -> None:
@@ -292,18 +295,18 @@ async def test_heads_and_layers_start_from_the_book_rule(tmp_path: Path) -> None
             await stage.show_teacher(database=database)
             await stage.go("student")
             assert (stage.find("#heads", Input).value, stage.find("#layers", Input).value) == ("4", layers)
-            student = stage.app.settings.student
+            student = stage.app.student.view.student
             assert (student.heads, student.layers) == (4, int(layers)), "looking at it changes nothing"
 
 
 async def test_own_heads_stay_when_another_projection_of_the_same_n_is_looked_at(database: Path) -> None:
     async with staged(database) as stage:
         await stage.show_teacher()
-        settings = stage.app.settings
+        settings = stage.app.student.view
         own = settings.student.with_values(heads=2, layers=5)
-        stage.app.settings = replace(settings, student=own)
+        stage.app.student.publish(replace(settings, student=own))
         await stage.show_teacher(2)
-        assert stage.app.settings.student == own
+        assert stage.app.student.view.student == own
 
 
 async def test_candidates_and_costs_are_live_with_the_form(database: Path) -> None:
@@ -348,7 +351,7 @@ async def test_the_costs_are_those_of_the_student_that_is_built(database: Path) 
             await stage.fill("#kind", kind)
             for layers in ("1", "2"):
                 await stage.fill("#layers", layers)
-                student = new_student(stage.app.settings.student, 8, 4)
+                student = new_student(stage.app.student.view.student, 8, 4)
                 costs = {line.split("  ")[0].strip("│ "): line for line in stage.text("#costs").splitlines()}
                 assert f" {student.num_parameters:,} " in costs["parameters"]
                 assert ("folded" in costs) is (kind == "encoder")
@@ -359,7 +362,7 @@ async def test_the_costs_are_those_of_the_student_that_is_built(database: Path) 
                 )
             for key in table.rows:
                 heads, layers = (key.value or "").split(",")
-                config = stage.app.settings.student.with_values(heads=int(heads), layers=int(layers))
+                config = stage.app.student.view.student.with_values(heads=int(heads), layers=int(layers))
                 assert table.get_row(key)[4] == f"{new_student(config, 8, 4).num_parameters:,}"
 
 
@@ -377,7 +380,7 @@ async def test_an_mlp_has_no_heads_to_choose(database: Path) -> None:
         table.focus()
         table.move_cursor(row=1)
         await stage.press("enter")
-        assert stage.app.settings.student == StudentConfig(kind="mlp", heads=4, layers=2)
+        assert stage.app.student.view.student == StudentConfig(kind="mlp", heads=4, layers=2)
 
 
 async def test_a_memory_is_offered_one_head_in_one_layer(database: Path) -> None:

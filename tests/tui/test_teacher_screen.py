@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from textual.widgets import DataTable
 
-from distill_tui.messages import TeacherLoaded
+from distill_tui.jobs import Answered
 from distill_tui.teacher.question_list import QuestionList
 from distill_tui.teacher.weight_bars import WeightBars
 from tests.core.database_factory import write_lda_db
@@ -164,10 +164,10 @@ async def test_enter_on_a_projection_reads_it(database: Path) -> None:
     async with staged(database) as stage:
         await stage.show_teacher()
         stage.find("#projections", DataTable).focus()
-        before = len(stage.controller.wanted)
+        before = len(stage.jobs.wanted)
         await stage.press("down", "enter")
-        assert stage.controller.groups[before:] == ["load"]
-        assert stage.app.busy_with == "reading projection 2"
+        assert stage.jobs.groups[before:] == ["ask"]
+        assert stage.app.busy_with.view == "reading projection 2"
 
 
 async def test_another_database_replaces_everything(database: Path, tmp_path: Path) -> None:
@@ -188,9 +188,9 @@ async def test_a_projection_read_late_from_a_database_left_behind_is_dropped(
     async with staged(database) as stage:
         late = await stage.show_teacher()
         await stage.show_teacher(database=other)
-        await stage.tell(TeacherLoaded(late))
-        assert stage.app.teacher is not None
-        assert stage.app.teacher.path == other
+        await stage.tell(Answered(stage.app.teacher.show_teacher, late))
+        assert stage.app.teacher.view is not None
+        assert stage.app.teacher.view.path == other
 
 
 async def test_it_fits_any_terminal(database: Path) -> None:
@@ -218,7 +218,7 @@ async def test_a_head_without_a_cluster_name_goes_by_its_number(database: Path) 
     async with staged(database) as stage:
         view = await stage.show_teacher()
         nameless = tuple(msgspec.structs.replace(head, cluster_name="") for head in view.heads)
-        await stage.tell(TeacherLoaded(replace(view, heads=nameless)))
+        await stage.tell(Answered(stage.app.teacher.show_teacher, replace(view, heads=nameless)))
         assert {name for name, _weight in stage.find("#routing", WeightBars).rows} == {
             f"cluster {number}" for number in range(1, 5)
         }
@@ -231,21 +231,23 @@ async def test_brackets_look_at_other_temperatures_and_equals_goes_back(database
         await stage.press("down")
         stored = dict(stage.find("#routing", WeightBars).rows)
         await stage.press(*["right_square_bracket"] * 20)
-        assert stage.app.teacher is not None
-        assert stage.app.teacher.teacher.temperature == pytest.approx(1.0), "20 steps are a factor of ten"
+        assert stage.app.teacher.view is not None
+        assert stage.app.teacher.view.teacher.temperature == pytest.approx(1.0), (
+            "20 steps are a factor of ten"
+        )
         assert fact(stage, "temperature τ") == "1 (stored 0.1)"
         hot = dict(stage.find("#routing", WeightBars).rows)
         assert hot == pytest.approx(softmax_weights(database, 2, 2), abs=1e-3), "projection 2 has tau 1"
-        config = stage.app.run_config()
+        config = stage.run_config()
         assert config is not None
         assert config.data.temperature == pytest.approx(1.0)
 
         await stage.press("left_square_bracket")
-        assert stage.app.teacher.teacher.temperature < 1.0
+        assert stage.app.teacher.view.teacher.temperature < 1.0
         await stage.press("equals_sign")
         assert dict(stage.find("#routing", WeightBars).rows) == stored
         assert fact(stage, "temperature τ") == "0.1"
-        config = stage.app.run_config()
+        config = stage.run_config()
         assert config is not None
         assert config.data.temperature is None
 
@@ -256,8 +258,8 @@ async def test_temperatures_stay_within_bounds(tmp_path: Path) -> None:
         for mh_id, key, bound in ((1, "left_square_bracket", 1e-3), (2, "right_square_bracket", 100.0)):
             await stage.show_teacher(mh_id)
             await stage.press(key, key, key)
-            assert stage.app.teacher is not None
-            assert stage.app.teacher.teacher.temperature == pytest.approx(bound)
+            assert stage.app.teacher.view is not None
+            assert stage.app.teacher.view.teacher.temperature == pytest.approx(bound)
             assert np.isfinite(list(dict(stage.find("#routing", WeightBars).rows).values())).all()
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from distill_core.config import RunConfig, StudentConfig, TrainingConfig
 from distill_core.training.recipes import resolve
-from distill_tui.state import JobState
-from tests.tui.stage import PromptController, Stage, staged
+from distill_tui.jobs import JobState
+from tests.tui.stage import PromptJobs, Stage, staged
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 async def measure(stage: Stage, student: StudentConfig) -> None:
-    stage.app.settings = replace(stage.app.settings, student=student)
+    stage.app.student.publish(replace(stage.app.student.view, student=student))
     await stage.settle()
-    stage.app.start_latency()
+    stage.app.latency.comparison.start()
     await stage.settle()
-    assert stage.app.latency.state is JobState.FINISHED
+    assert stage.app.latency.comparison.view.state is JobState.FINISHED
 
 
 SHAPES = (
@@ -56,10 +56,10 @@ async def test_without_a_run_an_untrained_student_of_the_shape_is_timed(
 ) -> None:
     from distill_core.students import Student, new_student
 
-    async with staged(database, controller=PromptController) as stage:
+    async with staged(database, jobs=PromptJobs) as stage:
         await stage.show_teacher()
         await measure(stage, shape)
-        assert not stage.app.latency.trained
+        assert not stage.app.latency.comparison.view.trained
     (student,) = timed
     assert isinstance(student, Student)
     assert student.shape == new_student(shape, 8, 4).shape
@@ -76,21 +76,21 @@ async def test_the_student_of_the_last_run_is_timed_while_its_shape_is_asked_for
 
     trained = new_student(shape, 8, 4)
     monkeypatch.setattr(TrainingSession, "student", trained)
-    async with staged(database, controller=PromptController) as stage:
+    async with staged(database, jobs=PromptJobs) as stage:
         await stage.show_teacher()
-        asked = stage.app.run_config()
+        asked = stage.run_config()
         assert asked is not None
         run = RunConfig(data=asked.data, student=shape, training=TrainingConfig(recipe="book"))
         recorded = RecordedRun(RunFolder("nowhere"))
         recorded.session = TrainingSession(resolve(run, 40))
-        stage.controller.run = recorded
+        stage.app.training.run = recorded
         assert recorded.session.config.student.dropout is not None
 
         await measure(stage, shape)
-        assert stage.app.latency.trained
+        assert stage.app.latency.comparison.view.trained
         await measure(stage, shape.with_values(layers=2))
-        assert not stage.app.latency.trained
+        assert not stage.app.latency.comparison.view.trained
         await measure(stage, SHAPES[SHAPES.index(shape) - 1])
-        assert not stage.app.latency.trained
+        assert not stage.app.latency.comparison.view.trained
     assert timed[0] is trained
     assert all(student is not trained for student in timed[1:])

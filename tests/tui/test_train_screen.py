@@ -8,8 +8,7 @@ from textual.widgets import ProgressBar
 
 from distill_core.config import StudentConfig
 from distill_core.training.events import BaselineFitted
-from distill_tui.messages import JobEnded, TrainingProgressed
-from distill_tui.state import JobState
+from distill_tui.jobs import JobEnded, JobState, Progressed
 from distill_tui.training.metric_chart import MetricChart
 from tests.tui import events
 from tests.tui.judged import judged_run
@@ -44,10 +43,10 @@ async def test_enter_starts_a_run_here(database: Path) -> None:
     async with staged(database) as stage:
         await stage.show_teacher()
         await stage.go("train")
-        before = len(stage.controller.wanted)
+        before = len(stage.jobs.wanted)
         await stage.press("enter")
         assert stage.training_state() is JobState.RUNNING
-        assert stage.controller.groups[before:] == ["engine"]
+        assert stage.jobs.groups[before:] == ["engine"]
         assert "Starting: loading torch" in headline(stage)
         assert offered(stage) == {"train.pause", "train.stop"}
 
@@ -57,7 +56,7 @@ async def test_a_run_shows_its_settings_its_progress_and_its_numbers(database: P
         await stage.show_teacher()
         await stage.go("train")
         await stage.start_training()
-        await stage.tell(TrainingProgressed((events.run_started(), events.epoch_finished(3))))
+        await stage.tell(Progressed(stage.app.training, (events.run_started(), events.epoch_finished(3))))
         assert headline(stage) == "Running"
         settings = stage.text("#run-settings")
         for part in (
@@ -94,7 +93,7 @@ async def test_a_run_names_its_student_by_what_means_something_for_it(
         await stage.show_teacher()
         await stage.go("train")
         await stage.start_training()
-        await stage.tell(TrainingProgressed((events.run_started(student=student),)))
+        await stage.tell(Progressed(stage.app.training, (events.run_started(student=student),)))
         assert stage.text("#run-settings").strip().startswith(words)
 
 
@@ -121,7 +120,9 @@ async def test_the_charts_get_every_epoch(database: Path) -> None:
         await stage.start_training()
         for epoch in range(1, 6):
             await stage.tell(
-                TrainingProgressed((events.epoch_finished(epoch, loss=1 / epoch, cosine=0.1 * epoch),))
+                Progressed(
+                    stage.app.training, (events.epoch_finished(epoch, loss=1 / epoch, cosine=0.1 * epoch),)
+                )
             )
         shown = {
             metric: stage.find(f"#chart-{metric}", MetricChart).history
@@ -139,7 +140,7 @@ async def test_a_run_told_while_another_screen_is_shown_is_there_when_one_comes_
         await stage.go("train")
         await stage.start_training()
         await stage.go("teacher")
-        await stage.tell(TrainingProgressed(full_run()))
+        await stage.tell(Progressed(stage.app.training, full_run()))
         await stage.go("train")
         assert "epoch 10 of 10" in stage.text("#run-numbers")
         assert any("⠀" < cell <= "⣿" for cell in stage.text("#chart-loss")), "a line is drawn"
@@ -150,7 +151,7 @@ async def test_pause_go_on_and_stop(database: Path) -> None:
         await stage.show_teacher()
         await stage.go("train")
         await stage.start_training()
-        await stage.tell(TrainingProgressed((events.run_started(), events.epoch_finished(1))))
+        await stage.tell(Progressed(stage.app.training, (events.run_started(), events.epoch_finished(1))))
 
         await stage.press("space")
         assert stage.training_state() is JobState.PAUSED
@@ -169,7 +170,9 @@ async def test_pause_go_on_and_stop(database: Path) -> None:
         await stage.press("space", "s")
         assert stage.training_state() is JobState.STOPPING
 
-        await stage.tell(TrainingProgressed(full_run()[-2:]), JobEnded("training", JobState.STOPPED))
+        await stage.tell(
+            Progressed(stage.app.training, full_run()[-2:]), JobEnded(stage.app.training, JobState.STOPPED)
+        )
         assert headline(stage).startswith("Stopped early")
         assert offered(stage) == {"app.start", "app.save"}
 
@@ -180,7 +183,7 @@ async def test_progress_that_arrives_while_paused_or_stopping_leaves_the_state_a
         await stage.go("train")
         await stage.start_training()
         await stage.press("space")
-        await stage.tell(TrainingProgressed((events.run_started(), events.epoch_finished(2))))
+        await stage.tell(Progressed(stage.app.training, (events.run_started(), events.epoch_finished(2))))
         assert stage.training_state() is JobState.PAUSED
         assert "epoch 2 of 10" in stage.text("#run-numbers")
 
@@ -200,9 +203,9 @@ async def test_stopping_before_the_first_step(database: Path) -> None:
         await stage.go("train")
         await stage.start_training()
         await stage.press("s")
-        await stage.tell(JobEnded("training", JobState.STOPPED))
+        await stage.tell(JobEnded(stage.app.training, JobState.STOPPED))
         assert stage.training_state() is JobState.STOPPED
-        assert not stage.app.controller.is_busy
+        assert not stage.app.jobs.is_busy
         await stage.press("4")
         assert stage.app.current_mode == "validate"
 
@@ -237,11 +240,11 @@ async def test_a_loss_that_is_no_number_leaves_the_screen_alive(database: Path) 
             await stage.start_training()
             told = [events.epoch_finished(epoch, loss=1.0, cosine=0.5) for epoch in (1, 2)]
             lost = [events.epoch_finished(epoch, loss=wrong, cosine=wrong) for epoch in (3, 4)]
-            await stage.tell(TrainingProgressed((events.run_started(), *told, *lost)))
-            await stage.tell(TrainingProgressed((events.epoch_finished(5, loss=wrong),)))
+            await stage.tell(Progressed(stage.app.training, (events.run_started(), *told, *lost)))
+            await stage.tell(Progressed(stage.app.training, (events.epoch_finished(5, loss=wrong),)))
             assert "epoch 5 of 10" in stage.text("#run-numbers")
             assert "loss" in stage.text("#chart-loss")
-            await stage.tell(JobEnded("training", JobState.FAILED, "The loss is lost."))
+            await stage.tell(JobEnded(stage.app.training, JobState.FAILED, "The loss is lost."))
             assert headline(stage) == "Failed: The loss is lost."
 
 
@@ -254,7 +257,7 @@ async def test_a_new_run_starts_with_empty_charts(database: Path) -> None:
         await stage.press("enter")
         assert stage.find("#chart-loss", MetricChart).history["train"].count == 0
         assert stage.text("#run-numbers").strip() == ""
-        assert stage.app.training.finished is None
+        assert stage.app.training.view.finished is None
 
 
 async def test_zoom_shows_one_chart_after_another_then_all(database: Path) -> None:
@@ -287,7 +290,7 @@ async def test_the_lines_across_are_named_as_in_the_ladder_in_short(database: Pa
         await stage.show_teacher()
         await stage.go("train")
         await stage.start_training()
-        await stage.tell(TrainingProgressed((events.run_started(), *told)))
+        await stage.tell(Progressed(stage.app.training, (events.run_started(), *told)))
         names = {baseline.name for baseline in stage.find("#chart-cosine", MetricChart).baselines}
         assert {"constant", "query itself", "nearest query", "nearest centroid", "ridge"} <= names
         assert any(name.startswith("top-") and name[4:].isdigit() for name in names)

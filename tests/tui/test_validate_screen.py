@@ -7,8 +7,7 @@ from textual.widgets import DataTable, TabbedContent
 from distill_core.evaluation.metrics import CosineSummary, Evaluation
 from distill_core.training.events import Assessed, RunFinished
 from distill_core.training.events import TestEvaluated as Tested
-from distill_tui.messages import TrainingProgressed
-from distill_tui.state import JobState
+from distill_tui.jobs import JobState, Progressed
 from distill_tui.validation.histogram import Histogram
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
@@ -164,7 +163,7 @@ async def test_a_new_run_clears_the_old_figures(database: Path) -> None:
             assert stage.find(name, Histogram).values == ()
         await show_tab(stage, "cosines")
         assert figures(stage, "mean") == ""
-        await stage.tell(TrainingProgressed(full_run((3, 8, 21))))
+        await stage.tell(Progressed(stage.app.training, full_run((3, 8, 21))))
         assert worst(stage)[0] == ("0.6100", "question 8 about topic 2", "topic_2")
 
 

@@ -8,15 +8,22 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from textual.app import SystemCommand
+from textual import on
+from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
+from distill_core.errors import DistillError
 from distill_tui import places
-from distill_tui.latency_workbench import LatencyWorkbench
-from distill_tui.state import JobState
+from distill_tui.jobs import Answered, JobEnded, Jobs, JobState, Progressed
+from distill_tui.latency.desk import LatencyDesk
+from distill_tui.runs.desk import RunsDesk
+from distill_tui.student.desk import StudentDesk
+from distill_tui.teacher.desk import TeacherDesk
 from distill_tui.teacher.screen import TeacherScreen
+from distill_tui.training.desk import TrainingDesk
 from distill_tui.ui.database_picker import DatabasePicker
+from distill_tui.ui.desk import Desk
 from distill_tui.ui.quit_dialog import Leaving, QuitDialog
 from distill_tui.ui.save_dialog import SaveDialog
 
@@ -31,11 +38,15 @@ def screen_factory(module: str, name: str) -> Callable[[], Screen[None]]:
     return make
 
 
-class DistillApp(LatencyWorkbench):
-    """The workbench with its screens.
+class DistillApp(App[int]):
+    """Screens, global keys, and the desks that hold what the screens show. The UI thread owns all of it.
 
     Args:
         first_database: The database to open at the start; without one the picker is shown.
+
+    Attributes:
+        jobs: What is at work in threads.
+        busy_with: What is being read or written just now, in words.
     """
 
     TITLE = "distill-tui"
@@ -66,6 +77,13 @@ class DistillApp(LatencyWorkbench):
 
     def __init__(self, first_database: Path | None = None) -> None:
         super().__init__()
+        self.jobs = Jobs(self)
+        self.busy_with = Desk("")
+        self.teacher = TeacherDesk(self)
+        self.student = StudentDesk()
+        self.training = TrainingDesk(self)
+        self.latency = LatencyDesk(self)
+        self.runs = RunsDesk(self)
         self._first_database = first_database
         self.detached_run: Callable[[], Path | None] = lambda: None
         """Tells, once the app has ended, which run is to go on in a process of its own."""
@@ -76,9 +94,33 @@ class DistillApp(LatencyWorkbench):
         self._event_loop = asyncio.get_running_loop()
         self._apply_keymap()
         if self._first_database is not None:
-            self.call_after_refresh(self.open_path, self._first_database)
+            self.call_after_refresh(self.teacher.open, self._first_database)
         else:
             self.call_after_refresh(self.action_open_database)
+
+    def on_unmount(self) -> None:
+        """Look at no run any more: a thread that does would keep the process from ending."""
+        self.training.leave()
+
+    @on(Progressed)
+    def _fold(self, message: Progressed) -> None:
+        message.desk.fold(message.events)
+
+    @on(JobEnded)
+    def _end_job(self, message: JobEnded) -> None:
+        self.jobs.end(message)
+
+    @on(Answered)
+    def _take_answer(self, message: Answered) -> None:
+        message.then(message.value)
+
+    def complain(self, title: str) -> Callable[[DistillError], None]:
+        """Return what tells the user of an error under a title."""
+
+        def say(error: DistillError) -> None:
+            self.notify(str(error), title=title, severity="error", timeout=12, markup=False)
+
+        return say
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer the app's own actions in the palette beside Textual's."""
@@ -108,12 +150,12 @@ class DistillApp(LatencyWorkbench):
         if action in ("show", "open_database", "start_training", "save_student") and self.screen.is_modal:
             return False
         if action == "save_student":
-            is_over = self.training.state in (JobState.FINISHED, JobState.STOPPED)
-            return is_over and self.training.watched is None
+            view = self.training.view
+            return view.state in (JobState.FINISHED, JobState.STOPPED) and view.watched is None
         if action == "say_why_not_training":
             return not self.screen.is_modal and not self.check_action("start_training", ())
         if action == "start_training":
-            return self.teacher is not None and not self.controller.is_busy
+            return self.teacher.view is not None and not self.jobs.is_busy
         return True
 
     def _on_latency(self, action: str) -> None:
@@ -127,23 +169,23 @@ class DistillApp(LatencyWorkbench):
 
     def action_open_database(self) -> None:
         """Ask for a database."""
-        self.push_screen(DatabasePicker(), lambda path: self.open_path(path) if path else None)
+        self.push_screen(DatabasePicker(), lambda path: self.teacher.open(path) if path else None)
 
     def action_start_training(self) -> None:
         """Start a run with the present settings and show it."""
-        if self.start_training():
+        if self.training.start():
             self.switch_mode("train")
 
     def action_say_why_not_training(self) -> None:
         """Tell why the key that trains does nothing now."""
-        self.start_training()
+        self.training.start()
 
     def action_save_student(self) -> None:
         """Ask where to write the trained student."""
         if not self.check_action("save_student", ()):
             self.notify("There is no trained student to save.", severity="warning")
             return
-        self.push_screen(SaveDialog(), lambda path: self.controller.save_student(path) if path else None)
+        self.push_screen(SaveDialog(), lambda path: self.training.save_student(path) if path else None)
 
     def action_show_experiment(self) -> None:
         """Ask for a stored result of the experiment on H^L = N, and draw it."""
@@ -174,8 +216,8 @@ class DistillApp(LatencyWorkbench):
         """Quit; ask first while a job is going."""
         if any(isinstance(screen, QuitDialog) for screen in self.screen_stack):
             return
-        if self.controller.is_busy:
-            self.push_screen(QuitDialog(self.controller.job_name), self._leave_if)
+        if self.jobs.is_busy:
+            self.push_screen(QuitDialog(self.jobs.job_name), self._leave_if)
         else:
             self.exit(0)
 
@@ -188,9 +230,8 @@ class DistillApp(LatencyWorkbench):
         if leaving is None:
             return
         if leaving == "detach":
-            self.detached_run = self.controller.present_run()
-        self.controller.stop(conclude=False)
-        self._show_job_state()
+            self.detached_run = self.training.present_run()
+        self.jobs.stop(conclude=False)
         self.exit(0)
 
     def _apply_keymap(self) -> None:

@@ -15,15 +15,15 @@ _SAVE_SECONDS = 1.6
 _CLOSE_SECONDS = 0.3
 
 
-class _Controller(Protocol):
-    def stop(self, *, conclude: bool = True) -> None: ...
+class _Jobs(Protocol):
+    def abandon(self) -> None: ...
 
     def wait_until_saved(self, seconds: float | None = None) -> bool: ...
 
 
 class _App(Protocol):
     @property
-    def controller(self) -> _Controller: ...
+    def jobs(self) -> _Jobs: ...
 
     def leave_soon(self, exit_code: int) -> None: ...
 
@@ -59,12 +59,12 @@ class LeaveOnSignal:
         if self.exit_code is not None:
             return
         self.exit_code = 128 + number
-        self._app.controller.stop(conclude=False)
+        self._app.jobs.abandon()
         self._app.leave_soon(self.exit_code)
         threading.Thread(target=self._see_to_it, name="leaving", daemon=True).start()
 
     def _see_to_it(self) -> None:
-        self._app.controller.wait_until_saved(_SAVE_SECONDS)
+        self._app.jobs.wait_until_saved(_SAVE_SECONDS)
         self._closed.wait(_CLOSE_SECONDS)
         assert self.exit_code is not None
         os._exit(self.exit_code)

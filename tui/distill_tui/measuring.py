@@ -33,8 +33,8 @@ from distill_core.latency import (
 )
 from distill_core.latency.samples import Samples
 from distill_tui.crossover_limits import CrossoverLimits
-from distill_tui.state import TeacherView
 from distill_tui.student_to_time import StudentToTime
+from distill_tui.teacher.desk import TeacherView
 
 Record = TypeVar("Record")
 Event = TypeVar("Event")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from distill_core.config import RunConfig
     from distill_core.runs import RunFolder
     from distill_core.students import Student
-    from distill_tui.state import TeacherView
+    from distill_tui.teacher.desk import TeacherView
 
 
 @dataclass(frozen=True, slots=True)

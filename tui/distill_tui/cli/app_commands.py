@@ -48,7 +48,7 @@ def _run_app(database: Path | None) -> int:
     app = DistillApp(database)
     with LeaveOnSignal(app) as leaving:
         app.run()
-    app.controller.wait_until_saved()
+    app.jobs.wait_until_saved()
     detached = app.detached_run()
     if detached is not None and leaving.exit_code is None:
         _detach(detached)

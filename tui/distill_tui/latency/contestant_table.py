@@ -13,7 +13,8 @@ from textual.reactive import reactive
 from textual.widgets import DataTable, Static
 
 from distill_core.latency.field_events import FieldRow
-from distill_tui.state import ContestantsView, JobState
+from distill_tui.jobs import JobState
+from distill_tui.latency.desk import MeasurementView
 from distill_tui.text.contestants import COLUMNS, COSINE, PARETO, UNTRAINED, row_cells
 from distill_tui.text.machine import doubts, machine_words
 
@@ -42,7 +43,7 @@ class ContestantTable(Container):
     ContestantTable > Static { height: auto; }
     """
 
-    view: reactive[ContestantsView] = reactive(ContestantsView(), init=False)
+    view: reactive[MeasurementView] = reactive(MeasurementView(), init=False)
     sorted_by: reactive[int] = reactive(1, init=False)
 
     def compose(self) -> ComposeResult:
@@ -89,11 +90,11 @@ class ContestantTable(Container):
         self.query_one("#contestants-notes", Static).update(_notes(self.view))
 
 
-def _headline(view: ContestantsView) -> Text:
+def _headline(view: MeasurementView) -> Text:
     if view.state is JobState.FAILED:
         return Text(f"Failed: {view.error}", "bold")
     if view.state.is_active:
-        timed = view.round
+        timed = view.progress
         done = f"round {timed.done} of {timed.total}" if timed else "building and warming up"
         return Text(f"Timing: {done}", "bold")
     if view.finished is None:
@@ -106,7 +107,7 @@ def _headline(view: ContestantsView) -> Text:
     return Text(words, "dim")
 
 
-def _notes(view: ContestantsView) -> Text:
+def _notes(view: MeasurementView) -> Text:
     result = view.finished
     if result is None:
         return Text("")

@@ -9,10 +9,11 @@ from textual.containers import Container
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from distill_core.latency.crossover_events import case_name
+from distill_core.latency.crossover_events import CrossoverFinished, CrossoverStarted, case_name
 from distill_core.latency.machine_record import MachineRecord
+from distill_tui.jobs import JobState
 from distill_tui.latency.crossover_chart import CrossoverChart
-from distill_tui.state import CrossoverView, JobState
+from distill_tui.latency.desk import MeasurementView
 from distill_tui.text.crossover import bracket_words, case_words, ended_words, expectations, point_words
 from distill_tui.text.machine import doubts, doubts_in_full, machine_words
 
@@ -27,7 +28,7 @@ class CrossoverPane(Container):
     CrossoverPane > #crossover-cursor { height: auto; }
     """
 
-    view: reactive[CrossoverView] = reactive(CrossoverView(), init=False)
+    view: reactive[MeasurementView] = reactive(MeasurementView(), init=False)
 
     def compose(self) -> ComposeResult:
         """Lay out words, curves and the values at the cursor."""
@@ -40,7 +41,7 @@ class CrossoverPane(Container):
         """Say so that there is nothing yet."""
         self.watch_view(self.view)
 
-    def watch_view(self, view: CrossoverView) -> None:
+    def watch_view(self, view: MeasurementView) -> None:
         """Show a search, once it has ended."""
         chart = self.query_one(CrossoverChart)
         if view.finished is not None and view.finished is not chart.result:
@@ -77,11 +78,11 @@ class CrossoverPane(Container):
         self.query_one("#crossover-cursor", Static).update(point_words(present) if present else "")
 
 
-def _sizes(view: CrossoverView) -> list[int]:
+def _sizes(view: MeasurementView) -> list[int]:
     return sorted({point.batch_size for point in view.finished.curve}) if view.finished else []
 
 
-def _words(view: CrossoverView, batch_size: int) -> Table:
+def _words(view: MeasurementView, batch_size: int) -> Table:
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True, style="dim")
     table.add_column()
@@ -105,28 +106,27 @@ def _words(view: CrossoverView, batch_size: int) -> Table:
     return table
 
 
-def _machine(view: CrossoverView) -> MachineRecord | None:
+def _machine(view: MeasurementView) -> MachineRecord | None:
     """Return where it was, or is, measured; a stored search has no start."""
-    if view.started is not None:
-        return view.started.machine
-    return None if view.finished is None else view.finished.machine
+    known: CrossoverStarted | CrossoverFinished | None = view.started or view.finished
+    return None if known is None else known.machine
 
 
-def _is_unsteady(view: CrossoverView) -> bool:
+def _is_unsteady(view: MeasurementView) -> bool:
     return view.finished is not None and view.finished.unsteady
 
 
-def _progress(view: CrossoverView) -> list[tuple[str, str]]:
+def _progress(view: MeasurementView) -> list[tuple[str, str]]:
     if view.state is JobState.FAILED:
         return [("failed", view.error)]
     if view.state is JobState.STOPPED and view.finished is None:
         return [("stopped", "before the first point; x searches again")]
     if view.state is JobState.IDLE and view.finished is None:
         return [("crossover", "x searches it; X asks for a time budget and a largest N first")]
-    if view.state.is_active and view.point is None:
+    if view.state.is_active and view.progress is None:
         return [("searching", "warming up and timing; nothing is drawn meanwhile but the progress")]
-    if view.state.is_active and view.point is not None:
-        point = view.point
+    if view.state.is_active and view.progress is not None:
+        point = view.progress
         done = f"{point.elapsed_seconds:.0f} of {point.budget_seconds:.0f} s"
         return [("searching", f"N {point.num_heads:,}, {case_words(point.batch_size)}, {done}")]
     return []

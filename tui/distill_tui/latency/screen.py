@@ -12,13 +12,14 @@ from textual.widgets import DataTable, ProgressBar, Static
 from distill_core.latency.events import LatencyFinished
 from distill_core.wording import plural
 from distill_tui.crossover_limits import CrossoverLimits
+from distill_tui.jobs import JobState
 from distill_tui.latency.bar_chart import BarChart
 from distill_tui.latency.contestant_table import ContestantTable
 from distill_tui.latency.crossover_dialog import CrossoverDialog
 from distill_tui.latency.crossover_pane import CrossoverPane
+from distill_tui.latency.desk import NO_QUERIES, MeasurementView
 from distill_tui.latency.latency_table import latency_bars, latency_intervals, latency_table
-from distill_tui.latency_workbench import NO_QUERIES
-from distill_tui.state import ContestantsView, CrossoverView, JobState, LatencyView, TeacherView
+from distill_tui.teacher.desk import TeacherView
 from distill_tui.text.latency import faster_lines
 from distill_tui.text.machine import doubts, doubts_in_full, machine_words
 from distill_tui.ui.screen import WorkbenchScreen
@@ -91,10 +92,11 @@ class LatencyScreen(WorkbenchScreen):
         self.query_one("#latency-table").border_title = "Single-stream and offline"
         self.query_one("#latency-bars").border_title = "single-stream p90, offline median; 95 %, log"
         self.watch_shown("", self.shown)
-        self.watch(self.app, "latency", self._show)
-        self.watch(self.app, "crossover", self._show_crossover)
-        self.watch(self.app, "contestants", self._show_contestants)
-        self.watch(self.app, "teacher", lambda: self._show(self.workbench.latency))
+        desk = self.workbench.latency
+        desk.comparison.follow(self, self._show)
+        desk.crossover.follow(self, self._show_crossover)
+        desk.contestants.follow(self, self._show_contestants)
+        self.workbench.teacher.follow(self, lambda _view: self._show(desk.comparison.view))
 
     def watch_shown(self, before: str, shown: str) -> None:
         """Give the room to what is chosen; the style sheet decides whether the others keep theirs."""
@@ -107,39 +109,39 @@ class LatencyScreen(WorkbenchScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Measure when nothing is measured, stop when something is, read where there are curves."""
-        controller = self.workbench.controller
+        jobs = self.workbench.jobs
         match action:
             case "stop":
-                return controller.is_timing
+                return jobs.is_timing
             case "measure" | "crossover" | "contestants" | "limits":
-                return not controller.is_timing
+                return not jobs.is_timing
             case "sort":
                 return self.shown == "table"
             case "batch" | "read":
-                return self.shown == "curves" and self.workbench.crossover.finished is not None
+                return self.shown == "curves" and self.workbench.latency.crossover.view.finished is not None
         return True
 
     def action_measure(self) -> None:
         """Time both models now."""
         self.shown = "bars"
-        self.workbench.start_latency()
+        self.workbench.latency.comparison.start()
 
     def action_crossover(self) -> None:
         """Search from how many heads on the student is faster."""
-        if self.workbench.start_crossover():
+        if self.workbench.latency.crossover.start():
             self.shown = "curves"
 
     def action_limits(self) -> None:
         """Ask for the time budget and the largest N, then search."""
-        if not self.workbench.can_measure():
+        if not self.workbench.latency.can_measure():
             return
-        dialog = CrossoverDialog(self.workbench.crossover_limits, self._check_limits)
+        dialog = CrossoverDialog(self.workbench.latency.limits, self._check_limits)
         self.app.push_screen(dialog, self._search_within)
 
     def action_contestants(self) -> None:
         """Show all contestants; measure them where the table is shown already, or empty."""
-        is_empty = self.workbench.contestants.finished is None
-        if not (is_empty or self.shown == "table") or self.workbench.start_contestants():
+        is_empty = self.workbench.latency.contestants.view.finished is None
+        if not (is_empty or self.shown == "table") or self.workbench.latency.contestants.start():
             self.shown = "table"
 
     def action_sort(self) -> None:
@@ -148,7 +150,7 @@ class LatencyScreen(WorkbenchScreen):
 
     def action_stop(self) -> None:
         """Stop timing."""
-        self.workbench.set_job_state("stop")
+        self.workbench.jobs.stop()
 
     def action_view(self) -> None:
         """Show what else was measured."""
@@ -166,44 +168,41 @@ class LatencyScreen(WorkbenchScreen):
         """Refuse more heads than fit in the free memory."""
         from distill_core.latency.growing_teacher import require_fitting
 
-        teacher = self.workbench.teacher
+        teacher = self.workbench.teacher.view
         if limits.max_heads is not None and teacher is not None:
             require_fitting(limits.max_heads, teacher.teacher.dimension)
 
     def _search_within(self, limits: CrossoverLimits | None) -> None:
         if limits is not None:
-            self.workbench.crossover_limits = limits
+            self.workbench.latency.limits = limits
             self.action_crossover()
 
-    def _show_crossover(self, view: CrossoverView) -> None:
+    def _show_crossover(self, view: MeasurementView) -> None:
         self.query_one(CrossoverPane).view = view
         self._show_progress()
         self.refresh_bindings()
 
-    def _show_contestants(self, view: ContestantsView) -> None:
+    def _show_contestants(self, view: MeasurementView) -> None:
         self.query_one(ContestantTable).view = view
         self._show_progress()
         self.refresh_bindings()
 
     def _show_progress(self) -> None:
         """Show how far a measurement is; with a total always, for a bar without one moves all the time."""
-        bar, app = self.query_one(ProgressBar), self.workbench
-        views = (app.latency, app.crossover, app.contestants)
-        bar.display = any(view.state.is_active for view in views)
+        bar, desk = self.query_one(ProgressBar), self.workbench.latency
+        active = [measured.view for measured in desk.all if measured.view.state.is_active]
+        bar.display = bool(active)
         self.set_class(bar.display, "-timing")
-        if app.crossover.state.is_active:
-            point = app.crossover.point
-            total = point.budget_seconds if point else 1
-            bar.update(total=total, progress=point.elapsed_seconds if point else 0)
-        elif app.contestants.state.is_active:
-            timed = app.contestants.round
-            bar.update(total=timed.total if timed else 1, progress=timed.done if timed else 0)
+        progress = active[0].progress if active else None
+        if progress is None:
+            bar.update(total=1, progress=0)
+        elif active[0] is desk.crossover.view:
+            bar.update(total=progress.budget_seconds, progress=progress.elapsed_seconds)
         else:
-            block = app.latency.block
-            bar.update(total=block.total if block else 1, progress=block.done if block else 0)
+            bar.update(total=progress.total, progress=progress.done)
 
-    def _show(self, view: LatencyView) -> None:
-        teacher, result = self.workbench.teacher, view.finished
+    def _show(self, view: MeasurementView) -> None:
+        teacher, result = self.workbench.teacher.view, view.finished
         self.query_one("#latency-headline", Static).update(_headline(view, teacher))
         self._show_machine(result)
         self._show_progress()
@@ -227,7 +226,7 @@ class LatencyScreen(WorkbenchScreen):
         self.set_class(machine is not None, "-measured")
 
 
-def _headline(view: LatencyView, teacher: TeacherView | None) -> Text:
+def _headline(view: MeasurementView, teacher: TeacherView | None) -> Text:
     if view.state is JobState.FAILED:
         return Text(f"Failed: {view.error}", "bold")
     if view.finished is not None:
@@ -239,7 +238,7 @@ def _headline(view: LatencyView, teacher: TeacherView | None) -> Text:
     return Text(_before(view, teacher), "bold")
 
 
-def _before(view: LatencyView, teacher: TeacherView | None) -> str:
+def _before(view: MeasurementView, teacher: TeacherView | None) -> str:
     """Say what can be measured, or why nothing can."""
     if teacher is None:
         return "Choose a projection on screen 1."
@@ -250,7 +249,7 @@ def _before(view: LatencyView, teacher: TeacherView | None) -> str:
     )
 
 
-def _result(view: LatencyView, result: LatencyFinished) -> Text:
+def _result(view: MeasurementView, result: LatencyFinished) -> Text:
     text = Text()
     for case, words in faster_lines(result):
         text.append(f"{case}: ", "dim").append(f"{words}\n", "bold")
@@ -261,7 +260,7 @@ def _result(view: LatencyView, result: LatencyFinished) -> Text:
     return text
 
 
-def _student_words(view: LatencyView) -> str:
+def _student_words(view: MeasurementView) -> str:
     """Say whose student was timed."""
     if view.run:
         return f"the student of {view.run}"

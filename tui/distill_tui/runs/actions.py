@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
-from distill_tui.runs import changes as run_changes
 from distill_tui.typed_path import typed_path
 from distill_tui.ui.confirm_dialog import ConfirmDialog
 from distill_tui.ui.screen import WorkbenchScreen
@@ -17,7 +16,6 @@ from distill_tui.ui.text_dialog import Question, TextDialog
 
 if TYPE_CHECKING:
     from distill_core.runs import RunSummary
-    from distill_tui.runs.desk import Change
 
 
 class RunActions(WorkbenchScreen):
@@ -58,51 +56,51 @@ class RunActions(WorkbenchScreen):
         if run is not None and run.state in ("running", "finished"):
             why = "is still running; enter shows it" if run.state == "running" else "has reached its end"
             self.notify(f"{run.name} {why}.", title="Not resumed", severity="warning", markup=False)
-        elif run is not None and self.workbench.resume_run(run):
+        elif run is not None and self.workbench.training.resume(run):
             self.app.switch_mode("train")
 
     def action_rename(self) -> None:
         """Ask for another name."""
         if (run := self.chosen) is not None:
-            runs = self.workbench.runs
+            runs = self.workbench.runs.view
             others = [other for other in runs.runs if other.path != run.path] if runs else []
             question = Question("Rename", "The folder keeps its name", run.name, partial(_check_name, others))
-            self._ask(question, lambda name: self._change(run_changes.rename(run, name), "Not renamed"))
+            self._ask(question, lambda name: self.workbench.runs.rename(run, name))
 
     def action_tag(self) -> None:
         """Ask for the tags."""
         if (run := self.chosen) is not None:
             question = Question(f"Tags of {run.name}", "Between commas", ", ".join(run.tags))
-            self._ask(question, lambda tags: self._change(run_changes.retag(run, tags), "Not tagged"))
+            self._ask(question, lambda text: self.workbench.runs.retag(run, _tags(text)))
 
     def action_annotate(self) -> None:
         """Ask for a text about the run."""
         if (run := self.chosen) is not None:
-            remarks = self.workbench.remarks
+            remarks = self.workbench.runs.remarks.view
             text = remarks.annotation if remarks is not None and remarks.path == run.path else ""
             question = Question(f"About {run.name}", "In place of what was written before", text)
-            self._ask(question, lambda text: self._change(run_changes.annotate(run, text), "Not annotated"))
+            self._ask(question, lambda text: self.workbench.runs.annotate(run, text))
 
     def action_pin(self) -> None:
         """Make the run the baseline that others are compared with, or no longer."""
         if self.chosen is not None:
-            self._change(run_changes.pin(self.chosen), "Not pinned")
+            self.workbench.runs.pin(self.chosen)
 
     def action_clone(self) -> None:
         """Take over the run's settings and its teacher."""
         if self.chosen is not None:
-            self.workbench.clone_run(self.chosen.path)
+            self.workbench.runs.take_settings(self.chosen.path)
 
     def action_delete(self) -> None:
         """Ask, then move the run to the trash."""
         if (run := self.chosen) is not None:
             dialog = ConfirmDialog("Delete?", f"Move {run.name} to the trash?", "Delete")
-            self._confirm(dialog, lambda: self._change(run_changes.delete(run), "Not deleted"))
+            self._confirm(dialog, lambda: self.workbench.runs.delete(run))
 
     def action_empty_trash(self) -> None:
         """Ask, then delete what is in the trash for good."""
         dialog = ConfirmDialog("Empty the trash?", "Delete every run in the trash for good?", "Empty")
-        self._confirm(dialog, lambda: self._change(run_changes.empty_trash, "Trash not emptied"))
+        self._confirm(dialog, self.workbench.runs.empty_trash)
 
     def action_export(self) -> None:
         """Ask for a folder, and write the run for others to use."""
@@ -120,9 +118,6 @@ class RunActions(WorkbenchScreen):
             self.app.copy_to_clipboard(self.chosen.path)
             self.notify(self.chosen.path, title="Copied", markup=False)
 
-    def _change(self, change: Change, title: str) -> None:
-        self.workbench.change_runs(change, title)
-
     def _ask(self, question: Question, then: Callable[[str], None]) -> None:
         self.app.push_screen(TextDialog(question), lambda text: None if text is None else then(text))
 
@@ -130,7 +125,11 @@ class RunActions(WorkbenchScreen):
         self.app.push_screen(dialog, lambda yes: then() if yes else None)
 
     def _export(self, run: RunSummary, text: str) -> None:
-        self.workbench.export_run(run.path, typed_path(text).absolute())
+        self.workbench.runs.export(run.path, typed_path(text).absolute())
+
+
+def _tags(text: str) -> list[str]:
+    return [tag.strip() for tag in text.split(",")]
 
 
 def _check_name(others: Sequence[RunSummary], name: str) -> None:

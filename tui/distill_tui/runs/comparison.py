@@ -16,7 +16,7 @@ from distill_tui.text.speed import different_machines, speed_rows
 
 if TYPE_CHECKING:
     from distill_core.runs import PairedDifference, RunComparison
-    from distill_tui.runs.views import ComparedRuns
+    from distill_tui.runs.desk import ComparedRuns
 
 TITLE_CELLS = 10
 _GROUPS: dict[str, type[msgspec.Struct]] = {

@@ -1,42 +1,231 @@
-"""What is asked of the runs on disk, each answered by a message. Runs on worker threads; no widget."""
+"""What the app knows of the runs on disk, and what can be done with them; threads do it."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_tui.run_messages import (
-    CurvesRead,
-    MeasurementsRead,
-    RemarksRead,
-    RunChanged,
-    RunExported,
-    RunsCompared,
-    RunsListed,
-    SettingsRead,
-)
-from distill_tui.runs.views import ComparedRuns, RunCurve, RunRemarks, RunsView
+from distill_core.config import RunConfig
+from distill_core.errors import DistillError
+from distill_core.wording import plural
+from distill_tui.teacher.desk import TeacherView, is_same
+from distill_tui.ui.desk import Desk
 
 if TYPE_CHECKING:
-    from distill_core.runs import RunFolder, RunStore
+    from distill_core.runs import RunComparison, RunFolder, RunStore, RunSummary
+    from distill_tui.app import DistillApp
 
 Change = Callable[["RunStore"], str]
 """Changes something on disk and returns what to tell the user; may be empty."""
 
 
-class RunDesk:
-    """The store of the runs, as the threads of the app use it. Every method may raise a `DistillError`."""
+@dataclass(frozen=True, slots=True)
+class RunsView:
+    """The runs as they were listed last, newest first.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._store: RunStore | None = None
+    Attributes:
+        root: The folder that they are in; empty before the first listing.
+        problem: Why the folder could not be listed.
+    """
+
+    runs: tuple[RunSummary, ...] = ()
+    root: str = ""
+    problem: str = ""
+
+    def find(self, path: str | None) -> RunSummary | None:
+        """Return the run in a folder."""
+        return next((run for run in self.runs if run.path == path), None)
 
     @property
-    def store(self) -> RunStore:
-        """The one store, which remembers what it has read."""
+    def baseline(self) -> RunSummary | None:
+        """The pinned run, which others are compared with."""
+        return next((run for run in self.runs if run.pinned), None)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRemarks:
+    """What a row has no room for.
+
+    Attributes:
+        annotation: The user's text about the run.
+        error: Why the run failed.
+    """
+
+    path: str
+    annotation: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRuns:
+    """Runs beside the first of them.
+
+    Attributes:
+        paths: Of the runs, in the order of the comparison.
+        comparison: None where it could not be made; `error` says why.
+    """
+
+    paths: tuple[str, ...] = ()
+    comparison: RunComparison | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCurve:
+    """The validation cosine of a run over its steps."""
+
+    name: str
+    steps: tuple[int, ...]
+    cosines: tuple[float, ...]
+
+
+class RunsDesk(Desk["RunsView | None"]):
+    """The runs as they were listed last; None before that.
+
+    Attributes:
+        remarks: On the run under the cursor.
+        compared: The marked runs.
+    """
+
+    def __init__(self, app: DistillApp) -> None:
+        super().__init__(None)
+        self._app = app
+        self._lock = threading.Lock()
+        self._store: RunStore | None = None
+        self._waiting: RunConfig | None = None
+        """Settings that wait for their projection to be read."""
+        self.remarks: Desk[RunRemarks | None] = Desk(None)
+        self.compared: Desk[ComparedRuns] = Desk(ComparedRuns())
+
+    @property
+    def wanted_projection(self) -> int | None:
+        """The projection that settings wait for."""
+        return None if self._waiting is None else self._waiting.data.mh_id
+
+    def list(self) -> None:
+        """Read the runs; what is shown stays until they are read."""
+
+        def work() -> RunsView:
+            store = self._opened_store()
+            return RunsView(store.list(), str(store.root), store.problem)
+
+        self._app.jobs.ask(work, self.publish, self._app.complain("Runs not listed"), "list")
+
+    def read_remarks(self, path: str) -> None:
+        """Read what a row has no room for."""
+        failed = self._app.complain("Run not read")
+        self._app.jobs.ask(partial(_remarks, path), self.remarks.publish, failed, "remarks")
+
+    def compare(self, paths: Sequence[str]) -> None:
+        """Compare runs with the first of them; fewer than two are no comparison."""
+        if len(paths) < 2:
+            self.compared.publish(ComparedRuns())
+            return
+        failed = self._app.complain("Runs not compared")
+        self._app.jobs.ask(partial(_compared, tuple(paths)), self.compared.publish, failed, "compare")
+
+    def show_curves(self, paths: Sequence[str]) -> None:
+        """Read the validation cosines of runs, and show them on the train screen."""
+        failed = self._app.complain("Curves not read")
+        self._app.jobs.ask(partial(_curves, tuple(paths)), self._show_curves, failed, "curves")
+
+    def export(self, path: str, directory: Path) -> None:
+        """Write a run for others."""
+        self._app.busy_with.publish(f"exporting to {directory.name}")
+        self._app.jobs.ask(partial(_exported, path, directory), self._say_exported, self._say_not_exported)
+
+    def take_settings(self, path: str) -> None:
+        """Take over the settings of a run, and its teacher."""
+
+        def work() -> RunConfig:
+            from distill_core.runs import RunFolder
+
+            return RunFolder(path).read_config()
+
+        self._app.jobs.ask(work, self.take_config, self._app.complain("Settings not taken over"))
+
+    def rename(self, run: RunSummary, name: str) -> None:
+        """Give a run another name."""
+        self._change(lambda store: _silently(store.rename(run.path, name)), "Not renamed")
+
+    def retag(self, run: RunSummary, tags: Iterable[str]) -> None:
+        """Give a run these tags, and no others."""
+        wanted = list(tags)
+        self._change(
+            lambda store: _silently(store.tag(run.path, *wanted, remove=set(run.tags) - set(wanted))),
+            "Not tagged",
+        )
+
+    def annotate(self, run: RunSummary, text: str) -> None:
+        """Replace the text about a run."""
+        self._change(lambda store: _silently(store.annotate(run.path, text.strip())), "Not annotated")
+
+    def pin(self, run: RunSummary) -> None:
+        """Make a run the baseline, or no longer if it is."""
+
+        def change(store: RunStore) -> str:
+            store.pin(run.path, pinned=not run.pinned)
+            return f"{run.name} is {'no longer ' if run.pinned else ''}the baseline."
+
+        self._change(change, "Not pinned")
+
+    def delete(self, run: RunSummary) -> None:
+        """Move a run to the trash."""
+
+        def change(store: RunStore) -> str:
+            place = store.move_to_trash(run.path)
+            return f"{run.name} is in the trash; 'distill-tui runs restore {place.name}' takes it out."
+
+        self._change(change, "Not deleted")
+
+    def empty_trash(self) -> None:
+        """Delete what is in the trash for good."""
+        self._change(
+            lambda store: f"Deleted {plural(store.empty_trash(), 'run')} for good.", "Trash not emptied"
+        )
+
+    def take_config(self, config: RunConfig) -> None:
+        """Take over settings at once where their projection is open, else once it is."""
+        app = self._app
+        app.switch_mode("student")
+        view, path = app.teacher.view, Path(config.data.database)
+        if view is not None and view.is_teacher_of(config):
+            self._take(view, config)
+            return
+        self._waiting = config
+        database = app.teacher.database.view
+        if database is not None and is_same(database.path, path):
+            app.teacher.choose_projection(config.data.mh_id)
+        else:
+            app.teacher.open(path)
+
+    def take_waiting_settings(self, view: TeacherView) -> None:
+        """Take over the settings that have waited for this projection; and list the runs ahead of time."""
+        if self.view is None:
+            self.list()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and view.is_teacher_of(waiting):
+            self._take(view, waiting)
+        elif waiting is not None:
+            words = "Another projection was opened."
+            self._app.notify(words, title="Settings not taken over", severity="warning")
+
+    def forget_waiting_settings(self) -> None:
+        """Let go of settings whose projection cannot be read."""
+        self._waiting = None
+
+    def _take(self, view: TeacherView, config: RunConfig) -> None:
+        self._app.student.take(config)
+        self._app.teacher.publish(view.at(config.data.temperature or view.projection.temperature))
+        self._app.notify("They are on screen 2; ctrl+t trains.", title="Settings taken over")
+
+    def _opened_store(self) -> RunStore:
+        """Return the one store, which remembers what it has read; for worker threads."""
         with self._lock:
             if self._store is None:
                 from distill_core.runs import RunStore
@@ -44,70 +233,65 @@ class RunDesk:
                 self._store = RunStore()
             return self._store
 
-    def listed(self) -> RunsListed:
-        """List the runs."""
-        store = self.store
-        return RunsListed(RunsView(store.list(), str(store.root), store.problem))
+    def _change(self, change: Change, title: str) -> None:
+        self._app.jobs.ask(lambda: change(self._opened_store()), self._say_changed, self._app.complain(title))
 
-    def changed(self, change: Change) -> RunChanged:
-        """Change something."""
-        return RunChanged(change(self.store))
+    def _say_changed(self, words: str) -> None:
+        if words:
+            self._app.notify(words, markup=False)
+        if self.remarks.view is not None:
+            self.read_remarks(self.remarks.view.path)
+        self.list()
 
-    def remarks(self, path: str) -> RemarksRead:
-        """Read the annotation and the error of a run; what is damaged the listing tells."""
-        from distill_core.errors import DistillError
-        from distill_core.runs import RunFolder
+    def _show_curves(self, curves: tuple[RunCurve, ...]) -> None:
+        if not any(curve.steps for curve in curves):
+            self._app.notify("None of these runs has validated an epoch yet.", severity="warning")
+            return
+        self._app.training.curves.publish(curves)
+        self._app.switch_mode("train")
 
-        run = RunFolder(path)
-        annotation = error = ""
-        with contextlib.suppress(DistillError):
-            annotation = run.read_notes().annotation
-        with contextlib.suppress(DistillError):
-            error = run.read_state().error
-        return RemarksRead(RunRemarks(path, annotation, error))
+    def _say_exported(self, exported: tuple[Path, tuple[str, ...]]) -> None:
+        directory, left_out = exported
+        self._app.busy_with.publish("")
+        words = "\n".join((str(directory), *(f"Without {part}" for part in left_out)))
+        self._app.notify(words, title="Exported", timeout=12, markup=False)
 
-    def compared(self, paths: Sequence[str]) -> RunsCompared:
-        """Compare runs with the first of them."""
-        from distill_core.errors import DistillError
-        from distill_core.runs import RunFolder, compare_runs
+    def _say_not_exported(self, error: DistillError) -> None:
+        self._app.busy_with.publish("")
+        self._app.complain("Not exported")(error)
 
-        try:
-            comparison = compare_runs([RunFolder(path) for path in paths])
-        except DistillError as error:
-            return RunsCompared(ComparedRuns(tuple(paths), None, str(error)))
-        return RunsCompared(ComparedRuns(tuple(paths), comparison))
 
-    def curves(self, paths: Sequence[str]) -> CurvesRead:
-        """Read the validation cosines of runs."""
-        from distill_core.runs import RunFolder
+def _silently(_done: object) -> str:
+    return ""
 
-        return CurvesRead(tuple(_curve(RunFolder(path)) for path in paths))
 
-    def measured(self, path: str) -> MeasurementsRead:
-        """Read what was measured of a run's student."""
-        from distill_core.runs import RunFolder
+def _remarks(path: str) -> RunRemarks:
+    """Read the annotation and the error of a run; what is damaged the listing tells."""
+    from distill_core.runs import RunFolder
 
-        run = RunFolder(path)
-        return MeasurementsRead(path, run.read_latency(), run.read_crossover(), run.read_contestants())
+    run = RunFolder(path)
+    annotation = error = ""
+    with contextlib.suppress(DistillError):
+        annotation = run.read_notes().annotation
+    with contextlib.suppress(DistillError):
+        error = run.read_state().error
+    return RunRemarks(path, annotation, error)
 
-    def settings(self, path: str) -> SettingsRead:
-        """Read the settings of a run."""
-        from distill_core.runs import RunFolder
 
-        return SettingsRead(RunFolder(path).read_config())
+def _compared(paths: tuple[str, ...]) -> ComparedRuns:
+    from distill_core.runs import RunFolder, compare_runs
 
-    def exported(self, path: str, directory: Path) -> RunExported:
-        """Write a run for others."""
-        from distill_core.export import ExportFinished, PartLeftOut, export_run
-        from distill_core.runs import RunFolder
+    try:
+        comparison = compare_runs([RunFolder(path) for path in paths])
+    except DistillError as error:
+        return ComparedRuns(paths, None, str(error))
+    return ComparedRuns(paths, comparison)
 
-        left_out: list[str] = []
-        for event in export_run(RunFolder.open(path), directory):
-            if isinstance(event, PartLeftOut):
-                left_out.append(f"{event.part}: {event.reason}")
-            elif isinstance(event, ExportFinished):
-                directory = Path(event.directory)
-        return RunExported(str(directory), tuple(left_out))
+
+def _curves(paths: tuple[str, ...]) -> tuple[RunCurve, ...]:
+    from distill_core.runs import RunFolder
+
+    return tuple(_curve(RunFolder(path)) for path in paths)
 
 
 def _curve(run: RunFolder) -> RunCurve:
@@ -119,3 +303,17 @@ def _curve(run: RunFolder) -> RunCurve:
         tuple(step for step, _cosine in validated),
         tuple(cosine for _step, cosine in validated),
     )
+
+
+def _exported(path: str, directory: Path) -> tuple[Path, tuple[str, ...]]:
+    """Write a run for others; return where to, and what is missing, each with the reason."""
+    from distill_core.export import ExportFinished, PartLeftOut, export_run
+    from distill_core.runs import RunFolder
+
+    left_out: list[str] = []
+    for event in export_run(RunFolder.open(path), directory):
+        if isinstance(event, PartLeftOut):
+            left_out.append(f"{event.part}: {event.reason}")
+        elif isinstance(event, ExportFinished):
+            directory = Path(event.directory)
+    return directory, tuple(left_out)

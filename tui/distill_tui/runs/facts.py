@@ -11,7 +11,7 @@ from distill_tui.runs.rows import COLUMNS, heads_words
 
 if TYPE_CHECKING:
     from distill_core.runs import RunSummary
-    from distill_tui.runs.views import RunRemarks
+    from distill_tui.runs.desk import RunRemarks
 
 
 def run_facts(run: RunSummary, remarks: RunRemarks | None) -> Text:

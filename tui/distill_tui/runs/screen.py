@@ -13,10 +13,10 @@ from textual.widgets import DataTable, Input, Static
 
 from distill_tui.runs.actions import RunActions
 from distill_tui.runs.comparison import run_comparison
+from distill_tui.runs.desk import ComparedRuns, RunsView
 from distill_tui.runs.facts import run_facts
 from distill_tui.runs.rows import SORTS, RunRow, in_order, matching, short_name
 from distill_tui.runs.table import MARK, RunTable
-from distill_tui.runs.views import ComparedRuns, RunsView
 
 if TYPE_CHECKING:
     from distill_core.runs import RunSummary
@@ -81,9 +81,9 @@ class RunsScreen(RunActions):
         self.query_one("#runs-pane").border_subtitle = HINTS
         self.query_one("#run-filter").display = False
         self._lister = self.set_interval(LIST_SECONDS, self._list, pause=True)
-        self.watch(self.app, "runs", self._take_runs)
-        self.watch(self.app, "remarks", self._show_facts, init=False)
-        self.watch(self.app, "compared", self._show_comparison, init=False)
+        self.workbench.runs.follow(self, self._take_runs)
+        self.workbench.runs.remarks.follow(self, lambda _view: self._show_facts(), init=False)
+        self.workbench.runs.compared.follow(self, self._show_comparison, init=False)
 
     def on_screen_resume(self) -> None:
         """List the runs at once, and from now on."""
@@ -151,7 +151,7 @@ class RunsScreen(RunActions):
         paths = self._marked or [run.path for run in (self.chosen,) if run is not None]
         if len(paths) > MAX_CURVES:
             self.notify(f"A chart has room for the first {MAX_CURVES} of them.")
-        self.workbench.read_curves(paths[:MAX_CURVES])
+        self.workbench.runs.show_curves(paths[:MAX_CURVES])
 
     def watch_pattern(self) -> None:
         """List the runs that match."""
@@ -181,7 +181,7 @@ class RunsScreen(RunActions):
 
     @on(DataTable.RowSelected, "#run-table")
     def _open(self) -> None:
-        if self.chosen is not None and self.workbench.open_run(self.chosen):
+        if self.chosen is not None and self.workbench.training.open(self.chosen):
             self.app.switch_mode("train")
 
     @on(DataTable.HeaderSelected, "#run-table")
@@ -194,12 +194,12 @@ class RunsScreen(RunActions):
 
     def _list(self) -> None:
         """List the runs, unless something is timed: reading and drawing would be in the times."""
-        if not self.workbench.controller.is_timing:
-            self.workbench.list_runs()
+        if not self.workbench.jobs.is_timing:
+            self.workbench.runs.list()
 
     @property
     def _view(self) -> RunsView:
-        return self.workbench.runs or RunsView()
+        return self.workbench.runs.view or RunsView()
 
     def _take_runs(self, view: RunsView | None) -> None:
         known = self._rows
@@ -226,7 +226,7 @@ class RunsScreen(RunActions):
         self.refresh_bindings()
 
     def _why_empty(self) -> str:
-        view = self.workbench.runs
+        view = self.workbench.runs.view
         if view is None:
             return "Reading the runs"
         if view.problem:
@@ -239,10 +239,10 @@ class RunsScreen(RunActions):
         )
 
     def _show_facts(self) -> None:
-        run, remarks = self.chosen, self.workbench.remarks
+        run, remarks = self.chosen, self.workbench.runs.remarks.view
         if run is not None and run != self._remarked:
             self._remarked = run
-            self.workbench.read_remarks(run.path)
+            self.workbench.runs.read_remarks(run.path)
         known = remarks if remarks is not None and run is not None and remarks.path == run.path else None
         self.query_one("#run-facts", Static).update("" if run is None else run_facts(run, known))
 
@@ -253,7 +253,7 @@ class RunsScreen(RunActions):
         runs = tuple(self._rows[path].run for path in paths)
         if runs != self._compared:
             self._compared = runs
-            self.workbench.compare_runs([run.path for run in runs])
+            self.workbench.runs.compare([run.path for run in runs])
 
     def _show_comparison(self, compared: ComparedRuns) -> None:
         self.query_one("#run-detail").set_class(bool(compared.paths), "-comparing")

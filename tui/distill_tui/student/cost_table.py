@@ -10,7 +10,7 @@ from textual.widgets import Static
 from distill_core.architecture import inference_cost, lda_cost, memory_slots, mlp_width, student_cost
 from distill_core.config import StudentConfig
 from distill_tui.shapes import uses
-from distill_tui.state import TeacherView
+from distill_tui.teacher.desk import TeacherView
 
 
 class CostTable(Static):

@@ -29,7 +29,7 @@ from distill_core.config import (
 )
 from distill_core.errors import SettingsError
 from distill_tui.shapes import uses
-from distill_tui.state import RunSettings
+from distill_tui.student.desk import RunSettings
 
 FIELDS: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (StudentConfig, "kind"),

@@ -14,9 +14,10 @@ from textual.widgets import DataTable, Static
 from distill_core.architecture import Candidate, inference_cost, student_cost
 from distill_core.config import StudentConfig
 from distill_tui.shapes import shape_candidates, uses
-from distill_tui.state import RunSettings, TeacherView
 from distill_tui.student.cost_table import CostTable
+from distill_tui.student.desk import RunSettings
 from distill_tui.student.form import SettingsForm
+from distill_tui.teacher.desk import TeacherView
 from distill_tui.ui.screen import WorkbenchScreen
 
 
@@ -66,8 +67,8 @@ class StudentScreen(WorkbenchScreen):
         table.border_title = "Candidates, enter takes one"
         for name in ("H", "L", "H^L", "H^L / N", "parameters", "rule"):
             table.add_column(name, key=name)
-        self.watch(self.app, "settings", self._show_settings)
-        self.watch(self.app, "teacher", self._show_teacher)
+        self.workbench.student.follow(self, self._show_settings)
+        self.workbench.teacher.follow(self, self._show_teacher)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to leave a field only while in one."""
@@ -101,10 +102,10 @@ class StudentScreen(WorkbenchScreen):
         self._fill_candidates()
 
     def _fill_candidates(self) -> None:
-        view, student = self.workbench.teacher, self.workbench.settings.student
+        view, student = self.workbench.teacher.view, self.workbench.student.view.student
         candidates = shape_candidates(student, view.teacher.num_heads, view.teacher.dimension) if view else ()
         costs = self.query_one(CostTable)
-        costs.is_complete = self.workbench.settings_complete
+        costs.is_complete = self.workbench.student.is_complete
         if not costs.is_complete:
             candidates, view = (), None
         self.query_one("#form").border_subtitle = _size_words(view, student)
@@ -117,7 +118,7 @@ class StudentScreen(WorkbenchScreen):
         self._mark_chosen()
 
     def _cells(self, candidate: Candidate) -> tuple[str, ...]:
-        view, kind = self.workbench.teacher, self.workbench.settings.student.kind
+        view, kind = self.workbench.teacher.view, self.workbench.student.view.student.kind
         ratio = candidate.flat_heads / (view.teacher.num_heads if view else 1)
         heads = (str(candidate.heads), f"{candidate.flat_heads:,}", f"{ratio:.2f}")
         number, flat, of_all = heads if uses(kind, "heads") else ("-", "-", "-")
@@ -125,7 +126,7 @@ class StudentScreen(WorkbenchScreen):
         return number, str(candidate.layers), flat, of_all, parameters, ", ".join(candidate.rules)
 
     def _mark_chosen(self) -> None:
-        student = self.workbench.settings.student
+        student = self.workbench.student.view.student
         table = self.query_one("#candidates", DataTable)
         key = f"{student.heads},{student.layers}"
         if key in {row.value for row in table.rows}:
@@ -134,15 +135,15 @@ class StudentScreen(WorkbenchScreen):
     @on(DataTable.RowSelected, "#candidates")
     def _take_candidate(self, event: DataTable.RowSelected) -> None:
         heads, layers = (int(part) for part in (event.row_key.value or "4,2").split(","))
-        settings = self.workbench.settings
+        settings = self.workbench.student.view
         settings = replace(settings, student=settings.student.with_values(heads=heads, layers=layers))
-        self.workbench.settings = settings
+        self.workbench.student.publish(settings)
         self.query_one(SettingsForm).fill(settings)
 
     @on(SettingsForm.Changed)
     def _take_settings(self, event: SettingsForm.Changed) -> None:
         note = self.query_one("#student-note", Static)
-        self.workbench.settings_complete = event.settings is not None
+        self.workbench.student.is_complete = event.settings is not None
         self._show_hint()
         if event.settings is None:
             note.update("Mend the marked fields before you train.")
@@ -150,7 +151,7 @@ class StudentScreen(WorkbenchScreen):
             return
         note.update("ctrl+t trains; esc leaves the fields.")
         self._typed = event.settings
-        self.workbench.settings = event.settings
+        self.workbench.student.publish(event.settings)
         self._fill_candidates()  # the app has had these settings before, if a field was wrong in between
 
     @on(DescendantFocus)

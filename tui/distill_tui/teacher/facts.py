@@ -7,7 +7,7 @@ from textual.reactive import var
 from textual.widgets import Static
 
 from distill_core.architecture import lda_cost
-from distill_tui.state import TeacherView
+from distill_tui.teacher.desk import TeacherView
 
 
 class TeacherFacts(Static):

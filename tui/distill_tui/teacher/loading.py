@@ -8,7 +8,7 @@ from distill_core.database import LdaDatabase
 from distill_core.errors import ProjectionNotFoundError
 from distill_core.evaluation.health import HealthProbe
 from distill_core.teacher_data import read_questions
-from distill_tui.state import DatabaseView, TeacherView
+from distill_tui.teacher.desk import DatabaseView, TeacherView
 
 
 def open_database(path: Path) -> DatabaseView:

@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from distill_tui.state import TeacherView
+from distill_tui.teacher.desk import TeacherView
 
 MAX_SHOWN = 2000
 

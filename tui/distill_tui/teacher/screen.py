@@ -14,7 +14,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import DataTable, Input, Static
 
 from distill_core.config import DataConfig, check_field
-from distill_tui.state import DatabaseView, TeacherView
+from distill_tui.teacher.desk import DatabaseView, TeacherView
 from distill_tui.teacher.facts import TeacherFacts
 from distill_tui.teacher.question_list import QuestionList
 from distill_tui.teacher.weight_bars import WeightBars
@@ -77,8 +77,8 @@ class TeacherScreen(WorkbenchScreen):
         self.query_one("#facts-scroll").border_title = "This projection"
         self.query_one("#questions-pane").border_title = "Questions"
         self.query_one("#routing-pane").border_title = "Routing weights"
-        self.watch(self.app, "database", self._show_database)
-        self.watch(self.app, "teacher", self._show_teacher)
+        self.workbench.teacher.database.follow(self, self._show_database)
+        self.workbench.teacher.follow(self, self._show_teacher)
 
     def action_filter(self) -> None:
         """Type to filter the questions."""
@@ -86,15 +86,15 @@ class TeacherScreen(WorkbenchScreen):
 
     def action_scale_temperature(self, direction: int) -> None:
         """Look at the teacher at the next temperature, 20 of them to a factor of ten."""
-        view = self.workbench.teacher
+        view = self.workbench.teacher.view
         if view is not None:
             step = round(TAU_STEPS_A_DECADE * math.log10(view.teacher.temperature)) + direction
             tau = 10 ** (step / TAU_STEPS_A_DECADE)
-            self.workbench.teacher = view.at(float(f"{min(max(tau, 1e-3), 100.0):.3g}"))
+            self.workbench.teacher.publish(view.at(float(f"{min(max(tau, 1e-3), 100.0):.3g}")))
 
     def action_type_temperature(self) -> None:
         """Ask for a temperature to look at."""
-        view = self.workbench.teacher
+        view = self.workbench.teacher.view
         if view is None:
             self.notify("Choose a projection first.", severity="warning")
             return
@@ -104,16 +104,18 @@ class TeacherScreen(WorkbenchScreen):
         self.app.push_screen(TextDialog(question), self._take_temperature)
 
     def _take_temperature(self, typed: str | None) -> None:
-        view = self.workbench.teacher
+        view = self.workbench.teacher.view
         if view is not None and typed is not None:
             tau = check_field(DataConfig, "temperature", typed)
-            self.workbench.teacher = view.at(view.projection.temperature if tau is None else cast(float, tau))
+            self.workbench.teacher.publish(
+                view.at(view.projection.temperature if tau is None else cast(float, tau))
+            )
 
     def action_reset_temperature(self) -> None:
         """Go back to the temperature in the database."""
-        view = self.workbench.teacher
+        view = self.workbench.teacher.view
         if view is not None and view.chosen_temperature is not None:
-            self.workbench.teacher = view.at(view.projection.temperature)
+            self.workbench.teacher.publish(view.at(view.projection.temperature))
 
     def _show_database(self, view: DatabaseView | None) -> None:
         table = self.query_one("#projections", DataTable)
@@ -132,10 +134,10 @@ class TeacherScreen(WorkbenchScreen):
         if not self.app.screen.is_modal:
             table.focus()
 
-    def _show_teacher(self, old: TeacherView | None, view: TeacherView | None) -> None:
+    def _show_teacher(self, view: TeacherView | None) -> None:
         self.query_one(TeacherFacts).view = view
         questions = self.query_one(QuestionList)
-        if old is None or view is None or old.queries is not view.queries or questions.view is None:
+        if view is None or questions.view is None or questions.view.queries is not view.queries:
             questions.view = view
         else:
             self._show_row(self._row)
@@ -143,7 +145,7 @@ class TeacherScreen(WorkbenchScreen):
     @on(DataTable.RowSelected, "#projections")
     def _choose_projection(self, event: DataTable.RowSelected) -> None:
         if event.row_key.value is not None:
-            self.workbench.choose_projection(int(event.row_key.value))
+            self.workbench.teacher.choose_projection(int(event.row_key.value))
 
     @on(Input.Changed, "#filter")
     def _filter_questions(self, event: Input.Changed) -> None:
@@ -159,7 +161,7 @@ class TeacherScreen(WorkbenchScreen):
         self._show_row(event.row)
 
     def _show_row(self, row: int | None) -> None:
-        view = self.workbench.teacher
+        view = self.workbench.teacher.view
         bars = self.query_one(WeightBars)
         caption = self.query_one("#routing-caption", Static)
         if view is None or row is None:

@@ -8,7 +8,7 @@ from textual.widgets import Static
 
 from distill_tui.charts.history import RUN_NAMES, MetricHistory
 from distill_tui.charts.plot import PENS
-from distill_tui.runs.views import RunCurve
+from distill_tui.runs.desk import RunCurve
 
 
 class CurveLegend(Static):

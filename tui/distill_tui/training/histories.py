@@ -1,18 +1,10 @@
-"""From the engine's events to the snapshots that the screens watch. Pure, on the UI thread."""
+"""From the events of a run to what the screens show of it: the view, and the points of the charts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from distill_core.latency.crossover_events import (
-    CrossoverEvent,
-    CrossoverFinished,
-    CrossoverPoint,
-    CrossoverStarted,
-)
-from distill_core.latency.events import BlockTimed, LatencyEvent, LatencyFinished, LatencyStarted
-from distill_core.latency.field_events import FieldEvent, FieldFinished, FieldStarted, FieldTimed
 from distill_core.training.events import (
     Assessed,
     BaselineFitted,
@@ -24,7 +16,7 @@ from distill_core.training.events import (
     TrainEvent,
 )
 from distill_tui.charts.history import MetricHistory, SeriesName
-from distill_tui.state import ContestantsView, CrossoverView, LatencyView, TrainingView
+from distill_tui.training.desk import TrainingView
 
 METRICS = ("loss", "mse", "cosine")
 TRAIN: SeriesName = "train"
@@ -84,44 +76,5 @@ def fold_training(view: TrainingView, events: Iterable[TrainEvent]) -> TrainingV
             case TestEvaluated():
                 view = replace(view, tested=event)
             case RunFinished():
-                view = replace(view, finished=event)
-    return view
-
-
-def fold_latency(view: LatencyView, events: Iterable[LatencyEvent]) -> LatencyView:
-    """Return the view after some more events."""
-    for event in events:
-        match event:
-            case LatencyStarted():
-                view = replace(view, started=event)
-            case BlockTimed():
-                view = replace(view, block=event)
-            case LatencyFinished():
-                view = replace(view, finished=event)
-    return view
-
-
-def fold_contestants(view: ContestantsView, events: Iterable[FieldEvent]) -> ContestantsView:
-    """Return the view after some more events."""
-    for event in events:
-        match event:
-            case FieldStarted():
-                view = replace(view, started=event)
-            case FieldTimed():
-                view = replace(view, round=event)
-            case FieldFinished():
-                view = replace(view, finished=event)
-    return view
-
-
-def fold_crossover(view: CrossoverView, events: Iterable[CrossoverEvent]) -> CrossoverView:
-    """Return the view after some more events."""
-    for event in events:
-        match event:
-            case CrossoverStarted():
-                view = replace(view, started=event)
-            case CrossoverPoint():
-                view = replace(view, point=event)
-            case CrossoverFinished():
                 view = replace(view, finished=event)
     return view

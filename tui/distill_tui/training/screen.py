@@ -8,9 +8,10 @@ from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 
 from distill_tui.charts.options import Baseline
-from distill_tui.runs.views import RunCurve
-from distill_tui.state import JobState, TrainingView
+from distill_tui.jobs import JobState
+from distill_tui.runs.desk import RunCurve
 from distill_tui.training.curve_legend import CurveLegend, curve_history, last_step
+from distill_tui.training.desk import TrainingView
 from distill_tui.training.metric_chart import MetricChart
 from distill_tui.training.status import RunStatus
 from distill_tui.ui.screen import WorkbenchScreen
@@ -67,30 +68,29 @@ class TrainScreen(WorkbenchScreen):
     def on_mount(self) -> None:
         """Give the charts their histories and follow the run."""
         for metric in CHARTS:
-            self._chart(metric).history = self.workbench.histories.by_metric[metric]
-        self.watch(self.app, "training", self._show_run)
-        self.watch(self.app, "curves", self._show_curves)
+            self._chart(metric).history = self.workbench.training.histories.by_metric[metric]
+        self.workbench.training.follow(self, self._show_run)
+        self.workbench.training.curves.follow(self, self._show_curves)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Pausing and stopping need a run; starting needs none."""
-        controller = self.workbench.controller
-        training = controller.is_busy and controller.job_name == "training"
+        jobs = self.workbench.jobs
         if action in ("pause", "stop"):
-            return training and controller.state is not JobState.STOPPING
+            return jobs.is_active(self.workbench.training) and jobs.state is not JobState.STOPPING
         if action == "app.start_training":
-            return not controller.is_busy
+            return not jobs.is_busy
         if action in ("leave_curves", "zoom", "toggle_log_y"):
-            return bool(self.workbench.curves) is (action == "leave_curves")
+            return bool(self._curves) is (action == "leave_curves")
         return True
 
     def action_pause(self) -> None:
         """Pause a running run, or go on with a paused one."""
-        paused = self.workbench.controller.state is JobState.PAUSED
-        self.workbench.set_job_state("resume" if paused else "pause")
+        jobs = self.workbench.jobs
+        (jobs.resume if jobs.state is JobState.PAUSED else jobs.pause)()
 
     def action_stop(self) -> None:
         """Stop; what was learnt so far is evaluated."""
-        self.workbench.set_job_state("stop")
+        self.workbench.jobs.stop()
 
     def action_toggle_log_y(self) -> None:
         """Switch loss and MSE between a linear and a logarithmic axis; a cosine may be negative."""
@@ -106,7 +106,7 @@ class TrainScreen(WorkbenchScreen):
 
     def action_leave_curves(self) -> None:
         """Show the run itself again, in place of the curves of several."""
-        self.workbench.curves = ()
+        self.workbench.training.curves.publish(())
 
     def action_zoom(self) -> None:
         """Show all charts, then each of them alone."""
@@ -122,6 +122,10 @@ class TrainScreen(WorkbenchScreen):
     def _new_chart(self, metric: str) -> MetricChart:
         return MetricChart(CHARTS[metric], x_label="epoch", id=f"chart-{metric}")
 
+    @property
+    def _curves(self) -> tuple[RunCurve, ...]:
+        return self.workbench.training.curves.view
+
     def _chart(self, metric: str) -> MetricChart:
         return self.query_one(f"#chart-{metric}", MetricChart)
 
@@ -135,22 +139,22 @@ class TrainScreen(WorkbenchScreen):
             chart.title, chart.x_label, chart.baselines = "validation cosine", "step", ()
             self.zoomed = "cosine"
         elif chart.x_label == "step":
-            chart.history = self.workbench.histories.by_metric["cosine"]
+            chart.history = self.workbench.training.histories.by_metric["cosine"]
             chart.title, chart.x_label = CHARTS["cosine"], "epoch"
             self.zoomed = ""
-            self._show_run(self.workbench.training)
+            self._show_run(self.workbench.training.view)
         self.refresh_bindings()
 
     def _show_run(self, view: TrainingView) -> None:
         self.query_one(RunStatus).view = view
         for metric in CHARTS:
-            if metric == "cosine" and self.workbench.curves:
+            if metric == "cosine" and self._curves:
                 continue
             chart = self._chart(metric)
             chart.x_total = None if view.planned_epochs is None else float(view.planned_epochs)
             chart.refresh_data()
         cosine = self._chart("cosine")
-        if len(cosine.baselines) != len(view.baselines) and not self.workbench.curves:
+        if len(cosine.baselines) != len(view.baselines) and not self._curves:
             cosine.baselines = tuple(
                 Baseline(line_name(rung.label), rung.validation_cosine) for rung in view.baselines
             )

@@ -11,8 +11,9 @@ from textual.reactive import var
 from textual.widgets import ProgressBar, Static
 
 from distill_core.wording import plural
+from distill_tui.jobs import JobState
 from distill_tui.shapes import shape_words
-from distill_tui.state import JobState, TrainingView, WatchedRun
+from distill_tui.training.desk import TrainingView, WatchedRun
 
 _BAR_PARTS = 200
 

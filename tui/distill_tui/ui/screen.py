@@ -11,7 +11,7 @@ from textual.widgets import Footer
 from distill_tui.ui.top_bar import TopBar
 
 if TYPE_CHECKING:
-    from distill_tui.latency_workbench import LatencyWorkbench
+    from distill_tui.app import DistillApp
 
 
 class WorkbenchScreen(Screen[None]):
@@ -20,9 +20,9 @@ class WorkbenchScreen(Screen[None]):
     MODE: ClassVar[str] = ""
 
     @property
-    def workbench(self) -> LatencyWorkbench:
-        """The app, with its state."""
-        return cast("LatencyWorkbench", self.app)
+    def workbench(self) -> DistillApp:
+        """The app, with its desks."""
+        return cast("DistillApp", self.app)
 
     def compose(self) -> ComposeResult:
         """Lay out bar, body and footer."""

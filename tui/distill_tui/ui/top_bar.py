@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 if TYPE_CHECKING:
-    from distill_tui.workbench import Workbench
+    from distill_tui.app import DistillApp
 
 SCREENS = ("teacher", "student", "train", "validate", "latency", "runs")
 
@@ -38,8 +38,9 @@ class TopBar(Widget):
 
     def on_mount(self) -> None:
         """Follow what the app is doing."""
-        for name in ("teacher", "training", "latency", "crossover", "contestants", "busy_with"):
-            self.watch(self.app, name, self._update_status)
+        app = cast("DistillApp", self.app)
+        for desk in (app.teacher, app.training, *app.latency.all, app.busy_with):
+            desk.follow(self, lambda _view: self._update_status())
 
     def render(self) -> Text:
         """Draw the tabs, and as much of the status as fits."""
@@ -58,14 +59,13 @@ class TopBar(Widget):
         return bar
 
     def _update_status(self) -> None:
-        app = cast("Workbench", self.app)
+        app = cast("DistillApp", self.app)
         parts = []
-        if app.busy_with:
-            parts.append(f"{app.busy_with}…")
-        if app.controller.is_busy:
-            parts.append(f"{app.controller.job_name} {app.controller.state}")
-        if app.teacher is not None:
-            projection = app.teacher.projection
-            parts.append(f"N {projection.num_heads} τ {app.teacher.teacher.temperature:g}")
-            parts.append(f"{app.teacher.path.parent.name}/{app.teacher.path.name}")
+        if app.busy_with.view:
+            parts.append(f"{app.busy_with.view}…")
+        if app.jobs.is_busy:
+            parts.append(f"{app.jobs.job_name} {app.jobs.state}")
+        if (view := app.teacher.view) is not None:
+            parts.append(f"N {view.projection.num_heads} τ {view.teacher.temperature:g}")
+            parts.append(f"{view.path.parent.name}/{view.path.name}")
         self.status = " · ".join(parts)

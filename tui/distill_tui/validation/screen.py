@@ -8,7 +8,8 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static, TabbedContent, TabPane
 
 from distill_core.evaluation.report import Assessment
-from distill_tui.state import JobState, TrainingView
+from distill_tui.jobs import JobState
+from distill_tui.training.desk import TrainingView
 from distill_tui.ui.screen import WorkbenchScreen
 from distill_tui.validation.histogram import Histogram
 from distill_tui.validation.ladder_table import LadderTable
@@ -39,6 +40,10 @@ class ValidateScreen(WorkbenchScreen):
     BINDINGS = [Binding("t", "next_tab", "Next table", id="validate.tab")]
     AUTO_FOCUS = "#ladder"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: TrainingView | None = None
+
     def compose_body(self) -> ComposeResult:
         """Lay out the verdict over the tabs."""
         with VerticalScroll(id="verdict-pane"):
@@ -62,7 +67,7 @@ class ValidateScreen(WorkbenchScreen):
         """Name the panes and follow the run."""
         self.query_one("#verdict-pane").border_title = "Verdict"
         self.query_one("#published-pane").border_title = "Against the published expectations"
-        self.watch(self.app, "training", self._show_run)
+        self.workbench.training.follow(self, self._show_run)
 
     def action_next_tab(self) -> None:
         """Show the next of the four tables."""
@@ -73,8 +78,9 @@ class ValidateScreen(WorkbenchScreen):
         if name != "cosines":
             self.query_one(f"#{name}").focus()
 
-    def _show_run(self, old: TrainingView, view: TrainingView) -> None:
-        if old is not view and old.finished is view.finished and old.state is view.state:
+    def _show_run(self, view: TrainingView) -> None:
+        shown, self._shown = self._shown, view
+        if shown is not None and shown.finished is view.finished and shown.state is view.state:
             return
         assessment = view.assessment
         panel = self.query_one(VerdictPanel)

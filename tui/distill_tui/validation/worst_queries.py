@@ -6,7 +6,8 @@ from rich.text import Text
 from textual.widgets import DataTable
 
 from distill_core.training.events import TestEvaluated
-from distill_tui.state import TeacherView, TrainingView
+from distill_tui.teacher.desk import TeacherView
+from distill_tui.training.desk import TrainingView
 
 MAX_WORST = 100
 QUESTION_CELLS, ANSWER_CELLS = 44, 40

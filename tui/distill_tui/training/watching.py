@@ -19,18 +19,11 @@ class Watching:
 
     Args:
         path: The run's folder.
-        tell: Receives what is new, on the worker thread.
         is_held: Whether to look at nothing for now, because something is timed.
     """
 
-    def __init__(
-        self,
-        path: str,
-        tell: Callable[[Watching, Seen], object],
-        is_held: Callable[[], bool] = lambda: False,
-    ) -> None:
+    def __init__(self, path: str, is_held: Callable[[], bool] = lambda: False) -> None:
         self.path = path
-        self._tell = tell
         self._is_held = is_held
         self._left = threading.Event()
         self._watcher: RunWatcher | None = None
@@ -40,16 +33,16 @@ class Watching:
         """Look no more."""
         self._left.set()
 
-    def run(self) -> None:
-        """Look every 0.4 s.
+    def run(self, tell: Callable[[Seen], object]) -> None:
+        """Look every 0.4 s, and tell what is new.
 
         Raises:
             RunError: The folder cannot be read, or is gone.
         """
-        while not self._left.is_set() and (self._is_held() or self.look()):
+        while not self._left.is_set() and (self._is_held() or self.look(tell)):
             self._left.wait(LOOK_SECONDS)
 
-    def look(self) -> bool:
+    def look(self, tell: Callable[[Seen], object]) -> bool:
         """Tell what is new since the last look; return whether the run goes on.
 
         Raises:
@@ -62,5 +55,5 @@ class Watching:
         seen = self._watcher.look()
         if seen.events or seen.restarted or seen.state != self._told:
             self._told = seen.state
-            self._tell(self, seen)
+            tell(seen)
         return seen.state == "running"

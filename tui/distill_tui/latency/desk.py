@@ -1,0 +1,284 @@
+"""What the app knows of latency, contestants and crossover: a measurement each, of one student at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill_core.config import RunConfig, StudentConfig
+from distill_tui.crossover_limits import CrossoverLimits
+from distill_tui.jobs import JobState
+from distill_tui.student_to_time import StudentToTime
+from distill_tui.teacher.desk import TeacherView
+from distill_tui.ui.desk import Desk
+
+if TYPE_CHECKING:
+    from distill_core.runs import RunFolder
+    from distill_tui.app import DistillApp
+
+Shape = tuple[StudentConfig, str, int]
+"""What times depend on: the student, and its teacher's database and projection."""
+
+NO_QUERIES = (
+    "This projection has no questions with vectors, so there is nothing to time with. "
+    "Choose another projection on screen 1."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementView:
+    """The present or the last measurement of one kind.
+
+    Attributes:
+        started: Its first event; None of one that was read from a run.
+        progress: The last event before the result.
+        finished: What was measured, also by one that was stopped or failed.
+        trained: Whether the student is a run's; else an untrained one of the settings.
+        run: The name of the run, if it is one that was opened from its folder.
+    """
+
+    state: JobState = JobState.IDLE
+    started: Any = None
+    progress: Any = None
+    finished: Any = None
+    trained: bool = False
+    run: str = ""
+    error: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class MeasurementKind:
+    """A kind of measurement that screen 5 can make.
+
+    Attributes:
+        name: Of the job, and of its files in a run's folder.
+        build: Makes it, on the measuring thread.
+        result_type: Returns the type of its last event.
+        read: Returns what a run's folder has of it; None for nothing.
+    """
+
+    name: str
+    build: Callable[[TeacherView, RunConfig, StudentToTime], Any]
+    result_type: Callable[[], type]
+    read: Callable[[RunFolder], Any]
+
+
+class MeasurementDesk(Desk[MeasurementView]):
+    """One kind of measurement, and the shape of the student that its figures are of."""
+
+    is_timing = True
+
+    def __init__(self, app: DistillApp, kind: MeasurementKind) -> None:
+        super().__init__(MeasurementView())
+        self._app = app
+        self._shape: Shape | None = None
+        self.kind = kind
+        self.job_name = kind.name
+
+    def start(self) -> bool:
+        """Start to measure; False, and a word to the user, where that cannot be."""
+        app, teacher = self._app, self._app.teacher.view
+        if not app.latency.can_measure() or teacher is None:
+            return False
+        config = app.student.run_config(teacher)
+        timed = app.latency.student_to_time(config)
+        build = partial(self.kind.build, teacher, config, timed)
+        made: list[Any] = []
+
+        def events() -> Iterator[Any]:
+            made.append(build())
+            return iter(made[0])
+
+        def conclude() -> Iterator[Any]:
+            return made[0].conclude() if made else iter(())
+
+        if not app.jobs.start(self, events, conclude):
+            return False
+        self._shape = _shape(config)
+        run = app.latency.opened_name(timed)
+        self.publish(MeasurementView(JobState.RUNNING, trained=timed.is_trained, run=run))
+        return True
+
+    def fold(self, events: tuple[Any, ...]) -> None:
+        """Take in what the measurement has told: the start, steps, and the result at last."""
+        view, result_type = self.view, self.kind.result_type()
+        for event in events:
+            if isinstance(event, result_type):
+                view = replace(view, finished=event)
+            elif view.started is None:
+                view = replace(view, started=event)
+            else:
+                view = replace(view, progress=event)
+        self.publish(view)
+
+    def show_state(self, state: JobState, error: str = "", trace: str = "") -> None:
+        """Show how the measurement stands."""
+        self.publish(replace(self.view, state=state, error=error, trace=trace))
+
+    def conclude(self, outcome: JobState) -> None:
+        """Hand what was measured on to whom it concerns."""
+        del outcome
+        self._app.latency.use(self)
+
+    def show_stored(self, result: object, run: str) -> None:
+        """Show what was measured before of an opened run, unless something is measured now."""
+        if not self.view.state.is_active:
+            self.publish(MeasurementView(finished=result, trained=True, run=run))
+
+    def keep_times_of(self, shape: Shape | None, run: str) -> None:
+        """Forget what was measured of a student of another shape, and of an opened run but this one."""
+        measured = self.view.run
+        if not (measured == run if measured or run else shape == self._shape):
+            self.publish(MeasurementView())
+
+
+class LatencyDesk:
+    """What screen 5 measures: of this run's student, of an opened run's, or of an untrained one.
+
+    Attributes:
+        limits: Of the next search for the crossover.
+    """
+
+    def __init__(self, app: DistillApp) -> None:
+        self._app = app
+        self.limits = CrossoverLimits()
+        self.comparison = MeasurementDesk(
+            app, MeasurementKind("latency", _latency, _latency_result, _read_latency)
+        )
+        self.crossover = MeasurementDesk(
+            app, MeasurementKind("crossover", self._crossover, _crossover_result, _read_crossover)
+        )
+        self.contestants = MeasurementDesk(
+            app, MeasurementKind("contestants", _contestants, _contestants_result, _read_contestants)
+        )
+        self.all = (self.comparison, self.crossover, self.contestants)
+
+    def can_measure(self) -> bool:
+        """Tell the user what keeps a measurement from starting; True if nothing does."""
+        app, teacher = self._app, self._app.teacher.view
+        if teacher is None:
+            app.notify("Choose a projection first.", severity="warning")
+        elif not len(teacher.queries):
+            app.notify(NO_QUERIES, title="Nothing to measure", severity="warning", markup=False)
+        elif app.jobs.is_busy:
+            words = f"The {app.jobs.job_name} is still going and would disturb the timing."
+            app.notify(words, severity="warning")
+        else:
+            return True
+        return False
+
+    def student_to_time(self, config: RunConfig) -> StudentToTime:
+        """Return the opened run's student, else the last run's of this shape, else an untrained one."""
+        opened = self._opened_student()
+        if opened is not None:
+            return opened
+        training = self._app.training
+        run = training.run
+        if run is None or run.session is None or not training.has_student_for(config):
+            return StudentToTime()
+        return StudentToTime(run.folder.path, run.session.student)
+
+    def opened_name(self, timed: StudentToTime) -> str:
+        """Return the name of the opened run whose student is timed; empty if it is not an opened one's."""
+        watched = self._app.training.view.watched
+        return watched.name if watched is not None and timed.run == Path(watched.path) else ""
+
+    def use(self, measured: MeasurementDesk) -> None:
+        """Let a trained student be judged again by what it costs."""
+        view = measured.view
+        if measured is self.comparison and view.trained and view.finished is not None:
+            self._app.training.judge_again(view.finished)
+
+    def keep_times_of(self, config: RunConfig | None, run: str = "") -> None:
+        """Forget what was measured of students of another shape, and of opened runs but this one."""
+        shape = None if config is None else _shape(config)
+        for desk in self.all:
+            desk.keep_times_of(shape, run)
+
+    def read_measured(self, path: str) -> None:
+        """Read what was measured of a run that is opened, and show it."""
+
+        def work() -> tuple[object, ...]:
+            from distill_core.runs import RunFolder
+
+            run = RunFolder(path)
+            return tuple(desk.kind.read(run) for desk in self.all)
+
+        show = partial(self._show_measured, path)
+        self._app.jobs.ask(work, show, self._app.complain("Measurements not read"), "measured")
+
+    def _show_measured(self, path: str, results: tuple[object, ...]) -> None:
+        watched = self._app.training.view.watched
+        if watched is None or watched.path != path:
+            return  # another run is shown by now
+        for desk, result in zip(self.all, results, strict=True):
+            desk.show_stored(result, watched.name)
+
+    def _opened_student(self) -> StudentToTime | None:
+        """Return that of the run which is opened, if it has weights and is of the open projection."""
+        from distill_core.runs import RunFolder
+
+        app = self._app
+        watched, runs, teacher = app.training.view.watched, app.runs.view, app.teacher.view
+        run = runs.find(watched.path) if watched is not None and runs is not None else None
+        if run is None or not RunFolder(run.path).best_checkpoint.is_file():
+            return None
+        if teacher is None or not teacher.is_of_run(run):
+            app.notify(f"{run.name} is of another projection; it is not timed.", markup=False)
+            return None
+        return StudentToTime(Path(run.path))
+
+    def _crossover(self, view: TeacherView, config: RunConfig, timed: StudentToTime) -> object:
+        from distill_tui.measuring import Crossover
+
+        return Crossover(view, config, timed, self.limits)
+
+
+def _shape(config: RunConfig) -> Shape:
+    return config.student.with_values(dropout=None), config.data.database, config.data.mh_id
+
+
+def _latency(view: TeacherView, config: RunConfig, timed: StudentToTime) -> object:
+    from distill_tui.measuring import Latency
+
+    return Latency(view, config, timed)
+
+
+def _contestants(view: TeacherView, config: RunConfig, timed: StudentToTime) -> object:
+    from distill_tui.measuring import Contestants
+
+    return Contestants(view, config, timed)
+
+
+def _latency_result() -> type:
+    from distill_core.latency.events import LatencyFinished
+
+    return LatencyFinished
+
+
+def _crossover_result() -> type:
+    from distill_core.latency.crossover_events import CrossoverFinished
+
+    return CrossoverFinished
+
+
+def _contestants_result() -> type:
+    from distill_core.latency.field_events import FieldFinished
+
+    return FieldFinished
+
+
+def _read_latency(run: RunFolder) -> object:
+    return run.read_latency()
+
+
+def _read_crossover(run: RunFolder) -> object:
+    return run.read_crossover()
+
+
+def _read_contestants(run: RunFolder) -> object:
+    return run.read_contestants()

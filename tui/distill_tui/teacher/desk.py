@@ -1,0 +1,171 @@
+"""What the app knows of the teacher: the open database, and the projection chosen of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distill_core.errors import DistillError
+from distill_tui import places
+from distill_tui.ui.desk import Desk
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from distill_core.config import RunConfig
+    from distill_core.database import Answer, Head, Problem, Projection, Question
+    from distill_core.evaluation.health import HealthProbe, TeacherHealth
+    from distill_core.runs import RunSummary
+    from distill_core.teacher import MultiHeadLDA
+    from distill_core.teacher_data import LabelledQuestions
+    from distill_tui.app import DistillApp
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseView:
+    """An opened database, for the table of projections."""
+
+    path: Path
+    projections: tuple[Projection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherView:
+    """A loaded projection with everything the screens show of it.
+
+    Attributes:
+        teacher: At the temperature that is looked at; runs use it, too.
+        queries: (n, d) float32, in the order of `question_ids`.
+        answers: The answers with their texts, by id.
+        labelled: Queries, clusters and true answers, as the evaluation takes them.
+        probe: Gives the health at any temperature in milliseconds.
+        health: At the teacher's temperature.
+        problems: Errors and notes of this projection.
+    """
+
+    path: Path
+    projection: Projection
+    teacher: MultiHeadLDA
+    heads: tuple[Head, ...]
+    question_ids: tuple[int, ...]
+    questions: dict[int, Question]
+    queries: NDArray[np.float32]
+    answers: dict[int, Answer]
+    labelled: LabelledQuestions
+    probe: HealthProbe
+    health: TeacherHealth
+    problems: tuple[Problem, ...]
+
+    @property
+    def chosen_temperature(self) -> float | None:
+        """The temperature, where it is not the stored one."""
+        tau = self.teacher.temperature
+        return None if tau == self.projection.temperature else tau
+
+    def at(self, temperature: float) -> TeacherView:
+        """Return the same projection at another temperature."""
+        return replace(
+            self,
+            teacher=self.teacher.with_temperature(temperature),
+            health=self.probe.at(temperature),
+        )
+
+    def question_text(self, question_id: int) -> str:
+        """Return a question's text; a vector without a text says so."""
+        question = self.questions.get(question_id)
+        return question.text if question else f"(question {question_id} has no text)"
+
+    def cluster_names(self, question_id: int) -> str:
+        """Return the names of the clusters a question belongs to."""
+        names = {head.cluster_id: head.cluster_name for head in self.heads}
+        question = self.questions.get(question_id)
+        return (
+            ", ".join(names.get(cluster, f"cluster {cluster}") for cluster in question.cluster_ids)
+            if question
+            else ""
+        )
+
+    def is_teacher_of(self, config: RunConfig) -> bool:
+        """Tell whether this is the projection that settings are for, at whatever temperature."""
+        return self.projection.id == config.data.mh_id and is_same(self.path, Path(config.data.database))
+
+    def is_of_run(self, run: RunSummary) -> bool:
+        """Tell whether a run was trained on this projection at its present temperature."""
+        return (
+            self.projection.id == run.projection
+            and is_same(self.path, Path(run.database))
+            and run.temperature in (None, self.teacher.temperature)
+        )
+
+
+class TeacherDesk(Desk["TeacherView | None"]):
+    """The chosen projection; None before one is read.
+
+    Attributes:
+        database: The open database.
+    """
+
+    def __init__(self, app: DistillApp) -> None:
+        super().__init__(None)
+        self._app = app
+        self.database: Desk[DatabaseView | None] = Desk(None)
+
+    def open(self, path: Path) -> None:
+        """Start reading a database; what is shown stays until it is read."""
+
+        def work() -> DatabaseView:
+            from distill_tui.teacher.loading import open_database
+
+            return open_database(path)
+
+        self._app.busy_with.publish(f"opening {path.name}")
+        self._app.jobs.ask(work, self.show_database, self.say_not_opened)
+
+    def choose_projection(self, mh_id: int) -> None:
+        """Start reading one projection of the open database."""
+        database = self.database.view
+        if database is None:
+            return
+
+        def work() -> TeacherView:
+            from distill_tui.teacher.loading import load_teacher
+
+            return load_teacher(database.path, mh_id)
+
+        self._app.busy_with.publish(f"reading projection {mh_id}")
+        self._app.jobs.ask(work, self.show_teacher, self.say_not_opened)
+
+    def show_database(self, view: DatabaseView) -> None:
+        """Show a database that was read, and go on to its projection that is wanted, else its first."""
+        places.remember(view.path)
+        self._app.busy_with.publish("")
+        self.database.publish(view)
+        if view.projections:
+            wanted = self._app.runs.wanted_projection
+            is_known = any(wanted == known.id for known in view.projections)
+            self.choose_projection(wanted if wanted is not None and is_known else view.projections[0].id)
+
+    def show_teacher(self, view: TeacherView) -> None:
+        """Show a projection that was read; its N gives the student another default shape."""
+        database, before = self.database.view, self.view
+        if database is not None and view.path != database.path:
+            return  # read for a database that another one has replaced since
+        self._app.busy_with.publish("")
+        is_new = before is None or before.projection.num_heads != view.projection.num_heads
+        self._app.student.suit(view, is_new=is_new)
+        self.publish(view)
+        self._app.runs.take_waiting_settings(view)
+        self._app.refresh_bindings()
+
+    def say_not_opened(self, error: DistillError) -> None:
+        """Tell why a database or a projection cannot be used."""
+        self._app.busy_with.publish("")
+        self._app.runs.forget_waiting_settings()
+        self._app.complain("Not opened")(error)
+
+
+def is_same(database: Path, other: Path) -> bool:
+    """Tell whether two paths name the same file, wherever each was given from."""
+    return database.absolute() == other.absolute()

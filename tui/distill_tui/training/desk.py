@@ -1,0 +1,323 @@
+"""What the app knows of a run: the one that is trained here, or one that is looked at from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill_core.config import RunConfig
+from distill_core.errors import DistillError
+from distill_tui.jobs import JobState
+from distill_tui.teacher.desk import TeacherView
+from distill_tui.training.watching import Watching
+from distill_tui.ui.desk import Desk
+
+if TYPE_CHECKING:
+    from distill_core.evaluation.report import Assessment
+    from distill_core.latency.events import LatencyFinished
+    from distill_core.runs import RecordedRun, RunSummary, Seen
+    from distill_core.training import TrainingSession
+    from distill_core.training.events import (
+        BaselineFitted,
+        EpochFinished,
+        RunFinished,
+        RunStarted,
+        StepsFinished,
+        TestEvaluated,
+        TrainEvent,
+    )
+    from distill_tui.app import DistillApp
+    from distill_tui.runs.desk import RunCurve
+    from distill_tui.training.histories import Histories
+
+JOB_STATES = {"running": JobState.RUNNING, "finished": JobState.FINISHED, "failed": JobState.FAILED}
+"""How a watched run shows; one that was stopped or interrupted shows as stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedRun:
+    """A run that is not trained here, and is shown from its folder.
+
+    Attributes:
+        state: As the table of runs says it: `interrupted` is more than a `JobState` can tell.
+    """
+
+    name: str
+    path: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingView:
+    """The present or the last run, as far as its events have told.
+
+    Attributes:
+        watched: None for a run that is, or was, trained here.
+        teacher: What the run was started on; the user may look at another projection meanwhile.
+    """
+
+    state: JobState = JobState.IDLE
+    teacher: TeacherView | None = None
+    started: RunStarted | None = None
+    progress: EpochFinished | StepsFinished | None = None
+    epoch: EpochFinished | None = None
+    tested: TestEvaluated | None = None
+    baselines: tuple[BaselineFitted, ...] = ()
+    assessment: Assessment | None = None
+    finished: RunFinished | None = None
+    watched: WatchedRun | None = None
+    error: str = ""
+    trace: str = ""
+
+    @property
+    def planned_epochs(self) -> int | None:
+        """The epochs after which the run ends at the latest; None before its first event."""
+        return self.started.config.training.epochs if self.started else None
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the run is over, and was over before the last epoch."""
+        done = self.finished.epochs if self.finished else None
+        return done is not None and done < (self.planned_epochs or 0)
+
+
+class TrainingDesk(Desk[TrainingView]):
+    """The present or the last run.
+
+    Attributes:
+        run: The last run whose student can be timed and saved; None before the first.
+        watching: What looks at the opened run; None if none is looked at.
+        curves: The validation cosines that the train screen shows in place of its own charts.
+    """
+
+    job_name = "training"
+    is_timing = False
+
+    def __init__(self, app: DistillApp) -> None:
+        super().__init__(TrainingView())
+        self._app = app
+        self._runs: list[RecordedRun] = []
+        self.watching: Watching | None = None
+        self.run: RecordedRun | None = None
+        self.curves: Desk[tuple[RunCurve, ...]] = Desk(())
+
+    @cached_property
+    def histories(self) -> Histories:
+        """The points of the live charts; made when first needed, because NumPy must not delay the paint."""
+        from distill_tui.training.histories import Histories
+
+        return Histories()
+
+    @property
+    def session(self) -> TrainingSession | None:
+        """The training of the last run."""
+        return None if self.run is None else self.run.session
+
+    def start(self) -> bool:
+        """Start a run with the present settings; False, and a word to the user, where that cannot be."""
+        teacher, student = self._app.teacher.view, self._app.student
+        if teacher is None:
+            self._app.notify("Choose a projection first.", severity="warning")
+            return False
+        if not student.is_complete:
+            self._app.notify("Mend the marked settings on screen 2 first.", severity="warning")
+            return False
+        config = student.run_config(teacher)
+
+        def new_run() -> RecordedRun:
+            from distill_core.runs import RecordedRun, RunStore
+
+            return RecordedRun(RunStore().create(config))
+
+        if not self._start(new_run, teacher, is_new=True):
+            return False
+        self._app.latency.keep_times_of(config)
+        return True
+
+    def resume(self, run: RunSummary) -> bool:
+        """Go on with a run here; False, and a word to the user, while another job is active."""
+
+        def left_run() -> RecordedRun:
+            from distill_core.runs import RecordedRun, RunFolder
+
+            return RecordedRun(RunFolder.open(Path(run.path)))
+
+        if not self._start(left_run, self._teacher_of(run), is_new=False):
+            return False
+        self._app.latency.keep_times_of(None, run.name)
+        return True
+
+    def open(self, run: RunSummary) -> bool:
+        """Show a run from its folder, whoever trains it; False while another one is trained here."""
+        if self._app.jobs.is_active(self):
+            present = self.present_run()()
+            if present is not None and str(present) == run.path:
+                self.curves.publish(())
+                return True
+            words = "Another run is trained here and has the screen; stop it first."
+            self._app.notify(words, severity="warning")
+            return False
+        self.histories.clear()
+        self.curves.publish(())
+        watched = WatchedRun(run.name, run.path, run.state)
+        self.publish(TrainingView(_job_state(run.state), self._teacher_of(run), watched=watched))
+        self._watch(run.path)
+        self._app.latency.read_measured(run.path)
+        return True
+
+    def leave(self) -> None:
+        """Look at no run any more; the run goes on."""
+        if self.watching is not None:
+            self.watching.leave()
+            self.watching = None
+
+    def present_run(self) -> Callable[[], Path | None]:
+        """Return what tells the folder of the run that is being trained: it may not be made yet."""
+        runs = self._runs if self._app.jobs.is_active(self) else []
+        return lambda: runs[0].folder.path if runs else None
+
+    def has_student_for(self, config: RunConfig) -> bool:
+        """Whether the last run's student is of this shape and from this projection.
+
+        Dropout, which the session may have taken from its recipe, shapes nothing.
+        """
+        session = self.session
+        if session is None or session.student is None:
+            return False
+        trained, asked = (run.student.with_values(dropout=None) for run in (session.config, config))
+        return trained == asked and session.config.data == config.data
+
+    def judge_again(self, measured: LatencyFinished) -> None:
+        """Judge the last student anew, with its measured cost."""
+        recorded, started = self.run, self.view.started
+        if recorded is None or started is None or self.view.watched is not None:
+            return
+        self._app.jobs.ask(
+            lambda: tuple(recorded.conclude(measured)),
+            partial(self.show_verdict, started),
+            self._app.complain("Not judged anew"),
+        )
+
+    def save_student(self, path: Path) -> None:
+        """Write the last student's weights."""
+        session = self.session
+        if session is None or session.student is None or self._app.jobs.is_busy:
+            return
+        student = session.student
+
+        def save() -> Path:
+            from distill_core.students import save_student
+
+            return save_student(student, path, session.config)
+
+        self._app.jobs.ask(
+            save,
+            lambda saved: self._app.notify(str(saved), title="Student saved", markup=False),
+            self._app.complain("Not saved"),
+        )
+
+    def fold(self, events: tuple[TrainEvent, ...]) -> None:
+        """Take in what the run has told."""
+        from distill_tui.training.histories import fold_training
+
+        self.histories.extend(events)
+        self.publish(fold_training(self.view, events))
+
+    def show_state(self, state: JobState, error: str = "", trace: str = "") -> None:
+        """Show how the run stands."""
+        self.publish(replace(self.view, state=state, error=error, trace=trace))
+
+    def conclude(self, outcome: JobState) -> None:
+        """Keep the run, for its student can now be timed and saved."""
+        if self._runs and outcome is not JobState.FAILED:
+            self.run = self._runs[0]
+        self._runs = []
+
+    def _start(
+        self, open_run: Callable[[], RecordedRun], teacher: TeacherView | None, *, is_new: bool
+    ) -> bool:
+        runs: list[RecordedRun] = []
+
+        def events() -> Iterator[TrainEvent]:
+            from distill_tui.training.past_epochs import with_past
+
+            runs.append(open_run())
+            try:
+                yield from with_past(runs[0])
+            except DistillError:
+                if is_new:
+                    runs[0].discard_if_empty()
+                raise
+
+        def conclude() -> Iterator[Any]:
+            return runs[0].conclude()
+
+        if not self._app.jobs.start(self, events, conclude):
+            words = f"The {self._app.jobs.job_name} is still going; stop it first."
+            self._app.notify(words, severity="warning")
+            return False
+        self._runs = runs
+        self.leave()
+        self.histories.clear()
+        self.publish(TrainingView(JobState.RUNNING, teacher))
+        self.curves.publish(())
+        return True
+
+    def _teacher_of(self, run: RunSummary) -> TeacherView | None:
+        """Return the projection that is open, if it is the run's: it has the texts of the queries."""
+        view = self._app.teacher.view
+        return view if view is not None and view.is_of_run(run) else None
+
+    def _watch(self, path: str) -> None:
+        """Look at a run from now on, in place of another one."""
+        self.leave()
+        jobs = self._app.jobs
+        watching = self.watching = Watching(path, lambda: jobs.is_timing)
+        show = partial(self.show_seen, watching)
+        jobs.ask(
+            lambda: watching.run(lambda seen: jobs.tell(show, seen)),
+            lambda _nothing: None,
+            partial(self._say_unreadable, watching),
+            "watch",
+        )
+
+    def show_verdict(self, run: RunStarted, events: tuple[TrainEvent, ...]) -> None:
+        """Show how the student of a run was judged anew."""
+        from distill_tui.training.histories import fold_training
+
+        if run is self.view.started:  # else of a run before the present one
+            self.publish(fold_training(self.view, events))
+
+    def show_seen(self, watching: Watching, seen: Seen) -> None:
+        """Take in what a look at the opened run has told."""
+        from distill_tui.training.histories import fold_training
+
+        view, watched = self.view, self.view.watched
+        if watching is not self.watching or watched is None:
+            return  # a late word of a watching that was left
+        if seen.restarted:
+            self.histories.clear()
+            view = TrainingView(teacher=view.teacher, watched=watched)
+        self.histories.extend(seen.events)
+        self.publish(
+            replace(
+                fold_training(view, seen.events),
+                state=_job_state(seen.state),
+                error=seen.error,
+                watched=replace(watched, state=seen.state),
+            )
+        )
+        self._app.refresh_bindings()
+
+    def _say_unreadable(self, watching: Watching, error: DistillError) -> None:
+        watched = self.view.watched
+        if watching is self.watching and watched is not None:
+            unread = replace(watched, state="unreadable")
+            self.publish(replace(self.view, state=JobState.FAILED, error=str(error), watched=unread))
+
+
+def _job_state(state: str) -> JobState:
+    return JOB_STATES.get(state, JobState.STOPPED)
