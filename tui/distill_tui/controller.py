@@ -32,7 +32,7 @@ from distill_tui.state import JobState, TeacherView
 from distill_tui.student_to_time import StudentToTime
 
 if TYPE_CHECKING:
-    from distill_core.latency.crossover_events import CrossoverEvent
+    from distill_core.latency.crossover import CrossoverEvent
     from distill_core.latency.events import LatencyEvent, LatencyFinished
     from distill_core.latency.field_events import FieldEvent
     from distill_core.runs import RecordedRun, Seen

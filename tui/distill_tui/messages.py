@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from distill_core.latency.crossover_events import CrossoverEvent
+    from distill_core.latency.crossover import CrossoverEvent
     from distill_core.latency.events import LatencyEvent
     from distill_core.latency.field_events import FieldEvent
     from distill_core.training.events import RunStarted, TrainEvent

@@ -8,7 +8,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from distill_core.config import RunConfig
-    from distill_core.latency.crossover_events import CrossoverFinished
+    from distill_core.latency.crossover import CrossoverFinished
     from distill_core.latency.events import LatencyFinished
     from distill_core.latency.field_events import FieldFinished
     from distill_core.runs import Seen

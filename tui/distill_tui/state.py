@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from distill_core.database import Answer, Head, Problem, Projection, Question
     from distill_core.evaluation.health import HealthProbe, TeacherHealth
     from distill_core.evaluation.report import Assessment
-    from distill_core.latency.crossover_events import CrossoverFinished, CrossoverPoint, CrossoverStarted
+    from distill_core.latency.crossover import CrossoverFinished, CrossoverPoint, CrossoverStarted
     from distill_core.latency.events import BlockTimed, LatencyFinished, LatencyStarted
     from distill_core.latency.field_events import FieldFinished, FieldStarted, FieldTimed
     from distill_core.teacher import MultiHeadLDA

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from distill_core.latency.crossover_events import (
+from distill_core.latency.crossover import (
     CrossoverEvent,
     CrossoverFinished,
     CrossoverPoint,
