@@ -72,6 +72,7 @@ class TeacherData:
             clusters=labelled.clusters[rows],
             answers=labelled.answers,
             true_answers=tuple(labelled.true_answers[row] for row in rows.tolist()),
+            cancelled=labelled.teacher.cancels(labelled.queries[rows]),
         )
 
 

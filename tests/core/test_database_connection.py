@@ -121,10 +121,10 @@ def on_opening(monkeypatch: pytest.MonkeyPatch, suffix: str, act: Callable[[], o
     """Do something each time that a file is opened to be read."""
     opened = Path.open
 
-    def open_after(path: Path, mode: str = "r", *rest: Any, **more: Any) -> IO[Any]:
+    def open_after(path: Path, mode: str = "r") -> IO[Any]:
         if path.name.endswith(suffix) and mode == "rb":
             act()
-        return opened(path, mode, *rest, **more)
+        return opened(path, mode)
 
     monkeypatch.setattr(Path, "open", open_after)
     monkeypatch.setattr("time.sleep", lambda _: None)
@@ -219,7 +219,7 @@ def test_a_file_system_without_locks_is_read(tmp_path: Path, monkeypatch: pytest
 def test_an_sqlite_that_cannot_open_bytes_reads_a_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("builtins.hasattr", lambda thing, name: name != "deserialize")
+    monkeypatch.setattr(connection_module, "_CAN_OPEN_BYTES", False)
     assert read(write_lda_db(tmp_path)) == 16
 
 

@@ -4,16 +4,18 @@ import io
 import os
 import pickle
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike, DTypeLike
 
+from distill_core.database import LdaDatabase, vector_store
 from distill_core.database.paths import FoundFile, PathRules
 from distill_core.database.vectors import Vectors, read_vectors
 from distill_core.errors import VectorError
+from tests.core.database_factory import write_lda_db
 
 VECTOR = np.array([1.5, -2.0, 0.25, 3.0])
 
@@ -203,11 +205,10 @@ def test_vectors_that_are_replaced_while_they_are_read_are_read_again(
     """Never a mixture of two moments, and never a half-written file called truncated."""
     database = write_lda_db(tmp_path)
     files = sorted((tmp_path / "embeddings").glob("mh_1_*_centroid.npy"))
-    read = vector_store.read_vectors
 
-    def read_half_and_replace(*arguments: Any) -> Vectors:
-        monkeypatch.setattr(vector_store, "read_vectors", read)
-        vectors = read(*arguments)
+    def read_half_and_replace(located: Sequence[FoundFile], dimension: int) -> Vectors:
+        monkeypatch.setattr(vector_store, "read_vectors", read_vectors)
+        vectors = read_vectors(located, dimension)
         for file in files:
             np.save(file, -np.load(file))
         files[-1].write_bytes(files[-1].read_bytes() + b" ")

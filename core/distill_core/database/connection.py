@@ -33,6 +33,8 @@ _ATTEMPTS = 40
 _PAUSE_SECONDS = 0.03
 _LOG_SUFFIXES = ("-wal", "-journal")
 _JOURNAL_MODE_BYTES = slice(18, 20)
+_CAN_OPEN_BYTES = hasattr(sqlite3.Connection, "deserialize")
+"""Not by an SQLite before 3.36."""
 
 # Where SQLite's locks lie in a file that other processes read or write.
 _PENDING_BYTE, _SHARED_FIRST, _SHARED_SIZE = 0x40000000, 0x40000002, 510
@@ -110,7 +112,7 @@ def _in_memory(path: Path) -> sqlite3.Connection:
     copy = _copied(path)
     memory = _connect(":memory:")
     try:
-        if copy.logs or not hasattr(memory, "deserialize"):
+        if copy.logs or not _CAN_OPEN_BYTES:
             logger.debug("read a copy of %s together with %s", path, tuple(copy.logs))
             _restore(copy, memory)
         else:
