@@ -26,8 +26,9 @@ import numpy as np
 import torch
 
 from distill_core.database import LdaDatabase, demo_database_path
-from distill_core.latency import Bracket, CrossoverFinished, CrossoverSettings, find_crossover, lineup
-from distill_core.latency.calls import Project, lda_call
+from distill_core.latency import Bracket, CrossoverFinished, CrossoverSettings, find_crossover
+from distill_core.latency.timing import crossover_contestants as lineup
+from distill_core.latency.timing.calls import Project, lda_call
 from distill_core.students import ProjectionTransformer
 from distill_core.teacher import MultiHeadLDA
 

@@ -46,6 +46,27 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return msgspec.structs.replace(self, **values)
 
 
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-6, 1e6
+"""Beyond these single precision tells nothing apart: all lower ones route to the best head alone, all higher
+ones blend every head alike, and a student's softmax can be given no such scale."""
+
+
+def check_temperature(tau: float, subject: str = "The temperature") -> float:
+    """Return tau if a projection can be computed with it; the one rule for stored, chosen and typed ones.
+
+    Raises:
+        SettingsError: It is not positive, not finite, or too small or too large to mean anything.
+    """
+    if MIN_TEMPERATURE <= tau <= MAX_TEMPERATURE:
+        return float(tau)
+    limits = f"from {MIN_TEMPERATURE:g} to {MAX_TEMPERATURE:g}"
+    raise SettingsError(
+        f"{subject} is {tau}, not a positive number {limits}.",
+        "Choose another temperature; 0.1 is a common one.",
+        field="temperature",
+    )
+
+
 class DataConfig(_Settings, frozen=True, kw_only=True):
     """Which teacher."""
 
@@ -57,7 +78,7 @@ class DataConfig(_Settings, frozen=True, kw_only=True):
         Meta(ge=0, title="Projection", description="Number of the multi-head projection in the database."),
     ] = 1
     temperature: Annotated[
-        Annotated[float, Meta(gt=0)] | None,
+        Annotated[float, Meta(ge=MIN_TEMPERATURE, le=MAX_TEMPERATURE)] | None,
         Meta(title="Temperature τ", description="Another τ than the stored one."),
     ] = None
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from distill_core.errors import SettingsError, VectorError
+from distill_core.config import check_temperature
+from distill_core.errors import VectorError
 
 Array = NDArray[np.float32]
 
@@ -18,8 +19,9 @@ _MAX_SCORES = 1 << 24
 _SAFE_TEMPERATURE = 0.02
 """From here up scores lie within 50 of 0: no power leaves float32, and no maximum need be taken off."""
 
-_LOWEST_TEMPERATURE = 1e-30
-"""Scores at a lower tau overflow float32; routing is hard long before, so nothing is lost."""
+_CANCELLED = 1e-4
+"""An output this short beside the answers it is blended of: float32 rounding, some 1e-7 of these, turns its
+direction by a thousandth and more."""
 
 
 class MultiHeadLDA:
@@ -31,11 +33,11 @@ class MultiHeadLDA:
     Args:
         centroids: (N, d), none of them all zero.
         answers: (N, d).
-        temperature: tau > 0; towards 0 the best head takes all, large values blend every head.
+        temperature: tau, from 1e-6 to 1e6; towards 0 the best head takes all, large values blend every head.
 
     Raises:
         VectorError: The arrays have no common shape (N, d), N >= 1, or hold NaN or a zero centroid.
-        SettingsError: The temperature is not a positive number.
+        SettingsError: The temperature is out of its range.
     """
 
     def __init__(self, centroids: ArrayLike, answers: ArrayLike, temperature: float) -> None:
@@ -46,13 +48,7 @@ class MultiHeadLDA:
                 f"The centroids {self.centroids.shape} and the answers {self.answers.shape} do not match.",
                 "Every head needs one of each, of the same length.",
             )
-        if not (np.isfinite(temperature) and temperature > 0):
-            raise SettingsError(
-                f"The temperature {temperature} is not a positive number.",
-                "Common values are 0.1 and 1.0.",
-                field="temperature",
-            )
-        self.temperature = float(temperature)
+        self.temperature = check_temperature(temperature)
         self._one = (int(self.centroids.shape[1]),)
         norms = np.linalg.norm(self.centroids, axis=1, keepdims=True)
         if not norms.all():
@@ -60,8 +56,7 @@ class MultiHeadLDA:
                 f"Centroid {int(np.argmin(norms))} is all zero.",
                 "It has no direction; recompute the projection.",
             )
-        divisors = norms * max(self.temperature, _LOWEST_TEMPERATURE)
-        self._scaled = self.centroids / divisors
+        self._scaled = self.centroids / (norms * self.temperature)
         self._needs_maximum = self.temperature < _SAFE_TEMPERATURE
         self._ones = np.ones(self.num_heads, dtype=np.float32)
 
@@ -88,6 +83,15 @@ class MultiHeadLDA:
     def route(self, queries: ArrayLike) -> Array:
         """Return the routing weights (N,) of one query or (n, N) of many; each row sums to 1."""
         return self._by_chunks(queries, lambda weights: weights, self.num_heads)
+
+    def cancels(self, queries: ArrayLike) -> NDArray[np.bool_]:
+        """Return for queries (n, d) whether the answers cancel, so that only rounding gives a direction."""
+        lengths = np.linalg.norm(self.answers, axis=1)
+
+        def finish(weights: Array) -> Array:
+            return answers_cancel(weights, weights @ self.answers, lengths)[:, None].astype(np.float32)
+
+        return self._by_chunks(np.atleast_2d(np.asarray(queries, np.float32)), finish, 1)[:, 0] > 0
 
     def _by_chunks(self, queries: ArrayLike, finish: Callable[[Array], Array], width: int) -> Array:
         rows = np.asarray(queries, dtype=np.float32)
@@ -132,6 +136,14 @@ class MultiHeadLDA:
         np.exp(scores, scores)
         scores /= scores.dot(self._ones)[:, None]
         return scores
+
+
+def answers_cancel(
+    weights: NDArray[np.floating], outputs: NDArray[np.floating], answer_lengths: NDArray[np.floating]
+) -> NDArray[np.bool_]:
+    """Return for weights (n, N) and outputs (n, d) whether next to no length is left of the answers."""
+    short: NDArray[np.bool_] = np.linalg.norm(outputs, axis=1) <= _CANCELLED * (weights @ answer_lengths)
+    return short
 
 
 def effective_heads(weights: ArrayLike) -> NDArray[np.float64]:

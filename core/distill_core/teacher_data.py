@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,7 @@ class TeacherData:
             clusters=labelled.clusters[rows],
             answers=labelled.answers,
             true_answers=tuple(labelled.true_answers[row] for row in rows.tolist()),
+            cancelled=labelled.teacher.cancels(labelled.queries[rows]),
         )
 
 
@@ -93,6 +95,36 @@ def read_questions(database: LdaDatabase, mh_id: int, temperature: float | None 
         answers=_read_answers(database, mh_id),
         true_answers=true_answers(numbers, questions, database.answer_records()),
     )
+
+
+def content_sha256(labelled: LabelledQuestions) -> str:
+    """Return the identity of what a training reads and is judged by, in hexadecimal.
+
+    That is the temperature, the heads, the questions with their vectors and clusters, and the answers to
+    retrieve from: not the bytes of the database, of which a VACUUM, a journal mode or a row of a table that
+    nobody reads changes many, and a write-ahead log that holds another temperature changes none.
+    """
+    teacher, answers = labelled.teacher, labelled.answers
+    arrays: list[NDArray[np.generic]] = [
+        np.array([teacher.temperature]),
+        teacher.centroids,
+        teacher.answers,
+        labelled.question_ids,
+        labelled.queries,
+        labelled.clusters,
+    ]
+    if answers is not None:
+        arrays += [answers.ids, answers.directions, answers.positions(labelled.true_answers)]
+    return arrays_sha256(*arrays)
+
+
+def arrays_sha256(*arrays: NDArray[np.generic]) -> str:
+    """Return the SHA-256 of arrays with their types and shapes, in hexadecimal."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> TeacherData:

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
+from distill_core.database import connection as connection_module
 from distill_core.database.connection import ReadOnlyConnection
 from distill_core.errors import DatabaseError
 from tests.core.database_factory import write_lda_db
@@ -111,21 +117,40 @@ def test_no_copy_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     connection.close()
 
 
-def test_a_database_that_changes_while_it_is_copied_is_refused(
+def on_opening(monkeypatch: pytest.MonkeyPatch, suffix: str, act: Callable[[], object]) -> None:
+    """Do something each time that a file is opened to be read."""
+    opened = Path.open
+
+    def open_after(path: Path, mode: str = "r") -> IO[Any]:
+        if path.name.endswith(suffix) and mode == "rb":
+            act()
+        return opened(path, mode)
+
+    monkeypatch.setattr(Path, "open", open_after)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+
+def append(path: Path) -> None:
+    with open(path, "ab") as file:  # noqa: PTH123 - the way that is not watched
+        file.write(b"more")
+
+
+def test_a_database_that_never_rests_is_being_written_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write_lda_db(tmp_path / "source")
     database = interrupted(source, tmp_path / "copy", journal_mode="WAL", commit=True)
-    copyfile = shutil.copyfile
-
-    def copy_and_write(original: Path, copy: Path) -> None:
-        copyfile(original, copy)
-        with database.with_name("lda.db-wal").open("ab") as wal:
-            wal.write(b"more")
-
-    monkeypatch.setattr("shutil.copyfile", copy_and_write)
+    on_opening(monkeypatch, "-wal", lambda: append(Path(f"{database}-wal")))
     with pytest.raises(DatabaseError, match="being written to at this moment"):
         ReadOnlyConnection(database)
+
+
+def test_a_database_that_rests_after_a_while_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_lda_db(tmp_path / "source")
+    database = interrupted(source, tmp_path / "copy", journal_mode="WAL", commit=True)
+    writes = iter(range(7))
+    on_opening(monkeypatch, "-wal", lambda: append(Path(f"{database}-wal")) if next(writes, None) else None)
+    assert read(database) == 216
 
 
 def test_a_log_that_vanishes_while_it_is_copied_is_no_longer_needed(
@@ -134,14 +159,91 @@ def test_a_log_that_vanishes_while_it_is_copied_is_no_longer_needed(
     database = write_lda_db(tmp_path)
     wal = tmp_path / "lda.db-wal"
     wal.write_bytes(b"about to be checkpointed")
-    copyfile = shutil.copyfile
-
-    def copy_after_checkpoint(original: Path, copy: Path) -> None:
-        wal.unlink(missing_ok=True)
-        copyfile(original, copy)
-
-    monkeypatch.setattr("shutil.copyfile", copy_after_checkpoint)
+    on_opening(monkeypatch, "lda.db", lambda: wal.unlink(missing_ok=True))
     assert read(database) == 16
+
+
+WRITER = """
+import sqlite3, sys
+writer = sqlite3.connect(sys.argv[1], isolation_level=None)
+writer.execute("PRAGMA journal_mode = " + sys.argv[2])
+writer.execute("PRAGMA cache_size = 1")
+writer.execute("BEGIN IMMEDIATE")
+for number in range(1000, 1000 + int(sys.argv[3])):
+    writer.execute("INSERT INTO questions (question_id, text) VALUES (?, ?)", (number, "x" * 500))
+print("in the middle", flush=True)
+sys.stdin.read()
+writer.execute("ROLLBACK")
+"""
+
+
+@pytest.mark.parametrize(
+    ("journal_mode", "rows", "readable"),
+    [
+        ("WAL", 200, True),  # what is not committed is in the log, and not read
+        ("DELETE", 0, True),  # a transaction that has written nothing yet
+        ("DELETE", 200, False),
+        ("TRUNCATE", 200, False),
+        ("PERSIST", 200, False),
+        ("MEMORY", 200, False),  # the journal is where nobody else sees it
+    ],
+)
+def test_another_program_in_the_middle_of_a_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal_mode: str, rows: int, readable: bool
+) -> None:
+    database = write_lda_db(tmp_path)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    arguments = [sys.executable, "-c", WRITER, str(database), journal_mode, str(rows)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "in the middle\n"
+        before = snapshot(tmp_path)
+        if readable:
+            assert read(database) == 16
+        else:
+            with pytest.raises(DatabaseError, match="being written to at this moment"):
+                ReadOnlyConnection(database)
+        assert snapshot(tmp_path) == before
+        writer.communicate("")
+    assert read(database) == 16
+
+
+def test_a_file_system_without_locks_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", no_locks)
+    assert read(write_lda_db(tmp_path)) == 16
+
+
+def test_an_sqlite_that_cannot_open_bytes_reads_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "_CAN_OPEN_BYTES", False)
+    assert read(write_lda_db(tmp_path)) == 16
+
+
+def test_all_readings_of_a_connection_are_of_one_moment(tmp_path: Path) -> None:
+    database = write_lda_db(tmp_path)
+    connection = ReadOnlyConnection(database)
+    with sqlite3.connect(database) as writer:
+        writer.execute("DELETE FROM questions")
+    writer.close()
+    assert connection.rows(COUNT) == [(16,)]
+    connection.close()
+
+
+def test_a_file_too_large_to_copy_is_read_in_place_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = write_lda_db(tmp_path)
+    monkeypatch.setattr(connection_module, "MAX_IN_MEMORY_BYTES", 1000)
+    connection = ReadOnlyConnection(database)
+    assert connection.rows(COUNT) == [(16,)]
+    os.utime(database, ns=(1, 1))
+    with pytest.raises(DatabaseError, match="being written to at this moment"):
+        connection.rows(COUNT)
+    connection.close()
 
 
 @pytest.mark.parametrize(
@@ -282,6 +384,6 @@ def test_a_full_disk_while_copying_is_reported(tmp_path: Path, monkeypatch: pyte
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("shutil.copyfile", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(DatabaseError, match="No space left on device"):
         ReadOnlyConnection(database)

@@ -128,8 +128,12 @@ def test_no_queries(database: Path) -> None:
 
 def test_few_queries(database: Path) -> None:
     execute(database, "DELETE FROM embeddings WHERE entity_type = 'question' AND entity_id > 9")
-    problem = only(database, 1)
-    assert (problem.severity, problem.message) == ("note", "Projection 1 has only 9 queries.")
+    few, *others = problems(database, 1)
+    assert (few.severity, few.message) == ("note", "Projection 1 has only 9 queries.")
+    assert [other.message for other in others] == [
+        "7 of 16 questions have no vector of model-1, the first is 10.",
+        "1 of 4 heads of projection 1 have a cluster without a query, the first is 4.",
+    ]
     execute(
         database, "INSERT INTO embeddings VALUES (NULL, 1, 'question', 10, 'question_10_model_1.npy', NULL)"
     )
@@ -151,9 +155,47 @@ def test_queries_without_a_text_or_a_cluster(database: Path) -> None:
         "DELETE FROM cluster_questions WHERE question_id = 9",
     )
     unknown, loose = problems(database, 1)
-    assert unknown.message == "2 queries have no row in questions, the first is 3."
-    assert loose.message == "1 queries belong to no cluster, the first is 9."
+    assert unknown.message == "2 of 16 queries have no row in questions, the first is 3."
+    assert loose.message == "1 of 14 queries belong to no cluster, the first is 9."
     assert {unknown.severity, loose.severity} == {"note"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        (
+            "DELETE FROM embeddings WHERE entity_type = 'question' AND entity_id % 4 < 2",
+            "8 of 16 questions have no vector of model-1, the first is 1.",
+        ),
+        (
+            "DELETE FROM embeddings WHERE entity_type = 'answer' AND entity_id > 2",
+            "2 of 4 answers have no vector of model-1, the first is 3.",
+        ),
+        (
+            "DELETE FROM cluster_heads WHERE mh_projection_id = 1 AND cluster_id IN (2, 3)",
+            "2 of 4 clusters have no head in projection 1, the first is 2.",
+        ),
+        (
+            "DELETE FROM qa_clusters WHERE cluster_id = 4",
+            "1 of 4 heads of projection 1 belong to no cluster in qa_clusters, the first is 4.",
+        ),
+        (
+            "DELETE FROM cluster_questions WHERE cluster_id = 1",
+            "1 of 4 heads of projection 1 have a cluster without a query, the first is 1.",
+        ),
+        (
+            "DELETE FROM answers WHERE answer_id = 3",
+            "1 of 4 answer vectors have no row in answers, the first is 3.",
+        ),
+        (
+            "DELETE FROM cluster_answers WHERE cluster_id = 2",
+            "1 of 4 clusters of the queries have no answer with a vector, the first is 2.",
+        ),
+    ],
+)
+def test_what_one_side_of_a_relation_lacks_is_counted(database: Path, statement: str, told: str) -> None:
+    execute(database, statement)
+    assert told in [problem.message for problem in problems(database, 1)]
 
 
 def test_missing_tables_are_told_once(database: Path) -> None:

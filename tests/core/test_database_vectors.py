@@ -4,16 +4,18 @@ import io
 import os
 import pickle
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike, DTypeLike
 
+from distill_core.database import LdaDatabase, vector_store
 from distill_core.database.paths import FoundFile, PathRules
 from distill_core.database.vectors import Vectors, read_vectors
 from distill_core.errors import VectorError
+from tests.core.database_factory import write_lda_db
 
 VECTOR = np.array([1.5, -2.0, 0.25, 3.0])
 
@@ -195,3 +197,39 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("builtins.open", denied)  # root may read everything, so the mode alone proves nothing
     with pytest.raises(VectorError, match="may not be read: permission denied"):
         read_vectors([file], 4)
+
+
+def test_vectors_that_are_replaced_while_they_are_read_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never a mixture of two moments, and never a half-written file called truncated."""
+    database = write_lda_db(tmp_path)
+    files = sorted((tmp_path / "embeddings").glob("mh_1_*_centroid.npy"))
+
+    def read_half_and_replace(located: Sequence[FoundFile], dimension: int) -> Vectors:
+        monkeypatch.setattr(vector_store, "read_vectors", read_vectors)
+        vectors = read_vectors(located, dimension)
+        for file in files:
+            np.save(file, -np.load(file))
+        files[-1].write_bytes(files[-1].read_bytes() + b" ")
+        return vectors
+
+    monkeypatch.setattr(vector_store, "read_vectors", read_half_and_replace)
+    with LdaDatabase(database) as lda:
+        found = lda.teacher(1).centroids
+    np.testing.assert_array_equal(found, np.stack([np.load(file) for file in files]))
+
+
+def test_vectors_that_never_rest_are_being_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = write_lda_db(tmp_path)
+    file = next((tmp_path / "embeddings").glob("mh_1_*_centroid.npy"))
+
+    def write_and_fail(*_: object) -> Vectors:
+        file.write_bytes(file.read_bytes() + b" ")
+        raise VectorError(f"{file} is truncated.")
+
+    monkeypatch.setattr(vector_store, "read_vectors", write_and_fail)
+    with LdaDatabase(database) as lda, pytest.raises(VectorError, match="being written to"):
+        lda.teacher(1)

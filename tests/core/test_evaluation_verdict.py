@@ -59,6 +59,16 @@ def test_a_student_that_beats_all_and_is_cheaper_is_worth_it() -> None:
     assert verdict.sentence.startswith("Distil")
 
 
+@pytest.mark.parametrize(("cancelled", "rule"), [(3, "beats all and is cheaper"), (4, "cancelling teacher")])
+def test_a_teacher_whose_answers_cancel_gives_nothing_to_judge_by(cancelled: int, rule: str) -> None:
+    """Of 60 queries 5 % are 3."""
+    verdict = verdict_of(cancelled=cancelled, constant_is_perfect=False)
+    assert verdict.rule == rule
+    if rule == "cancelling teacher":
+        assert verdict.kind == "cannot_tell"
+        assert "cancel for 4 of 60 test queries" in verdict.sentence
+
+
 def test_a_student_that_beats_all_but_costs_more_is_not() -> None:
     verdict = verdict_of(costs=CostComparison(student=DEAR, teacher=LDA))
     assert (verdict.kind, verdict.rule) == ("keep_lda", "costs more")

@@ -19,7 +19,7 @@ import pytest
 from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
 from distill_core.errors import DistillError, RunError
 from distill_core.evaluation.metrics import CosineSummary, Evaluation
-from distill_core.latency.crossover_events import Bracket, CrossoverFinished
+from distill_core.latency.crossover import Bracket, CrossoverFinished
 from distill_core.latency.events import LatencyFinished, ModelLatency, Percentiles
 from distill_core.runs import (
     DataRecord,

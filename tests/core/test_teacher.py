@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from distill_core import teacher as teacher_module
 from distill_core.database import LdaDatabase
 from distill_core.errors import SettingsError, VectorError
+from distill_core.evaluation.health import HealthProbe
 from distill_core.teacher import MultiHeadLDA, effective_heads
 
 Floats = NDArray[np.float32]
@@ -171,7 +172,7 @@ def test_one_head_answers_always_the_same() -> None:
     np.testing.assert_array_equal(case.teacher.project(case.queries), np.repeat(case.answers, 4, axis=0))
 
 
-@pytest.mark.parametrize("temperature", [1e-3, 1e-6, 1e-30, 1e-39, 5e-324])
+@pytest.mark.parametrize("temperature", [1e-3, 1e-5, 1e-6])
 def test_towards_zero_the_best_head_takes_all(temperature: float) -> None:
     answers = make_case(2, 6, 8, 1, temperature).answers
     teacher = MultiHeadLDA(np.eye(6, 8), answers, temperature)
@@ -250,8 +251,8 @@ def test_unusable_heads_are_refused(centroids: object, answers: object, words: s
         MultiHeadLDA(np.asarray(centroids), np.asarray(answers), 0.1)
 
 
-@pytest.mark.parametrize("temperature", [0.0, -0.1, math.nan, math.inf])
-def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
+@pytest.mark.parametrize("temperature", [0.0, -0.1, math.nan, math.inf, 5e-324, 1e-40, 1e-7, 1e7, 1e300])
+def test_a_temperature_that_gives_no_projection_is_refused(temperature: float) -> None:
     with pytest.raises(SettingsError) as caught:
         MultiHeadLDA(np.ones((2, 3)), np.ones((2, 3)), temperature)
     assert caught.value.field == "temperature"
@@ -261,3 +262,27 @@ def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> No
 def test_queries_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(VectorError, match="dimension 6"):
         make_case(0, 4, 6, 1, 0.1).teacher.project(np.ones(shape))
+
+
+@pytest.mark.parametrize(
+    ("centroids", "tau", "expected"),
+    [
+        ([[1.0, 0.0], [1.0, 0.0]], 0.1, [True, True]),  # equal shares of opposite answers
+        ([[1.0, 0.0], [0.0, 1.0]], 1e6, [True, True]),  # all but equal ones
+        ([[1.0, 0.0], [0.0, 1.0]], 0.1, [False, False]),
+    ],
+)
+def test_outputs_that_cancel_are_known(
+    centroids: list[list[float]], tau: float, expected: list[bool]
+) -> None:
+    teacher = MultiHeadLDA(centroids, [[3.0, 4.0], [-3.0, -4.0]], tau)
+    queries = [[1.0, 0.2], [0.1, 1.0]]
+    assert teacher.cancels(queries).tolist() == expected
+    warnings = HealthProbe(teacher, queries).at().warnings
+    assert ("cancel for 2 of 2 queries" in " ".join(warnings)) is expected[0]
+
+
+def test_short_answers_are_no_cancelled_ones() -> None:
+    """Beside far longer ones, which take no part."""
+    teacher = MultiHeadLDA(np.eye(2), [[1e-6, 0.0], [1e3, 1e3]], 1e-3)
+    assert not teacher.cancels([[1.0, 0.0]]).any()

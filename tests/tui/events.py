@@ -7,7 +7,7 @@ import msgspec
 from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
 from distill_core.evaluation.metrics import CosineSummary, Evaluation
 from distill_core.latency.brackets import summarised
-from distill_core.latency.crossover_events import (
+from distill_core.latency.crossover import (
     BreakEven,
     CrossoverFinished,
     CrossoverPoint,
@@ -23,8 +23,8 @@ from distill_core.latency.events import (
     UnfoldedLatency,
 )
 from distill_core.latency.field_events import FieldFinished, FieldRow, FieldStarted, FieldTimed
-from distill_core.latency.intervals import RatioInterval
 from distill_core.latency.machine_record import MachineRecord
+from distill_core.latency.statistics import RatioInterval
 from distill_core.training.events import (
     EpochFinished,
     RunFinished,

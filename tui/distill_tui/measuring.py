@@ -31,7 +31,7 @@ from distill_core.latency import (
     samples_bytes,
     summarised,
 )
-from distill_core.latency.samples import Samples
+from distill_core.latency.measurement import Samples
 from distill_tui.crossover_limits import CrossoverLimits
 from distill_tui.student_to_time import StudentToTime
 from distill_tui.teacher.desk import TeacherView

@@ -1,38 +1,65 @@
-"""Opening an SQLite file so that nothing is ever written to it or beside it.
+"""Opening an SQLite file at one moment, so that nothing is ever written to it or beside it.
 
-A database in WAL mode creates `-wal` and `-shm` files even when it is opened with `mode=ro`; only
-`immutable=1` prevents that. But immutable also overlooks an unfinished write that lies beside the
-database, so such a database is copied with its log, and the copy is read into memory.
+SQLite's own ways do not do: `mode=ro` creates `-wal` and `-shm` files beside a database in WAL mode, and
+`immutable=1` overlooks both an unfinished write and whoever is writing. So the file is read whole, with its
+write logs, as it was at one moment, and SQLite works on that copy in memory.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import logging
-import shutil
+import os
 import sqlite3
+import stat
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from distill_core.database.sqlite_file import check_is_sqlite
 from distill_core.errors import DatabaseError
 
 logger = logging.getLogger(__name__)
 
+MAX_IN_MEMORY_BYTES = 1 << 28
+"""Of a larger file nothing is copied: it is read where it is, and checked not to change meanwhile."""
+
+_ATTEMPTS = 40
+_PAUSE_SECONDS = 0.03
 _LOG_SUFFIXES = ("-wal", "-journal")
-_COPY_ATTEMPTS = 3
+_JOURNAL_MODE_BYTES = slice(18, 20)
+_CAN_OPEN_BYTES = hasattr(sqlite3.Connection, "deserialize")
+"""Not by an SQLite before 3.36."""
+
+# Where SQLite's locks lie in a file that other processes read or write.
+_PENDING_BYTE, _SHARED_FIRST, _SHARED_SIZE = 0x40000000, 0x40000002, 510
+_LOCK_REFUSED = (errno.EACCES, errno.EAGAIN)
 
 
 class ReadOnlyConnection:
-    """A connection that only reads. Any thread may use it; one query runs at a time."""
+    """A connection that only reads. Any thread may use it; one query runs at a time.
+
+    Raises:
+        DatabaseError: The file cannot be read, or another program has kept on writing to it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
         check_is_sqlite(path)
+        target = path.resolve()
+        self._unchanged: tuple[_Stamp, ...] = ()
         try:
-            self._connection = _open(path.resolve())
+            if target.stat().st_size > MAX_IN_MEMORY_BYTES:
+                self._unchanged = _stamps(target)
+                self._connection = _in_place(target)
+            else:
+                self._connection = _in_memory(target)
         except (sqlite3.Error, OSError, UnicodeError) as error:
             raise _cannot_read(path, error) from error
 
@@ -40,73 +67,152 @@ class ReadOnlyConnection:
         """Return all rows of a query.
 
         Raises:
-            DatabaseError: The file is damaged, or the connection is closed.
+            DatabaseError: The file is damaged or is being written to, or the connection is closed.
         """
         try:
             with self._lock:
-                return self._connection.execute(sql, tuple(parameters)).fetchall()
+                rows = self._connection.execute(sql, tuple(parameters)).fetchall()
         except (sqlite3.Error, UnicodeError) as error:
+            self._require_unchanged()
             raise _cannot_read(self.path, error) from error
+        self._require_unchanged()
+        return rows
 
     def close(self) -> None:
         """Close the file; closing twice is allowed."""
         with self._lock:
             self._connection.close()
 
+    def _require_unchanged(self) -> None:
+        if self._unchanged and self._unchanged != _stamps(self.path.resolve()):
+            raise being_written(self.path)
 
-def _open(path: Path) -> sqlite3.Connection:
-    for _ in range(_COPY_ATTEMPTS):
-        logs = _unfinished_writes(path)
-        if not logs:
-            return _connect(f"{path.as_uri()}?mode=ro&immutable=1")
-        with tempfile.TemporaryDirectory(prefix="distill-tui-") as folder:
-            copy = Path(folder) / "lda.db"
-            if _copy_unchanged(path, logs, copy):
-                logger.debug("read a copy of %s together with %s", path, logs)
-                return _into_memory(copy)
-    raise DatabaseError(
+
+def being_written(path: Path) -> DatabaseError:
+    """Return the error for a file that changes while it is read."""
+    return DatabaseError(
         f"{path} is being written to at this moment.", "Open it again when the other program has finished."
     )
 
 
-def _unfinished_writes(path: Path) -> tuple[str, ...]:
-    """Return the suffixes of the write logs beside the database that are not empty."""
-    return tuple(suffix for suffix in _LOG_SUFFIXES if _stamp(path, suffix)[0])
+class _Copy(NamedTuple):
+    """The bytes of a database and of each write log that is not empty, all of one moment."""
+
+    content: bytes
+    logs: dict[str, bytes]
 
 
-def _stamp(path: Path, suffix: str) -> tuple[int, int]:
-    """Return size and time of the database (suffix "") or of a log beside it; zeros if there is none."""
-    try:
-        status = path.with_name(path.name + suffix).stat()
-    except FileNotFoundError:
-        return (0, 0)
-    return (status.st_size, status.st_mtime_ns)
+class _Stamp(NamedTuple):
+    size: int
+    changed_ns: int
+    inode: int
 
 
-def _copy_unchanged(path: Path, logs: tuple[str, ...], copy: Path) -> bool:
-    """Copy the database with its logs; False if one of them changed or went away meanwhile."""
-    suffixes = ("", *logs)
-    before = [_stamp(path, suffix) for suffix in suffixes]
-    try:
-        for suffix in suffixes:
-            shutil.copyfile(path.with_name(path.name + suffix), copy.with_name(copy.name + suffix))
-    except FileNotFoundError:
-        return False
-    return before == [_stamp(path, suffix) for suffix in suffixes]
-
-
-def _into_memory(copy: Path) -> sqlite3.Connection:
-    """Finish or undo the unfinished write in the copy and read it into memory."""
-    source = _connect(f"{copy.as_uri()}?mode=rw")
+def _in_memory(path: Path) -> sqlite3.Connection:
+    copy = _copied(path)
     memory = _connect(":memory:")
     try:
-        source.backup(memory)
-    except sqlite3.Error:
+        if copy.logs or not _CAN_OPEN_BYTES:
+            logger.debug("read a copy of %s together with %s", path, tuple(copy.logs))
+            _restore(copy, memory)
+        else:
+            memory.deserialize(_without_log(copy.content))
+        memory.execute("PRAGMA query_only = ON")
+    except BaseException:
         memory.close()
         raise
-    finally:
-        source.close()
     return memory
+
+
+def _in_place(path: Path) -> sqlite3.Connection:
+    """Open a file that is too large to copy; with an unfinished write it can be read by no other way."""
+    if any(stamp.size for stamp in _stamps(path)[1:]):
+        raise being_written(path)
+    return _connect(f"{path.as_uri()}?mode=ro&immutable=1")
+
+
+def _stamps(path: Path) -> tuple[_Stamp, ...]:
+    """Return what tells that the database, or a log beside it, has changed."""
+    return tuple(_stamp(path.with_name(path.name + suffix)) for suffix in ("", *_LOG_SUFFIXES))
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return _Stamp(0, 0, 0)
+    return _Stamp(status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino)
+
+
+def _copied(path: Path) -> _Copy:
+    """Read the database with its logs until two readings, one after the other, are the same.
+
+    What both found was there at the moment between them, and what is on a disk at one moment SQLite can
+    always restore, as after a power cut. A writer without a journal is kept out, or noticed, by its lock.
+    """
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)
+        with _shared_lock(path) as allowed:
+            if allowed and (copy := _read(path)) == _read(path):
+                return copy
+    raise being_written(path)
+
+
+@contextlib.contextmanager
+def _shared_lock(path: Path) -> Iterator[bool]:
+    """Hold the lock of SQLite's readers; give False where a writer is at work.
+
+    A file system without locks has none that could be refused.
+    """
+    with path.open("rb") as handle:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _PENDING_BYTE)
+            fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+        except OSError as error:
+            yield error.errno not in _LOCK_REFUSED
+        else:
+            yield True
+
+
+def _read(path: Path) -> _Copy:
+    logs = {suffix: _read_log(path.with_name(path.name + suffix)) for suffix in _LOG_SUFFIXES}
+    return _Copy(_read_at_most(path), {suffix: content for suffix, content in logs.items() if content})
+
+
+def _read_log(path: Path) -> bytes:
+    try:
+        return _read_at_most(path) if stat.S_ISREG(path.stat().st_mode) else b""
+    except FileNotFoundError:
+        return b""
+
+
+def _read_at_most(path: Path) -> bytes:
+    with path.open("rb") as handle:
+        if os.fstat(handle.fileno()).st_size > 2 * MAX_IN_MEMORY_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return handle.read(2 * MAX_IN_MEMORY_BYTES)
+
+
+def _without_log(content: bytes) -> bytes:
+    """Return the database as one that has no write-ahead log, which a database in memory cannot have."""
+    if content[_JOURNAL_MODE_BYTES] != b"\x02\x02":
+        return content
+    return b"".join((content[: _JOURNAL_MODE_BYTES.start], b"\x01\x01", content[_JOURNAL_MODE_BYTES.stop :]))
+
+
+def _restore(copy: _Copy, memory: sqlite3.Connection) -> None:
+    """Finish or undo the unfinished write in a file of our own, and read that into memory."""
+    with tempfile.TemporaryDirectory(prefix="distill-tui-") as folder:
+        file = Path(folder) / "lda.db"
+        file.write_bytes(copy.content)
+        for suffix, content in copy.logs.items():
+            file.with_name(file.name + suffix).write_bytes(content)
+        source = _connect(f"{file.as_uri()}?mode=rw")
+        try:
+            source.backup(memory)
+        finally:
+            source.close()
 
 
 def _connect(uri: str) -> sqlite3.Connection:

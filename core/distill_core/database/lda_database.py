@@ -18,7 +18,7 @@ from distill_core.database.cache import VectorCache
 from distill_core.database.connection import ReadOnlyConnection
 from distill_core.database.problems import find_problems, place_warnings
 from distill_core.database.projection_vectors import ProjectionVectors
-from distill_core.database.projections import choose_temperature, find_projection, list_projections
+from distill_core.database.projections import find_projection, list_projections, stored_temperature
 from distill_core.database.records import (
     Answer,
     EmbeddingModel,
@@ -104,7 +104,7 @@ class LdaDatabase:
         from distill_core.teacher import MultiHeadLDA
 
         projection = self.projection(mh_id)
-        tau = choose_temperature(projection, temperature)
+        tau = stored_temperature(projection) if temperature is None else temperature
         return MultiHeadLDA(self._vectors.centroids(projection), self._vectors.head_answers(projection), tau)
 
     def queries(self, mh_id: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from distill_core.database.projection_vectors import EntityType, ProjectionVectors
-from distill_core.database.projections import check_temperature, find_projection
+from distill_core.database.projections import find_projection, stored_temperature
 from distill_core.database.records import Problem, Projection
-from distill_core.database.rows import read_heads, read_projections, read_questions, read_vector_paths
+from distill_core.database.rows import (
+    read_answers,
+    read_clusters,
+    read_heads,
+    read_projections,
+    read_questions,
+    read_vector_paths,
+)
 from distill_core.database.schema import Tables
 from distill_core.errors import DatabaseError, DistillError
 
@@ -94,7 +101,7 @@ class _ProjectionInspection:
             self._head_vectors,
             self._queries,
             self._answers,
-            self._question_rows,
+            self._counterparts,
             self._places,
         )
         for check in checks:
@@ -104,7 +111,7 @@ class _ProjectionInspection:
                 yield _raised(error, projection.id)
 
     def _temperature(self, projection: Projection) -> Iterator[Problem]:
-        check_temperature(projection)
+        stored_temperature(projection)
         yield from ()
 
     def _head_rows(self, projection: Projection) -> Iterator[Problem]:
@@ -141,17 +148,89 @@ class _ProjectionInspection:
             hint = f"{error.hint} Until then retrieval cannot be measured.".strip()
             yield _note(projection.id, error.message, hint)
 
-    def _question_rows(self, projection: Projection) -> Iterator[Problem]:
-        questions = read_questions(self._tables)
-        ids = read_vector_paths(self._tables, projection.model_id, "question")
-        unknown = [number for number in ids if number not in questions]
-        if unknown and "questions" not in self._tables.missing:
-            message = f"{len(unknown)} queries have no row in questions, the first is {unknown[0]}."
-            yield _note(projection.id, message, "They are used, but have no text and no cluster.")
-        loose = [number for number in ids if number in questions and not questions[number].cluster_ids]
-        if loose and "cluster_questions" not in self._tables.missing:
-            message = f"{len(loose)} queries belong to no cluster, the first is {loose[0]}."
-            yield _note(projection.id, message, "A split by cluster cannot keep their paraphrases together.")
+    def _counterparts(self, projection: Projection) -> Iterator[Problem]:
+        """Yield each place where one side of a relation has what the other side lacks."""
+        tables = self._tables
+        questions, answers = read_questions(tables), read_answers(tables)
+        clusters = dict.fromkeys(read_clusters(tables))
+        heads = {row.head.cluster_id: None for row in read_heads(tables, projection.id)}
+        queries = read_vector_paths(tables, projection.model_id, "question")
+        vectors = read_vector_paths(tables, projection.model_id, "answer")
+        asked = {
+            cluster for number in queries if number in questions for cluster in questions[number].cluster_ids
+        }
+        answered = {
+            cluster for number in vectors if number in answers for cluster in answers[number].cluster_ids
+        }
+        model = projection.model or f"model {projection.model_id}"
+        has_questions = "questions" not in tables.missing
+        has_members = has_questions and "cluster_questions" not in tables.missing
+        has_answers = vectors and not {"answers", "cluster_answers"} & {*tables.missing}
+        known = [number for number in queries if number in questions]
+        relations: tuple[tuple[bool, Collection[int], Collection[int], str, str], ...] = (
+            (
+                bool(queries),
+                questions,
+                queries,
+                f"questions have no vector of {model}",
+                "Nothing is asked of them.",
+            ),
+            (bool(vectors), answers, vectors, f"answers have no vector of {model}", "Nobody retrieves them."),
+            (
+                has_questions,
+                queries,
+                questions,
+                "queries have no row in questions",
+                "They are used, but have no text and no cluster.",
+            ),
+            (
+                "answers" not in tables.missing,
+                vectors,
+                answers,
+                "answer vectors have no row in answers",
+                "They are retrieved, but have no text and are nobody's true answer.",
+            ),
+            (
+                has_members,
+                known,
+                [number for number in known if questions[number].cluster_ids],
+                "queries belong to no cluster",
+                "A split by cluster cannot keep their paraphrases together.",
+            ),
+            (
+                bool(heads),
+                clusters,
+                heads,
+                f"clusters have no head in projection {projection.id}",
+                "Their questions are projected by the heads of other clusters.",
+            ),
+            (
+                "qa_clusters" not in tables.missing,
+                heads,
+                clusters,
+                f"heads of projection {projection.id} belong to no cluster in qa_clusters",
+                "They are used, but have no name.",
+            ),
+            (
+                has_members and bool(queries),
+                heads,
+                asked,
+                f"heads of projection {projection.id} have a cluster without a query",
+                "Nothing is asked that they should answer.",
+            ),
+            (
+                has_members and bool(has_answers),
+                asked,
+                answered,
+                "clusters of the queries have no answer with a vector",
+                "Recall@1 and MRR leave their queries out.",
+            ),
+        )
+        for is_asked, wanted, there, words, hint in relations:
+            lacking = [number for number in wanted if number not in there] if is_asked else []
+            if lacking:
+                message = f"{len(lacking)} of {len(wanted)} {words}, the first is {min(lacking)}."
+                yield _note(projection.id, message, hint)
 
     def _places(self, projection: Projection) -> Iterator[Problem]:
         yield from place_warnings(self._tables, self._vectors, projection)

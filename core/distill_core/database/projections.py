@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from distill_core.config import check_temperature
 from distill_core.database.records import Projection
 from distill_core.database.rows import read_projections
 from distill_core.database.schema import Tables
@@ -41,34 +40,17 @@ def find_projection(tables: Tables, mh_id: int) -> Projection:
     raise _not_found(tables, mh_id, [projection.id for projection in readable])
 
 
-def check_temperature(projection: Projection) -> float:
+def stored_temperature(projection: Projection) -> float:
     """Return the stored tau.
 
     Raises:
-        DatabaseError: It is not positive and finite.
+        DatabaseError: No projection can be computed with it.
     """
-    tau = projection.temperature
-    if math.isfinite(tau) and tau > 0:
-        return tau
-    raise DatabaseError(
-        f"The temperature of multi_head_projections row {projection.id} is {tau}, not a positive number.",
-        "Choose a temperature yourself; 0.1 is a common one.",
-    )
-
-
-def choose_temperature(projection: Projection, chosen: float | None) -> float:
-    """Return the tau chosen, or the stored one if none is.
-
-    Raises:
-        SettingsError: The one chosen is not positive and finite.
-        DatabaseError: None is chosen and the stored one is not.
-    """
-    if chosen is None:
-        return check_temperature(projection)
-    if math.isfinite(chosen) and chosen > 0:
-        return chosen
-    hint = "Common values are 0.1 and 1.0."
-    raise SettingsError(f"The temperature {chosen} is not a positive number.", hint, field="temperature")
+    try:
+        subject = f"The temperature of multi_head_projections row {projection.id}"
+        return check_temperature(projection.temperature, subject)
+    except SettingsError as error:
+        raise DatabaseError(error.message, error.hint) from error
 
 
 def _not_found(tables: Tables, mh_id: int, ids: list[int]) -> ProjectionNotFoundError:

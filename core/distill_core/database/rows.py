@@ -104,10 +104,16 @@ def _projection(
     )
 
 
+def read_clusters(tables: Tables) -> dict[int, str]:
+    """Return the names of the clusters by id, in order; a row without a number is nobody's cluster."""
+    rows = tables.select("qa_clusters", ("cluster_id", "name"), order_by=("cluster_id",))
+    numbered = ((optional_integer(number), name) for number, name in rows)
+    return {number: text(name) for number, name in numbered if number is not None}
+
+
 def read_heads(tables: Tables, mh_id: int) -> tuple[HeadRow, ...]:
     """Return the heads of a projection, ordered by cluster."""
-    clusters = tables.select("qa_clusters", ("cluster_id", "name"), order_by=("cluster_id",))
-    names = {cluster_id: text(name) for cluster_id, name in clusters}
+    names = read_clusters(tables)
     rows = tables.select(
         "cluster_heads",
         ("cluster_id", "num_questions", "W_path", "centroid_path", "answer_emb_path"),
@@ -117,11 +123,12 @@ def read_heads(tables: Tables, mh_id: int) -> tuple[HeadRow, ...]:
     return tuple(_head(mh_id, row, names) for row in rows)
 
 
-def _head(mh_id: int, row: tuple[object, ...], names: dict[object, str]) -> HeadRow:
+def _head(mh_id: int, row: tuple[object, ...], names: dict[int, str]) -> HeadRow:
     cluster_id, num_questions, matrix_path, centroid_path, answer_path = row
+    cluster = integer(cluster_id, f"A cluster_id of projection {mh_id} in cluster_heads")
     head = Head(
-        cluster_id=integer(cluster_id, f"A cluster_id of projection {mh_id} in cluster_heads"),
-        cluster_name=names.get(cluster_id, ""),
+        cluster_id=cluster,
+        cluster_name=names.get(cluster, ""),
         num_questions=optional_integer(num_questions) or 0,
         has_matrix=bool(text(matrix_path)),
     )

@@ -13,6 +13,9 @@ from distill_core.database.records import Remapping
 from distill_core.database.vectors import Vectors, read_vectors
 from distill_core.errors import VectorError
 
+_ATTEMPTS = 3
+"""Readings of vectors of which some change meanwhile."""
+
 
 class Located(NamedTuple):
     """The files of some stored paths, and the stored paths without a file, both in the order given."""
@@ -57,16 +60,29 @@ class VectorStore:
             kind: What they are, for the message: "question vectors".
 
         Raises:
-            VectorError: Some are missing, or one cannot be read or is not a usable vector.
+            VectorError: Some are missing, one cannot be read or is not a usable vector, or another program
+                keeps on writing to them.
         """
-        located = self.locate(stored_paths)
-        if located.missing:
-            raise self._missing(located, kind)
-        vectors = self._cache.load(located.found, dimension)
-        if vectors is None:
-            vectors = read_vectors(located.found, dimension)
-            self._cache.store(located.found, vectors)
-        return vectors
+        for _ in range(_ATTEMPTS):
+            located = self.locate(stored_paths)
+            if located.missing:
+                raise self._missing(located, kind)
+            vectors = self._cache.load(located.found, dimension)
+            if vectors is not None:
+                return vectors
+            try:
+                vectors = read_vectors(located.found, dimension)
+            except VectorError:
+                if located == self.locate(stored_paths):
+                    raise
+                continue
+            if located == self.locate(stored_paths):
+                self._cache.store(located.found, vectors)
+                return vectors
+        raise VectorError(
+            f"The {kind} of {self._database} are being written to at this moment.",
+            "Open it again when the other program has finished.",
+        )
 
     def _missing(self, located: Located, kind: str) -> VectorError:
         number, total = len(located.missing), len(located.missing) + len(located.found)

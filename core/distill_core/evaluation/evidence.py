@@ -51,6 +51,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         query_recall: Of the query itself, without any projection; None if it is not among the rivals.
         rivals: The baselines.
         costs: Of student and teacher.
+        cancelled: Queries for which the teacher's output has no direction but rounding's.
         constant_is_perfect: The teacher gives one direction to every query.
     """
 
@@ -62,6 +63,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     skill: Estimate
     rivals: tuple[Rival, ...]
     costs: CostComparison
+    cancelled: int = 0
     constant_is_perfect: bool = False
     agreement_at: int | None = None
     chance: float = 0.0

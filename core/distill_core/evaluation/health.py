@@ -8,12 +8,13 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from distill_core.config import check_temperature
 from distill_core.evaluation.directions import Matrix, unit_rows
 from distill_core.evaluation.duplicates import near_duplicate_pairs
 from distill_core.evaluation.intervals import TRUSTED_CLUSTERS
 from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.evaluation.retrieval import AnswerIndex, rank_scores
-from distill_core.teacher import MultiHeadLDA, effective_heads
+from distill_core.teacher import MultiHeadLDA, answers_cancel, effective_heads
 
 PASSING_COSINE = 0.99
 """The published validation passes a student whose mean cosine is above 0.99 (FACTS 4). Where a constant
@@ -55,6 +56,8 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
         near_duplicates: Pairs of queries with a cosine above 0.98; `HealthProbe.near_duplicates` names them.
         recall_at_1: Share of queries whose best answer is a true one; None without true answers.
         mrr: Mean of 1 / rank of the best true answer, likewise.
+        cancelled: Queries for which the answers cancel: their outputs have no direction but rounding's.
+        num_judged: Queries with a true answer, over which Recall@1 and MRR are taken.
         warnings: Plain sentences; empty if all is well.
     """
 
@@ -68,6 +71,8 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
     near_duplicates: int
     recall_at_1: float | None
     mrr: float | None
+    cancelled: int = 0
+    num_judged: int = 0
     warnings: tuple[str, ...]
 
 
@@ -99,6 +104,7 @@ class HealthProbe:
         self._kept: Matrix | None = None
         if len(rows) * teacher.num_heads <= _MAX_KEPT:
             self._kept = rows @ self._centroids.T
+        self._answer_lengths = np.linalg.norm(teacher.answers, axis=1)
         self.near_duplicates: NDArray[np.int64] = near_duplicate_pairs(rows)
         preferred = np.zeros(teacher.num_heads, dtype=bool)
         for part in self._parts():
@@ -123,17 +129,20 @@ class HealthProbe:
             test_queries: Size of the test part, if the split is known, to warn when it is too small.
             test_clusters: Its clusters, likewise.
         """
-        tau = self._teacher.temperature if temperature is None else temperature
+        tau = self._teacher.temperature if temperature is None else check_temperature(temperature)
         outputs = np.empty((len(self._rows), self._teacher.dimension))
+        cancelled = 0
         blended, ranks = np.empty(len(self._rows)), np.full(len(self._rows), np.nan)
         for part in self._parts():
             weights = self._weights(part, tau)
             outputs[part] = weights @ self._teacher.answers
             blended[part] = effective_heads(weights)
             ranks[part] = self._ranks(part, weights, outputs[part])
+            cancelled += int(answers_cancel(weights, outputs[part], self._answer_lengths).sum())
         mean = outputs.mean(axis=0)
         heads = np.percentile(blended, (50, 5, 95)).tolist()
-        recall, mrr = _recall_and_mrr(ranks[~np.isnan(ranks)])
+        judged = ranks[~np.isnan(ranks)]
+        recall, mrr = _recall_and_mrr(judged)
         constant = float(cosine_similarities(np.broadcast_to(mean, outputs.shape), outputs).mean())
         return TeacherHealth(
             temperature=tau,
@@ -146,7 +155,10 @@ class HealthProbe:
             near_duplicates=len(self.near_duplicates),
             recall_at_1=recall,
             mrr=mrr,
+            cancelled=cancelled,
+            num_judged=len(judged),
             warnings=(
+                *_cancelling_warnings(cancelled, len(outputs)),
                 *_teacher_warnings(constant, heads[0], self._teacher.num_heads, recall),
                 *_size_warnings(test_queries, test_clusters),
             ),
@@ -205,6 +217,16 @@ def _teacher_warnings(constant: float, heads: float, num_heads: int, recall: flo
             "a student cannot do better than copy it."
         )
     return tuple(warnings)
+
+
+def _cancelling_warnings(cancelled: int, num_queries: int) -> tuple[str, ...]:
+    if not cancelled:
+        return ()
+    return (
+        f"The answers of the heads cancel for {cancelled} of {num_queries} queries: what is left has next "
+        "to no length, and its direction is rounding. A student cannot learn it; a lower temperature, or "
+        "other answers, would give it one.",
+    )
 
 
 def _size_warnings(queries: int | None, clusters: int | None) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ class HeldOut:
         clusters: (n,) the cluster of each test query; the first one of several, a label of its own if none.
         answers: All answers of the database; None if there are none to retrieve.
         true_answers: For each test query the ids of the answers of its clusters.
+        cancelled: (n,) whether the target's direction is rounding; None where nobody looked.
 
     Raises:
         VectorError: The arrays do not fit together, or a teacher's projection is not a number.
@@ -39,6 +40,7 @@ class HeldOut:
     clusters: NDArray[np.int64]
     answers: AnswerIndex | None = None
     true_answers: Sequence[Collection[int]] = ()
+    cancelled: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.queries), len(self.targets), len(self.clusters)}
@@ -76,4 +78,5 @@ class HeldOut:
             clusters=self.clusters[kept],
             answers=self.answers,
             true_answers=[self.true_answers[row] for row in kept.tolist()] if self.true_answers else (),
+            cancelled=None if self.cancelled is None else self.cancelled[kept],
         )

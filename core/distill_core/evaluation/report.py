@@ -110,7 +110,12 @@ def assess(
             (_numbers(scorer.cosines(rows)) for rung, rows in rungs if best and rung.name == best.name), ()
         ),
         retrieval=retrieval,
-        verdict=decide(_evidence(own, scores, retrieval, costs, scorer, bootstrap)),
+        verdict=decide(
+            msgspec.structs.replace(
+                _evidence(own, scores, retrieval, costs, scorer, bootstrap),
+                cancelled=0 if held_out.cancelled is None else int(held_out.cancelled.sum()),
+            )
+        ),
     )
 
 

@@ -21,6 +21,9 @@ Nearness = Literal["yes", "no", "unsure"]
 AGREEMENT_TARGET = 0.95
 """Share of the teacher's best answers that a replacement must find: the published target (FACTS 6)."""
 
+TOLERATED_CANCELLED = 0.05
+"""Share of the test queries whose teacher's output is rounding: with more, the figures are about noise."""
+
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What to do, and why.
@@ -44,7 +47,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def decide(evidence: Evidence) -> Verdict:
     """Return the verdict of the first rule that applies."""
-    for rule in (_broken, _constant_teacher, _too_little_data, _no_better_than_constant, _costs_more):
+    for rule in (
+        _broken,
+        _cancelling_teacher,
+        _constant_teacher,
+        _too_little_data,
+        _no_better_than_constant,
+        _costs_more,
+    ):
         verdict = rule(evidence)
         if verdict is not None:
             return verdict
@@ -70,6 +80,19 @@ def _broken(evidence: Evidence) -> Verdict | None:
         f"Keep the LDA: the student's output is not a number for {evidence.broken} of "
         f"{evidence.num_queries} test queries.",
         "A student that computes: a lower learning rate, or weights saved before the loss was lost.",
+    )
+
+
+def _cancelling_teacher(evidence: Evidence) -> Verdict | None:
+    if evidence.cancelled <= TOLERATED_CANCELLED * evidence.num_queries:
+        return None
+    return _verdict(
+        evidence,
+        "cannot_tell",
+        "cancelling teacher",
+        f"Cannot tell: the teacher's answers cancel for {evidence.cancelled} of {evidence.num_queries} test "
+        "queries, and what is left has next to no length: its direction is rounding.",
+        "A lower temperature, or answers that do not cancel: this teacher gives no direction to learn.",
     )
 
 

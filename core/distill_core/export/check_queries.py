@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from distill_core.config import RunConfig
 from distill_core.database import LdaDatabase
 from distill_core.errors import DistillError
-from distill_core.runs.provenance import database_sha256
+from distill_core.runs.provenance import what_differs
 from distill_core.runs.records import DataRecord
+from distill_core.teacher_data import read_questions
 
 COUNT = 1000
 _MOST_TEST = COUNT // 2
@@ -40,11 +41,12 @@ def _test_queries(config: RunConfig | None, data: DataRecord | None, dimension: 
     if config is None or data is None:
         return nothing
     try:
-        if database_sha256(config.data.database) != data.database_sha256:
-            return nothing
         with LdaDatabase(config.data.database) as database:
-            _, queries = database.queries(config.data.mh_id)
+            labelled = read_questions(database, config.data.mh_id, config.data.temperature)
+        if what_differs(data, labelled, config.data.database):
+            return nothing
     except DistillError:
         return nothing
+    queries = labelled.queries
     rows = np.array([row for row in data.test if 0 <= row < len(queries)][:_MOST_TEST], np.int64)
     return queries[rows] if queries.shape[1] == dimension else nothing

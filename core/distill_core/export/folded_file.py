@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from distill_core.config import RunConfig
 from distill_core.errors import CheckpointError, SettingsError
+from distill_core.safetensors_header import read_texts, texts_in
 from distill_core.students import FoldedEncoder, ProjectionTransformer
 
 KIND = "folded_encoder"
@@ -53,11 +55,9 @@ def load_folded(path: str | os.PathLike[str]) -> FoldedEncoder:
     """
     file = Path(path)
     try:
-        with safe_open(file, framework="pt") as opened:
-            shape = _shape(opened.metadata() or {})
-            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-        folded = _unfilled(shape)
-        folded.load_state_dict(weights)
+        content = file.read_bytes()
+        folded = _unfilled(_shape(texts_in(BytesIO(content))))
+        folded.load_state_dict(load(content))
     except _UNREADABLE as error:
         raise CheckpointError(
             f"{file} does not hold a folded encoder ({type(error).__name__}).",
@@ -69,8 +69,7 @@ def load_folded(path: str | os.PathLike[str]) -> FoldedEncoder:
 def is_folded(path: Path) -> bool:
     """Tell whether a file says that it holds a folded encoder; one that cannot be read does not."""
     try:
-        with safe_open(path, framework="pt") as opened:
-            return (opened.metadata() or {}).get("student") == KIND
+        return read_texts(path).get("student") == KIND
     except (OSError, SafetensorError):
         return False
 

@@ -1,151 +1,162 @@
-"""From how many heads on a transformer is faster than the LDA, measured on this machine."""
+"""What a search for the crossover tells: frozen events of plain numbers and strings."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Generator
-
 import msgspec
-import numpy as np
-import torch
-from numpy.typing import ArrayLike
 
-from distill_core.devices import cpu_threads, resolve_device
-from distill_core.errors import DistillError, SettingsError
-from distill_core.latency.blocks import Clock
-from distill_core.latency.brackets import summarised
-from distill_core.latency.crossover_events import BATCH_SIZES, CrossoverEvent, CrossoverStarted
-from distill_core.latency.growing_teacher import (
-    GrowingTeacher,
-    heads_that_fit,
-    heads_that_fit_on,
-    require_fitting,
-    spare_arrays_on,
-)
-from distill_core.latency.lineup import Lineup, TimedStudent
-from distill_core.latency.machine import read_machine
-from distill_core.latency.samples import Samples
-from distill_core.latency.search import CrossoverSearch
-from distill_core.teacher import MultiHeadLDA
+from distill_core.latency.machine_record import MachineRecord
+from distill_core.latency.statistics import RatioInterval
 
-DEFAULT_MAX_HEADS = 1_048_576
+PUBLISHED_SINGLE_HEADS = 400
+"""The published claim: faster above 400 heads, one query at a time; extrapolated from N = 18."""
+
+PUBLISHED_BATCH_HEADS = 27
+"""The published claim for batches of 32: faster from about 27 heads."""
+
+BATCH_SIZES = (1, 8, 32, 256)
+"""Queries a call, unless others are asked for."""
 
 
-class CrossoverSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to search, and for how long.
+class Bracket(msgspec.Struct, frozen=True, kw_only=True):
+    """Between which N the student becomes the faster one.
 
     Attributes:
-        max_heads: The largest N; None for 1,048,576, or as many as fit in the free memory.
-        budget_seconds: The search ends by then, with what it has.
-        batch_sizes: Queries a call.
-        device: As in training; all contestants run there.
-        threads: CPU threads of torch and of NumPy's BLAS alike; 0 leaves their own choice.
-        seed: Of the drawn heads and of the bootstrap.
+        low: The largest N at which the LDA is surely faster: the interval of the ratio student over LDA lies
+            above 1. None where it is so at no measured N below `high`.
+        high: The smallest N from which on the student is surely faster at every measured N. None if at none.
+        reached: Whether there is such an N; else there is no crossover up to `measured_to`.
+        measured_to: The largest N that was timed; 0 if none was.
+        limited_by: "budget" or "interrupted" where that, and not the largest N, is why it was not reached, so
+            that a larger N may still have a crossover; else empty.
     """
 
-    max_heads: int | None = None
-    budget_seconds: float = 60.0
-    batch_sizes: tuple[int, ...] = BATCH_SIZES
-    device: str = "auto"
-    threads: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.max_heads is not None and self.max_heads < 1:
-            raise SettingsError("The largest number of heads must be at least 1.", field="max_heads")
-        if not (math.isfinite(self.budget_seconds) and self.budget_seconds > 0):
-            raise SettingsError("The time budget must be a positive number.", field="budget_seconds")
-        sizes = self.batch_sizes
-        if not sizes or min(sizes) < 1 or len(set(sizes)) < len(sizes):
-            raise SettingsError("The batch sizes must be different and at least 1.", field="batch_sizes")
+    low: int | None
+    high: int | None
+    reached: bool
+    measured_to: int
+    limited_by: str = ""
 
 
-def find_crossover(
-    teacher: MultiHeadLDA,
-    student: TimedStudent,
-    queries: ArrayLike,
-    settings: CrossoverSettings | None = None,
-    *,
-    clock: Clock = time.perf_counter_ns,
-    samples: Samples | None = None,
-) -> Generator[CrossoverEvent, None, None]:
-    """Time the LDA against a fixed student and one that grows with H^L >= N, over growing N.
+class StudentTime(msgspec.Struct, frozen=True, kw_only=True):
+    """A student at one point.
 
-    One `CrossoverStarted`, a `CrossoverPoint` for each N and batch size, and `CrossoverFinished` at the end.
-    Closing the generator stops the search; `summarised(..., ended="interrupted")` sums up what it gave.
-    At each point the three run in alternating blocks (ABC CBA). Times are of the call, without the copy of
-    the queries to the device.
-
-    Args:
-        teacher: The real heads; more are drawn from their distribution.
-        student: Any object with `project`; timed folded where it has a `fold()`.
-        queries: (n, d), n >= 1.
-        settings: None for the defaults.
-        clock: Nanoseconds; the budget is kept by it.
-        samples: Filled, while the search goes on, with the microseconds of every call.
-
-    Raises:
-        SettingsError: So many heads do not fit in memory, or the student cannot run on the device.
-        DeviceError: The device is not there, or failed while measuring; the points before stand.
-        DistillError: There are no queries.
+    Attributes:
+        layers: L; None where the student does not say.
+        us: Median microseconds a query.
+        over_lda: Its time over the LDA's; below 1 the student is faster.
     """
-    settings = settings or CrossoverSettings()
-    rows = np.ascontiguousarray(queries, dtype=np.float32)
-    if rows.ndim != 2 or len(rows) == 0:
-        raise DistillError(
-            "There are no queries to time with.", "Choose a projection with question embeddings."
-        )
-    device = resolve_device(settings.device)
-    spare = spare_arrays_on(device.type)
-    fitting = _fitting_heads(teacher.dimension, device, max(settings.batch_sizes))
-    max_heads = settings.max_heads or min(DEFAULT_MAX_HEADS, fitting)
-    require_fitting(max_heads, teacher.dimension, fitting=fitting)
-    with cpu_threads(settings.threads):
-        machine = read_machine(device)
-        growing = GrowingTeacher(teacher, max_heads, seed=settings.seed, spare_arrays=spare)
-        lineup = Lineup(growing, student, rows, device)
-        yield CrossoverStarted(
-            machine=machine,
-            dimension=teacher.dimension,
-            real_heads=teacher.num_heads,
-            max_heads=max_heads,
-            heads_that_fit=fitting,
-            batch_sizes=settings.batch_sizes,
-            budget_seconds=settings.budget_seconds,
-            device=str(device),
-            folded=lineup.folded,
-            grown_heads=lineup.grown_heads,
-            break_even=lineup.break_even(),
-        )
-        search = _search(lineup, settings, max_heads, clock)
-        if samples is not None:
-            search.samples = samples
-        yield from search
-        yield summarised(
-            search.points,
-            ended=search.ended,
-            machine=machine,
-            batch_sizes=settings.batch_sizes,
-            max_heads=max_heads,
-        )
+
+    layers: int | None
+    us: float
+    over_lda: RatioInterval
 
 
-def _fitting_heads(dimension: int, device: torch.device, largest_batch: int) -> int:
-    """Return how many heads fit in the memory of this machine, and of the device where that tells."""
-    fitting = heads_that_fit(dimension, spare_arrays=spare_arrays_on(device.type))
-    if device.type == "cuda":
-        free_bytes, _ = torch.cuda.mem_get_info(device)
-        fitting = min(fitting, heads_that_fit_on(dimension, free_bytes, largest_batch=largest_batch))
-    return fitting
+class BreakEven(msgspec.Struct, frozen=True, kw_only=True):
+    """From which N on the LDA costs as much as the student, by arithmetic. None where it is not known.
+
+    Attributes:
+        fixed_flops, fixed_parameters: For the student of fixed size.
+        grown_flops, grown_parameters: For the student that grows with N.
+    """
+
+    fixed_flops: int | None
+    fixed_parameters: int | None
+    grown_flops: int
+    grown_parameters: int
 
 
-def _search(lineup: Lineup, settings: CrossoverSettings, max_heads: int, clock: Clock) -> CrossoverSearch:
-    return CrossoverSearch(
-        lineup,
-        max_heads=max_heads,
-        batch_sizes=settings.batch_sizes,
-        budget_seconds=settings.budget_seconds,
-        seed=settings.seed,
-        clock=clock,
-    )
+class CrossoverEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of the events; as JSON each carries its name under `event`."""
+
+
+class CrossoverStarted(CrossoverEvent, frozen=True, kw_only=True, tag="started"):
+    """The teacher's memory is there, the first point is next.
+
+    Attributes:
+        real_heads: Heads of the projection; the others are drawn from their distribution.
+        max_heads: The largest N that may be timed.
+        heads_that_fit: How many would fit in the free memory.
+        folded: Whether the fixed student is timed in its folded form.
+        grown_heads: H of the student that grows: a folded encoder, untrained, which is as fast.
+        break_even: By arithmetic, of the students as they are timed: folded where they fold.
+    """
+
+    machine: MachineRecord
+    dimension: int
+    real_heads: int
+    max_heads: int
+    heads_that_fit: int
+    batch_sizes: tuple[int, ...]
+    budget_seconds: float
+    device: str
+    folded: bool
+    grown_heads: int
+    break_even: BreakEven
+    published_single_heads: int = PUBLISHED_SINGLE_HEADS
+    published_batch_heads: int = PUBLISHED_BATCH_HEADS
+
+
+class CrossoverPoint(CrossoverEvent, frozen=True, kw_only=True, tag="point"):
+    """One N at one batch size is timed.
+
+    Attributes:
+        num_heads: N.
+        real_heads: How many of them are real.
+        batch_size: Queries a call.
+        lda_us: Median microseconds a query.
+        fixed: The student of fixed size.
+        grown: The smallest student with H^L >= N.
+        blocks: Timed blocks of each.
+        outliers: Calls beyond an outer quartile fence; counted, never dropped.
+        unsteady: Whether the blocks of one of the three disagree.
+        refining: Whether the point narrows a bracket, after the doubling.
+        elapsed_seconds, budget_seconds: Progress.
+    """
+
+    num_heads: int
+    real_heads: int
+    batch_size: int
+    lda_us: float
+    fixed: StudentTime
+    grown: StudentTime
+    blocks: int
+    outliers: int
+    unsteady: bool
+    refining: bool
+    elapsed_seconds: float
+    budget_seconds: float
+
+
+class CrossoverFinished(CrossoverEvent, frozen=True, kw_only=True, tag="finished"):
+    """The result.
+
+    Attributes:
+        fixed: Bracket of the student of fixed size by case: "single", "batch_8" and so on.
+        grown: The same of the student that grows.
+        curve: Every point, by batch size and N.
+        ended: "complete", "budget" or "interrupted".
+        elapsed_seconds: Of the clock of the search.
+        unsteady: Whether more than a tenth of the points were.
+        machine: Where it was measured; None in what an older version wrote.
+    """
+
+    fixed: dict[str, Bracket]
+    grown: dict[str, Bracket]
+    curve: tuple[CrossoverPoint, ...]
+    ended: str
+    elapsed_seconds: float
+    unsteady: bool
+    machine: MachineRecord | None = None
+
+
+def case_name(batch_size: int) -> str:
+    """Return "single" or "batch_32"."""
+    return "single" if batch_size == 1 else f"batch_{batch_size}"
+
+
+def finished_object(event: CrossoverFinished) -> dict[str, object]:
+    """Return the result as the JSON object of the command line, the fixed student's brackets on top."""
+    plain: dict[str, object] = msgspec.to_builtins(event)
+    brackets = plain.pop("fixed")
+    assert isinstance(brackets, dict)
+    return {"event": plain.pop("event"), **brackets, **plain}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from distill_core.latency.events import METHOD, Interval, Percentiles
-from distill_core.latency.intervals import RatioInterval
 from distill_core.latency.machine_record import MachineRecord
+from distill_core.latency.statistics import RatioInterval
 
 
 class FieldRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from distill_core.errors import CheckpointError
 from distill_core.runs.file_errors import reason
+from distill_core.safetensors_header import read_texts
 
 LAYOUT = 1
 INFO_KEY = "info"
@@ -52,8 +53,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     file = Path(path)
     try:
-        with safe_open(file, framework="np") as opened:
-            return opened.metadata() or {}
+        return read_texts(file)
     except FileNotFoundError as error:
         raise missing(file) from error
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from io import BytesIO
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +15,7 @@ from torch import Tensor
 from distill_core.errors import CheckpointError
 from distill_core.runs.state_tree import State as State
 from distill_core.runs.state_tree import StateReader, StateWriter
+from distill_core.safetensors_header import texts_in
 
 _STATE_KEY = "state"
 _DIGEST_KEY = "sha256"
@@ -53,7 +55,7 @@ def decode_state(content: bytes) -> tuple[State, dict[str, str]]:
     """
     try:
         tensors = load(content)
-        texts = _metadata(content)
+        texts = texts_in(BytesIO(content))
         digest = texts.pop(_DIGEST_KEY)
         if digest != _digest(tensors, texts):
             raise CheckpointError("its checksum does not fit")
@@ -63,13 +65,6 @@ def decode_state(content: bytes) -> tuple[State, dict[str, str]]:
         raise CheckpointError("it holds no state of a training") from error
     except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError, AssertionError) as error:
         raise CheckpointError(f"{type(error).__name__}: {error}") from error
-
-
-def _metadata(content: bytes) -> dict[str, str]:
-    """Return the texts in the header of a file that the format's own reader has accepted."""
-    size = int.from_bytes(content[:8], "little")
-    header: dict[str, dict[str, str]] = json.loads(content[8 : 8 + size])
-    return dict(header.get("__metadata__", {}))
 
 
 def _digest(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:

@@ -9,9 +9,10 @@ import msgspec
 import numpy as np
 
 from distill_core.config import UNUSED_SETTINGS
-from distill_core.latency.crossover_events import Bracket
+from distill_core.latency.crossover import Bracket
 from distill_core.latency.machine_record import MachineRecord
 from distill_core.runs.folder import RunFolder
+from distill_core.runs.records import DataRecord
 
 _DRAWS = 2000
 
@@ -114,7 +115,7 @@ def _speed(folder: RunFolder) -> RunSpeed | None:
 
 
 def _difference(first: RunFolder, other: RunFolder) -> PairedDifference | None:
-    if _teacher(first) is None or _teacher(first) != _teacher(other):
+    if not _same_teacher(first.read_data(), other.read_data()):
         return None
     base, mine = (_cosines(folder) for folder in (first, other))
     common = sorted(base.keys() & mine.keys())
@@ -133,9 +134,15 @@ def paired_difference(differences: Sequence[float]) -> PairedDifference | None:
     return PairedDifference(mean=float(values.mean()), low=low, high=high, num_queries=len(values))
 
 
-def _teacher(folder: RunFolder) -> tuple[object, ...] | None:
-    data = folder.read_data()
-    return None if data is None else (data.database_sha256, data.vectors_sha256, data.mh_id, data.temperature)
+def _same_teacher(one: DataRecord | None, other: DataRecord | None) -> bool:
+    """Tell by what both runs recorded of the content; the bytes of a database change with its journal."""
+    if one is None or other is None or one.mh_id != other.mh_id or one.temperature != other.temperature:
+        return False
+    if one.content_sha256 and other.content_sha256:
+        return one.content_sha256 == other.content_sha256
+    if one.vectors_sha256 and other.vectors_sha256:
+        return one.vectors_sha256 == other.vectors_sha256
+    return one.database_sha256 == other.database_sha256
 
 
 def _cosines(folder: RunFolder) -> dict[int, float]:

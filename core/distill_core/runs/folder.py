@@ -9,7 +9,7 @@ from typing import Self
 
 from distill_core.config import RunConfig
 from distill_core.errors import RunError
-from distill_core.latency.crossover_events import CrossoverFinished
+from distill_core.latency.crossover import CrossoverFinished
 from distill_core.latency.events import LatencyFinished
 from distill_core.latency.field_events import FieldFinished
 from distill_core.runs import config_file, heartbeat, liveness, lock

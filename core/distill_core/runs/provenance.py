@@ -1,4 +1,4 @@
-"""What a run was made from: the bytes of the database and the versions of the packages."""
+"""What a run was made from: the content of the database and the versions of the packages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from distill_core.runs.file_errors import reading_error
+from distill_core.runs.records import DataRecord
+from distill_core.teacher_data import LabelledQuestions, arrays_sha256, content_sha256
 
 _PACKAGES = ("distill-tui", "torch", "numpy", "scipy", "safetensors", "msgspec")
 
@@ -31,13 +30,31 @@ def database_sha256(path: str | os.PathLike[str]) -> str:
         raise reading_error(file, error) from error
 
 
-def vectors_sha256(*arrays: NDArray[np.float32]) -> str:
-    """Return the SHA-256 of arrays, in hexadecimal: the vectors are in files beside the database."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+def vectors_sha256(labelled: LabelledQuestions) -> str:
+    """Return the SHA-256 of centroids, answers and queries, in hexadecimal."""
+    return arrays_sha256(labelled.teacher.centroids, labelled.teacher.answers, labelled.queries)
+
+
+def what_differs(record: DataRecord, labelled: LabelledQuestions, database: str | os.PathLike[str]) -> str:
+    """Return what is not as a run recorded it, as the end of a sentence; empty if all that it reads is.
+
+    An older version recorded no identity of the content, but the vectors' or, before that, the file's alone.
+
+    Args:
+        record: Of the run.
+        labelled: What was read of the database that may be the run's, wherever it lies now.
+        database: Its path, for records that know nothing but the hash of the file.
+    """
+    tau = labelled.teacher.temperature
+    if record.temperature != tau:
+        return f"its temperature is {tau:g}, it was {record.temperature:g}"
+    if record.content_sha256:
+        same = record.content_sha256 == content_sha256(labelled)
+    elif record.vectors_sha256:
+        same = record.vectors_sha256 == vectors_sha256(labelled)
+    else:
+        same = record.database_sha256 == database_sha256(database)
+    return "" if same else "its heads, questions or answers are not what they were"
 
 
 def package_versions() -> dict[str, str]:

@@ -18,9 +18,10 @@ from distill_core.runs.checkpoint import load_checkpoint, save_checkpoint, save_
 from distill_core.runs.checkpoint_info import CheckpointInfo, read_checkpoint_info
 from distill_core.runs.folder import RunFolder
 from distill_core.runs.metrics_writing import MetricsWriter
-from distill_core.runs.provenance import database_sha256, package_versions, vectors_sha256
+from distill_core.runs.provenance import database_sha256, package_versions, vectors_sha256, what_differs
 from distill_core.runs.records import DataRecord, EvaluationRecord
 from distill_core.students import student_bytes
+from distill_core.teacher_data import TeacherData, content_sha256, load_teacher_data
 from distill_core.training.events import (
     Assessed,
     BaselineFitted,
@@ -154,15 +155,25 @@ class RecordedRun:
             self.folder.truncate_metrics(0)
             return TrainingSession(config)
         state, info = load_checkpoint(self.folder.last_checkpoint)
-        self._require_same_database(config)
+        data = load_teacher_data(config.data, config.split, config.training.seed)
+        self._require_same_content(config, data)
         self.folder.truncate_metrics(info.metrics_offset_bytes)
         self._resumed, self._saved_step = True, info.step
-        return TrainingSession(config, state)
+        return TrainingSession(config, state, data)
 
-    def _require_same_database(self, config: RunConfig) -> None:
+    def _require_same_content(self, config: RunConfig, data: TeacherData) -> None:
+        """Compare all that the training reads with what was recorded, before anything is changed."""
         recorded = self.folder.read_data()
-        if recorded and recorded.database_sha256 != database_sha256(config.data.database):
-            raise _changed(config, self.folder)
+        if recorded is None:
+            return
+        difference = what_differs(recorded, data.labelled, config.data.database)
+        if not difference and recorded.train != tuple(data.split.train.tolist()):
+            difference = "its questions divide into other parts"
+        if difference:
+            raise RunError(
+                f"{config.data.database} has changed since {self.folder.name} was started: {difference}.",
+                "Restore it, or clone the settings into a new run.",
+            )
 
     def _record(self, session: TrainingSession, metrics: MetricsWriter) -> Iterator[TrainEvent]:
         self._saved_at = self._seconds()
@@ -189,15 +200,11 @@ class RecordedRun:
                 metrics.append(event)
 
     def _start(self, event: RunStarted, session: TrainingSession, metrics: MetricsWriter) -> None:
-        """Write what the run is made of, or compare it: the vectors of a resumed run must be the same."""
-        record = _data_record(session)
-        known = self.folder.read_data()
-        if self._resumed and known and known.vectors_sha256 not in ("", record.vectors_sha256):
-            raise _changed(session.config, self.folder)
+        """Write what a new run is made of."""
         self.folder.mark("running")
         if not self._resumed:
             self.folder.write_config(event.config)
-            self.folder.write_data(record)
+            self.folder.write_data(_data_record(session))
             metrics.append(event)
 
     def _save_if_due(self, metrics: MetricsWriter) -> None:
@@ -283,18 +290,12 @@ def _data_record(session: TrainingSession) -> DataRecord:
     assert data is not None
     return DataRecord(
         database_sha256=database_sha256(config.data.database),
-        vectors_sha256=vectors_sha256(data.teacher.centroids, data.teacher.answers, data.queries),
+        vectors_sha256=vectors_sha256(data.labelled),
+        content_sha256=content_sha256(data.labelled),
         mh_id=config.data.mh_id,
         temperature=data.teacher.temperature,
         train=tuple(data.split.train.tolist()),
         validation=tuple(data.split.validation.tolist()),
         test=tuple(data.split.test.tolist()),
         packages=package_versions(),
-    )
-
-
-def _changed(config: RunConfig, folder: RunFolder) -> RunError:
-    return RunError(
-        f"{config.data.database} has changed since {folder.name} was started.",
-        "Restore it, or clone the settings into a new run.",
     )

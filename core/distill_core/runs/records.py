@@ -45,6 +45,8 @@ class DataRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         database_sha256: Of the bytes of the `lda.db`, in hexadecimal.
         vectors_sha256: Of centroids, answers and queries; empty in what an older version wrote.
+        content_sha256: Of all that the run reads, which is what a resume compares; see `content_sha256` of
+            `teacher_data`. Empty in what an older version wrote.
         mh_id: Number of the projection.
         temperature: The teacher's τ.
         train: Row numbers of the queries of the training part, ascending.
@@ -55,6 +57,7 @@ class DataRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     database_sha256: str
     vectors_sha256: str = ""
+    content_sha256: str = ""
     mh_id: int
     temperature: float
     train: tuple[int, ...]

@@ -11,17 +11,19 @@ import struct
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from distill_core.config import RunConfig, parse_config
 from distill_core.errors import CheckpointError, SettingsError
+from distill_core.safetensors_header import read_texts, texts_in
 from distill_core.students.encoder import ProjectionTransformer
 from distill_core.students.memory import MemoryStudent
 from distill_core.students.mlp import MlpStudent
@@ -144,8 +146,7 @@ def read_run_config(path: str | os.PathLike[str]) -> RunConfig | None:
     try:
         if not is_safetensors(file):
             return None
-        with safe_open(file, framework="pt") as opened:
-            text = (opened.metadata() or {}).get("config")
+        text = read_texts(file).get("config")
         return None if text is None else parse_config(msgspec.json.decode(text))
     except _UNREADABLE as error:
         raise CheckpointError(
@@ -217,9 +218,8 @@ def _digest(weights: dict[str, Tensor]) -> str:
 
 
 def _load_safetensors(path: Path) -> Student:
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    content = path.read_bytes()
+    metadata, weights = texts_in(BytesIO(content)), load(content)
     if metadata.get(_DIGEST) not in (None, _digest(weights)):
         raise ValueError("its checksum does not fit")
     kind = _KINDS[metadata.get("student", "encoder")]

@@ -36,6 +36,7 @@ class TrainingSession:
     Args:
         config: The settings.
         state: Of an earlier session with the same settings, to go on from.
+        data: What the settings give, where it is read already.
 
     Attributes:
         config: The settings of the run; from the first event on with nothing left to the recipe.
@@ -43,10 +44,12 @@ class TrainingSession:
         baselines: The rungs of the ladder that are fitted so far.
     """
 
-    def __init__(self, config: RunConfig, state: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, config: RunConfig, state: dict[str, Any] | None = None, data: TeacherData | None = None
+    ) -> None:
         self.config = config
         self._state = state
-        self.data: TeacherData | None = None
+        self.data = data
         self.baselines: list[Baseline] = []
         self._trainer: Trainer | None = None
 
@@ -82,7 +85,9 @@ class TrainingSession:
 
     def _run(self, device: torch.device) -> Iterator[TrainEvent]:
         seed = self.config.training.seed
-        data = self.data = load_teacher_data(self.config.data, self.config.split, seed)
+        if self.data is None:
+            self.data = load_teacher_data(self.config.data, self.config.split, seed)
+        data = self.data
         require_fitting_heads(self.config.student, data.teacher.dimension)
         self.config = resolve(self.config, len(data.split.train))
         random_state = OwnRandomState(seed, device)

@@ -22,7 +22,7 @@ from distill_tui.cli.timed_run import (
 
 if TYPE_CHECKING:
     from distill_core.latency import CrossoverEvent, CrossoverFinished, CrossoverSettings
-    from distill_core.latency.samples import Samples
+    from distill_core.latency.measurement import Samples
     from distill_core.runs import RunFolder
 
 
@@ -67,7 +67,7 @@ def crossover(**options: Unpack[CrossoverOptions]) -> int:
     keeps, what is there.
     """
     run = chosen_run(options)
-    from distill_core.latency.crossover_events import CrossoverFinished
+    from distill_core.latency.crossover import CrossoverFinished
     from distill_tui.cli.crossover_measurement import CrossoverMeasurement
 
     def settings() -> CrossoverSettings:

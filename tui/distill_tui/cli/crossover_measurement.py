@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from distill_core.latency.brackets import summarised
-from distill_core.latency.crossover_events import (
+from distill_core.latency.crossover import (
     BATCH_SIZES,
     CrossoverEvent,
     CrossoverFinished,
@@ -16,7 +16,7 @@ from distill_core.latency.crossover_events import (
 
 if TYPE_CHECKING:
     from distill_core.latency import CrossoverSettings, MachineRecord
-    from distill_core.latency.samples import Samples
+    from distill_core.latency.measurement import Samples
     from distill_tui.cli.timed_run import ToTime
 
 

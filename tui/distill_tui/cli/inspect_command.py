@@ -37,6 +37,7 @@ def _read(path: Path) -> dict[str, Any]:
             "path": str(database.path),
             "sha256": database.sha256,
             "models": database.models(),
+            "num_questions": len(database.questions()),
             "projections": projections,
             "health": {str(number): found for number, found in health.items() if found is not None},
             "problems": database.problems(),
@@ -57,9 +58,10 @@ def _lines(contents: dict[str, Any]) -> Iterator[str]:
     for model in contents["models"]:
         yield f"model {model.id}: {model.name}, {model.dimension} dimensions"
     for projection in contents["projections"]:
+        questions = _of(projection.num_questions, contents["num_questions"])
         yield (
             f"projection {projection.id}: {projection.name or 'no name'}, {projection.num_heads} heads, "
-            f"temperature {projection.temperature:g}, {projection.num_questions} questions, "
+            f"temperature {projection.temperature:g}, {questions} questions, "
             f"model {projection.model}"
         )
         health = contents["health"].get(str(projection.id))
@@ -68,8 +70,13 @@ def _lines(contents: dict[str, Any]) -> Iterator[str]:
     for problem in contents["problems"]:
         where = f" (projection {problem.mh_id})" if problem.mh_id is not None else ""
         yield f"{problem.severity}{where}: {problem.message} {problem.hint}".rstrip()
-    if not contents["problems"]:
+    if not contents["problems"] and not any(health.warnings for health in contents["health"].values()):
         yield "no problems"
+
+
+def _of(number: int, total: int) -> str:
+    """Return "216", or "216 of 432" where some are left out."""
+    return str(number) if number >= total else f"{number} of {total}"
 
 
 def _health_lines(health: TeacherHealth) -> Iterator[str]:
@@ -80,7 +87,9 @@ def _health_lines(health: TeacherHealth) -> Iterator[str]:
     )
     yield f"  a constant would score a mean cosine of {health.constant_cosine:.4f}"
     if health.recall_at_1 is not None and health.mrr is not None:
-        yield f"  the teacher itself: Recall@1 {health.recall_at_1:.3f}, MRR {health.mrr:.3f}"
+        over = _of(health.num_judged, health.num_queries)
+        judged = "" if health.num_judged == health.num_queries else f" over {over} questions"
+        yield f"  the teacher itself: Recall@1 {health.recall_at_1:.3f}, MRR {health.mrr:.3f}{judged}"
     if health.near_duplicates:
         yield f"  {health.near_duplicates} pairs of near-duplicate questions"
     for warning in health.warnings:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         LatencyEvent,
         LatencyFinished,
     )
-    from distill_core.latency.samples import Samples
+    from distill_core.latency.measurement import Samples
     from distill_core.runs import RunFolder
 
 

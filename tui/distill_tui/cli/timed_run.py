@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from distill_core.latency.samples import Samples
+    from distill_core.latency.measurement import Samples
     from distill_core.runs import RunFolder
     from distill_core.students import Student
     from distill_core.teacher import MultiHeadLDA

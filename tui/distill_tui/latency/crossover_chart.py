@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from textual.reactive import reactive
 
-from distill_core.latency.crossover_events import Bracket, CrossoverFinished, CrossoverPoint, case_name
+from distill_core.latency.crossover import Bracket, CrossoverFinished, CrossoverPoint, case_name
 from distill_tui.charts.axes import Axis, log_axis
 from distill_tui.charts.still_chart import FEWEST_COLUMNS, FRAME_ROWS, SUBCELLS, Canvas, StillChart
 from distill_tui.charts.ticks import Tick, axis_ticks

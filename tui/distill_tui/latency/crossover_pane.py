@@ -9,7 +9,7 @@ from textual.containers import Container
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from distill_core.latency.crossover_events import CrossoverFinished, CrossoverStarted, case_name
+from distill_core.latency.crossover import CrossoverFinished, CrossoverStarted, case_name
 from distill_core.latency.machine_record import MachineRecord
 from distill_tui.jobs import JobState
 from distill_tui.latency.crossover_chart import CrossoverChart

@@ -261,7 +261,7 @@ def _latency_result() -> type:
 
 
 def _crossover_result() -> type:
-    from distill_core.latency.crossover_events import CrossoverFinished
+    from distill_core.latency.crossover import CrossoverFinished
 
     return CrossoverFinished
 

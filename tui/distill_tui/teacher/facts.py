@@ -52,11 +52,13 @@ def _rows(view: TeacherView) -> list[tuple[str, str]]:
         ("a constant scores", f"cosine {health.constant_cosine:.4f}"),
     ]
     if health.recall_at_1 is not None and health.mrr is not None:
-        rows.append(("teacher itself", f"Recall@1 {health.recall_at_1:.3f}, MRR {health.mrr:.3f}"))
+        some = f" ({health.num_judged:,} judged)" if health.num_judged < health.num_queries else ""
+        rows.append(("teacher itself", f"Recall@1 {health.recall_at_1:.3f}, MRR {health.mrr:.3f}{some}"))
+    some_of = f" of {len(view.questions):,}" if health.num_queries < len(view.questions) else ""
     cost = lda_cost(teacher.num_heads, teacher.dimension)
     return [
         *rows,
-        ("questions", f"{health.num_queries:,}, {health.near_duplicates} near-duplicate pairs"),
+        ("questions", f"{health.num_queries:,}{some_of}, {health.near_duplicates} near-duplicate pairs"),
         ("unused heads", f"{len(health.unused_heads)} that no question prefers"),
         ("output variance", f"{health.output_variance:.3g}, a constant's MSE"),
         ("parameters", f"{cost.parameters:,}"),

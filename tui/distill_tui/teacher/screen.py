@@ -88,9 +88,11 @@ class TeacherScreen(WorkbenchScreen):
         """Look at the teacher at the next temperature, 20 of them to a factor of ten."""
         view = self.workbench.teacher.view
         if view is not None:
-            step = round(TAU_STEPS_A_DECADE * math.log10(view.teacher.temperature)) + direction
+            now = view.teacher.temperature
+            step = round(TAU_STEPS_A_DECADE * math.log10(now)) + direction
             tau = 10 ** (step / TAU_STEPS_A_DECADE)
-            self.workbench.teacher.publish(view.at(float(f"{min(max(tau, 1e-3), 100.0):.3g}")))
+            lowest, highest = min(1e-3, now), max(100.0, now)  # one that is typed or stored may lie beyond
+            self.workbench.teacher.publish(view.at(float(f"{min(max(tau, lowest), highest):.3g}")))
 
     def action_type_temperature(self) -> None:
         """Ask for a temperature to look at."""

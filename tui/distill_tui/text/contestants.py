@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distill_core.latency.field_events import FieldRow
-    from distill_core.latency.intervals import RatioInterval
+    from distill_core.latency.statistics import RatioInterval
 
 COLUMNS = (
     "contestant",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from distill_core.wording import plural
 
 if TYPE_CHECKING:
-    from distill_core.latency.crossover_events import (
+    from distill_core.latency.crossover import (
         Bracket,
         CrossoverFinished,
         CrossoverPoint,

@@ -9,7 +9,7 @@ from distill_tui.text.crossover import bracket_words
 from distill_tui.text.machine import machine_words
 
 if TYPE_CHECKING:
-    from distill_core.latency.crossover_events import Bracket
+    from distill_core.latency.crossover import Bracket
     from distill_core.runs import RunComparison
     from distill_core.runs.comparing import RunSpeed
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from distill_core.latency import entries as module
-from distill_core.latency.cuda_graphs import graph_call
-from distill_core.latency.entries import Absent, Entry, Field, entries
-from distill_core.latency.lda_forms import NearestHeads, approximate_search, exact_search
+from distill_core.latency.nearest_heads import NearestHeads, approximate_search, exact_search
+from distill_core.latency.timing import forms as module
+from distill_core.latency.timing.cuda_graphs import graph_call
+from distill_core.latency.timing.forms import Absent, Entry, Field, entries
 from distill_core.students import MemoryStudent, ProjectionTransformer, Student
 from distill_core.teacher import MultiHeadLDA
 

@@ -19,14 +19,14 @@ from distill_core.latency import (
     FieldSettings,
     FieldStarted,
     FieldTimed,
-    field,
 )
-from distill_core.latency.blocks import TimedCalls
-from distill_core.latency.entries import Absent, Entry, Field
 from distill_core.latency.pareto import pareto_best
+from distill_core.latency.timing import contestants as field
+from distill_core.latency.timing.blocks import TimedCalls
+from distill_core.latency.timing.forms import Absent, Entry, Field
 from distill_core.students import ProjectionTransformer
 from distill_core.teacher import MultiHeadLDA
-from tests.core.planted_times import PlantedClock
+from tests.core.latency.planted_times import PlantedClock
 
 Floats = NDArray[np.float32]
 

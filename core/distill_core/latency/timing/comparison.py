@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from distill_core.devices import resolve_device, synchronize
 from distill_core.errors import DistillError, SettingsError
-from distill_core.latency.blocks import Call, Clock, TimedCalls, single_stream
-from distill_core.latency.borrowed import borrowed
-from distill_core.latency.calls import Form, Project, lda_call, lda_form, query_batches, student_call
 from distill_core.latency.events import BlockTimed, LatencyEvent, LatencyFinished, LatencyStarted
-from distill_core.latency.machine import read_machine
 from distill_core.latency.machine_record import MachineRecord
-from distill_core.latency.model_latency import Pair, finished_of
-from distill_core.latency.samples import Samples, sample_name
+from distill_core.latency.measurement import Samples, sample_name
+from distill_core.latency.timing.blocks import Call, Clock, TimedCalls, single_stream
+from distill_core.latency.timing.borrowed import borrowed
+from distill_core.latency.timing.calls import Form, Project, lda_call, lda_form, query_batches, student_call
+from distill_core.latency.timing.machine import read_machine
+from distill_core.latency.timing.model_latency import Pair, finished_of
 from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
 

@@ -24,10 +24,10 @@ from distill_core.latency import (
     LatencySettings,
     LatencyStarted,
     compare_latency,
-    comparison,
     samples_bytes,
 )
-from distill_core.latency.calls import lda_call, lda_form, query_batches, student_call, torch_lda_call
+from distill_core.latency.timing import comparison
+from distill_core.latency.timing.calls import lda_call, lda_form, query_batches, student_call, torch_lda_call
 from distill_core.students import MemoryStudent, MlpStudent, ProjectionTransformer, Student
 from distill_core.teacher import MultiHeadLDA
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from distill_core.latency.brackets import covering_layers
-from distill_core.latency.lineup import Trio
+from distill_core.latency.timing.crossover_contestants import Trio
 
 Times = Callable[[int, int], float]
 """Microseconds a call, from N and the batch size."""

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from distill_core.architecture import BOOK_HEADS, Cost, default_architecture
 from distill_core.devices import synchronize
 from distill_core.errors import SettingsError
-from distill_core.latency.blocks import Call
 from distill_core.latency.brackets import break_even_heads, covering_layers, growing_break_even_heads
-from distill_core.latency.calls import Form, Project, lda_call, lda_form, query_batches, student_call
-from distill_core.latency.crossover_events import BreakEven
+from distill_core.latency.crossover import BreakEven
 from distill_core.latency.growing_teacher import GrowingTeacher
-from distill_core.latency.student_costs import running_cost
+from distill_core.latency.timing.blocks import Call
+from distill_core.latency.timing.calls import Form, Project, lda_call, lda_form, query_batches, student_call
+from distill_core.latency.timing.student_costs import running_cost
 from distill_core.students import ProjectionTransformer
 
 _FF_DIM = 512

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from distill_core.latency.calls import Project
+from distill_core.latency.timing.calls import Project
 
 _WARM_UPS = 3
 """Calls before the capture, as torch's documentation of CUDA graphs asks for."""

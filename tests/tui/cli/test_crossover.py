@@ -17,15 +17,15 @@ from distill_core.latency import (
     CrossoverPoint,
     CrossoverSettings,
     CrossoverStarted,
-    crossover,
 )
-from distill_core.latency.lineup import Lineup
-from distill_core.latency.search import CrossoverSearch
+from distill_core.latency.timing import crossover
+from distill_core.latency.timing.crossover_contestants import Lineup
+from distill_core.latency.timing.crossover_search import CrossoverSearch
 from distill_core.runs import RunFolder
 from distill_tui.cli import crossover_command, run
 from distill_tui.text.crossover import bracket_words
 from tests.core.finished_run import finish_run
-from tests.core.planted_times import PlantedClock, PlantedContestants
+from tests.core.latency.planted_times import PlantedClock, PlantedContestants
 
 HEADS_US = 1.0
 """The LDA takes 100 us and this for each head; the fixed student 1,100 us, the one that grows never wins."""

@@ -15,7 +15,7 @@ import pytest
 
 from distill_core.config import StudentConfig, StudentKind
 from distill_core.latency import LatencyFinished
-from distill_core.latency.blocks import TimedCalls
+from distill_core.latency.timing.blocks import TimedCalls
 from distill_core.runs import RunFolder
 from distill_tui.cli import run
 from distill_tui.cli.stopping_measurements import MeasurementStopped, StopAtOnce

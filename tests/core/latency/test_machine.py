@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from distill_core.devices import cpu_threads
-from distill_core.latency import MachineRecord, machine, read_machine
+from distill_core.latency import MachineRecord, read_machine
+from distill_core.latency.timing import machine
 
 CPUINFO = (
     "processor\t: 0\nmodel name\t: Fast CPU: mark 2\ncpu MHz\t\t: 2300.500\n\n"

@@ -14,10 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from distill_core.devices import resolve_device, synchronize
 from distill_core.errors import DistillError, SettingsError
-from distill_core.latency.blocks import Call, Clock, TimedCalls, single_stream
-from distill_core.latency.borrowed import borrowed
-from distill_core.latency.calls import INPUTS
-from distill_core.latency.entries import Absent, Entry, Field, entries
 from distill_core.latency.field_events import (
     FieldEvent,
     FieldFinished,
@@ -25,7 +21,10 @@ from distill_core.latency.field_events import (
     FieldStarted,
     FieldTimed,
 )
-from distill_core.latency.intervals import (
+from distill_core.latency.machine_record import MachineRecord
+from distill_core.latency.measurement import Samples, sample_name
+from distill_core.latency.pareto import pareto_best
+from distill_core.latency.statistics import (
     RatioInterval,
     is_unsteady,
     percentile_interval,
@@ -33,11 +32,12 @@ from distill_core.latency.intervals import (
     rate_interval,
     ratio_interval,
 )
-from distill_core.latency.machine import read_machine
-from distill_core.latency.machine_record import MachineRecord
-from distill_core.latency.model_latency import percentiles
-from distill_core.latency.pareto import pareto_best
-from distill_core.latency.samples import Samples, sample_name
+from distill_core.latency.timing.blocks import Call, Clock, TimedCalls, single_stream
+from distill_core.latency.timing.borrowed import borrowed
+from distill_core.latency.timing.calls import INPUTS
+from distill_core.latency.timing.forms import Absent, Entry, Field, entries
+from distill_core.latency.timing.machine import read_machine
+from distill_core.latency.timing.model_latency import percentiles
 from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
 

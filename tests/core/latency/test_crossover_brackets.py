@@ -7,7 +7,6 @@ import pytest
 
 from distill_core.architecture import encoder_cost, folded_encoder_cost, lda_cost
 from distill_core.latency import Bracket
-from distill_core.latency.blocks import BLOCK_NS, TimedCalls
 from distill_core.latency.brackets import (
     Ratio,
     bracket_of,
@@ -16,8 +15,9 @@ from distill_core.latency.brackets import (
     growing_break_even_heads,
     next_heads,
 )
-from distill_core.latency.intervals import RatioInterval, is_unsteady, ratio_interval
-from tests.core.planted_times import PlantedClock
+from distill_core.latency.statistics import RatioInterval, is_unsteady, ratio_interval
+from distill_core.latency.timing.blocks import BLOCK_NS, TimedCalls
+from tests.core.latency.planted_times import PlantedClock
 
 # Brackets
 

@@ -25,11 +25,11 @@ from distill_core.latency import (
     find_crossover,
     finished_object,
     growing_teacher,
-    lineup,
     summarised,
 )
-from distill_core.latency.calls import Project
-from distill_core.latency.student_costs import running_cost
+from distill_core.latency.timing import crossover_contestants as lineup
+from distill_core.latency.timing.calls import Project
+from distill_core.latency.timing.student_costs import running_cost
 from distill_core.students import (
     MemoryStudent,
     MlpStudent,
@@ -39,7 +39,7 @@ from distill_core.students import (
     new_student,
 )
 from distill_core.teacher import MultiHeadLDA
-from tests.core.planted_times import PlantedClock
+from tests.core.latency.planted_times import PlantedClock
 
 Floats = NDArray[np.float32]
 

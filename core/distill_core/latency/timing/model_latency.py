@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from distill_core.latency.blocks import TimedCalls
 from distill_core.latency.events import LatencyFinished, ModelLatency, Percentiles, UnfoldedLatency
-from distill_core.latency.intervals import (
+from distill_core.latency.statistics import (
     is_unsteady,
     percentile_interval,
     queries_per_second,
     rate_interval,
     ratio_interval,
 )
+from distill_core.latency.timing.blocks import TimedCalls
 
 
 class Pair(NamedTuple):

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from distill_core.errors import DeviceError
 from distill_core.latency import Bracket, CrossoverFinished, CrossoverPoint
-from distill_core.latency.blocks import Call
 from distill_core.latency.brackets import NARROW, summarised
-from distill_core.latency.lineup import Trio
-from distill_core.latency.search import CrossoverSearch, doublings
-from tests.core.planted_times import PlantedClock, PlantedContestants, Times
+from distill_core.latency.timing.blocks import Call
+from distill_core.latency.timing.crossover_contestants import Trio
+from distill_core.latency.timing.crossover_search import CrossoverSearch, doublings
+from tests.core.latency.planted_times import PlantedClock, PlantedContestants, Times
 
 LDA_FIXED_US, LDA_HEAD_US, STUDENT_US = 300.0, 0.5, 4_300.0
 CROSSES_AT = 8_000

@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 
 from distill_core.errors import DistillError
-from distill_core.latency.calls import Project, lda_call, student_call, torch_lda_call
-from distill_core.latency.cuda_graphs import graph_call
-from distill_core.latency.lda_forms import (
+from distill_core.latency.nearest_heads import (
     NEIGHBOURS,
     NearestHeads,
     approximate_search,
     exact_search,
     installed_index,
 )
+from distill_core.latency.timing.calls import Project, lda_call, student_call, torch_lda_call
+from distill_core.latency.timing.cuda_graphs import graph_call
 from distill_core.students import MemoryStudent, MlpStudent, Projector, Student
 from distill_core.teacher import MultiHeadLDA
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from distill_core.errors import DeviceError
-from distill_core.latency.blocks import Call, Clock, TimedCalls
 from distill_core.latency.brackets import CURVES, bracket_of, far_past, next_heads, ratios_of
-from distill_core.latency.crossover_events import CrossoverPoint, StudentTime
-from distill_core.latency.intervals import is_unsteady, ratio_interval
-from distill_core.latency.lineup import Contestants, Trio
-from distill_core.latency.samples import Samples, sample_name
+from distill_core.latency.crossover import CrossoverPoint, StudentTime
+from distill_core.latency.measurement import Samples, sample_name
+from distill_core.latency.statistics import is_unsteady, ratio_interval
+from distill_core.latency.timing.blocks import Call, Clock, TimedCalls
+from distill_core.latency.timing.crossover_contestants import Contestants, Trio
 
 SMALLEST_HEADS = 16
 ROUNDS, FEWEST_ROUNDS = 12, 6

@@ -1,0 +1,1 @@
+"""What times models, with torch."""
