@@ -23,8 +23,8 @@ from distill_core.config import DataConfig, RunConfig, StudentConfig
 from distill_core.database import demo_database_path
 from distill_core.runs import RecordedRun
 from distill_tui.app import DistillApp
-from distill_tui.runs.table import RunTable
 from distill_tui.jobs import JobState
+from distill_tui.runs.table import RunTable
 
 FOLDER = Path(__file__).parents[1] / "docs" / "screens"
 SIZES = ((120, 36), (80, 24))
