@@ -10,7 +10,7 @@ from importlib import import_module
 
 import click
 
-from distill_core.errors import DistillError, TrainingError
+from distill_core.errors import DistillError, TakenOverError, TrainingError
 
 COMMANDS = {
     "open": ("app_commands", "open_database"),
@@ -70,8 +70,8 @@ def commands() -> None:
     distill-tui lda.db      open the app on a database
     distill-tui demo        open the app on the bundled demo database
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or unreadable input, 130 interrupted, 129 and 143 ended by
-    SIGHUP and SIGTERM.
+    Exit codes: 0 done, 1 failed, 2 wrong usage or unreadable input, 130 interrupted, 128 and a
+    number: ended by that signal, such as 143 by SIGTERM.
     """  # noqa: D301 - click wants the character itself
 
 
@@ -99,7 +99,7 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except DistillError as error:
         click.echo(f"distill-tui: {error}", err=True)
-        return FAILED if isinstance(error, TrainingError) else USAGE
+        return FAILED if isinstance(error, TrainingError | TakenOverError) else USAGE
     except BrokenPipeError:
         _write_no_more()
         return FAILED
