@@ -29,7 +29,7 @@ class _App(Protocol):
 
 
 class LeaveOnSignal:
-    """Inside `with`, a dropped line, a SIGTERM or a scheduler's signal saves the run and ends the process within two seconds.
+    """Inside `with`, a signal that ends a process saves the run first, and ends it within two seconds.
 
     The handler only asks. A thread of its own waits for the run to be saved and then ends the process, even
     while the app is stuck writing to a line that no longer takes anything.

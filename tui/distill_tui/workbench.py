@@ -141,10 +141,14 @@ class Workbench(App[int]):
 
     @on(messages.TrainingProgressed)
     def _fold_training(self, message: messages.TrainingProgressed) -> None:
+        from distill_core.training.events import RunNoted
         from distill_tui.training import histories as folding
 
         self.histories.extend(message.events)
         self.training = folding.fold_training(self.training, message.events)
+        for event in message.events:
+            if isinstance(event, RunNoted):
+                self.notify(event.words, severity="warning", timeout=12, markup=False)
 
     @on(messages.LatencyProgressed)
     def _fold_latency(self, message: messages.LatencyProgressed) -> None:

@@ -310,5 +310,14 @@ class RunFolder:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return a path that stays right when the working directory changes; links are not followed."""
-    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - `resolve` follows links
+    """Return a path that stays right when the working directory changes; links are not followed.
+
+    Raises:
+        RunError: It begins with the home directory of somebody who has none.
+    """
+    try:
+        return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - `resolve` follows links
+    except (RuntimeError, KeyError) as error:
+        raise RunError(
+            f"{os.fspath(path)} cannot be found: there is no such home directory.", "Write the path in full."
+        ) from error

@@ -21,7 +21,7 @@ BEAT_SECONDS = 1.0
 SILENT_SECONDS = 5.0
 """A run that nobody here can look up counts as left when nothing in it changed for so long, as we watched."""
 
-_LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.2
 _SIGNS = ("heartbeat", "state.json", "metrics.jsonl")
 _PROC = Path("/proc")
 _STATE_FIELD, _START_FIELD = 0, 19
@@ -57,8 +57,8 @@ def moves(run: Path, wait: Wait = time.sleep) -> bool:
     Looks are counted, not timed: a watcher that was suspended meanwhile still looks as often.
     """
     before = _signs(run)
-    for _ in range(round(SILENT_SECONDS / _LOOK_SECONDS)):
-        wait(_LOOK_SECONDS)
+    for _ in range(round(SILENT_SECONDS / LOOK_SECONDS)):
+        wait(LOOK_SECONDS)
         if _signs(run) != before:
             return True
     return False

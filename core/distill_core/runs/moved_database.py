@@ -37,7 +37,7 @@ def locate_database(folder: RunFolder, given: str | os.PathLike[str] | None = No
     old = Path(config.data.database)
     if given is None and old.exists():
         return config, ""  # whether it still holds the same is asked by whoever reads it
-    new = _found(folder, config, data) if given is None else absolute(given)
+    new = absolute(given) if given is not None else _found(folder, config, data)
     if new is None:
         raise RunError(
             f"{old} is missing, and no database that {folder.name} was trained on was found nearby.",
@@ -87,8 +87,7 @@ def _candidates(folder: RunFolder, old: Path) -> Iterator[Path]:
     ends = [Path(*old.parts[-length:]) for length in range(min(len(old.parts) - 1, 3), 0, -1)]
     for root in roots:
         yield from (root / end for end in ends)
-    for root in dict.fromkeys((kept, folder.path.parent.parent, Path.cwd())):
-        if root is not None:
-            with contextlib.suppress(OSError):
-                folders = (entry for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False))
-                yield from (Path(entry.path, old.name) for entry in islice(folders, _MAX_FOLDERS))
+    for beside in dict.fromkeys((*([] if kept is None else [kept]), folder.path.parent.parent, Path.cwd())):
+        with contextlib.suppress(OSError):
+            folders = (entry for entry in os.scandir(beside) if entry.is_dir(follow_symlinks=False))
+            yield from (Path(entry.path, old.name) for entry in islice(folders, _MAX_FOLDERS))

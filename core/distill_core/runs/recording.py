@@ -104,7 +104,7 @@ class RecordedRun:
                 "Clone its settings into a new run to train longer, or see 'distill-tui runs command'.",
             )
         with self.folder.lock(take_over=self._take_over) as lock, _Heartbeat(self.folder):
-            self._notes = list(lock.notes)
+            yield from (RunNoted(words=note) for note in lock.notes)
             yield from self._locked(lock)
 
     def discard_if_empty(self) -> bool:
@@ -243,7 +243,7 @@ class RecordedRun:
         )
         if self._resumed:
             self._note(differing_words(self.folder.attempts(), self.folder.read_data()))
-        lock.record(notes=tuple(self._notes))
+        lock.record(notes=(*lock.notes, *self._notes))
         self.folder.mark("running")
         if not self._resumed:
             self.folder.write_config(event.config)

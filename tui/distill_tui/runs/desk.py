@@ -92,9 +92,14 @@ class RunDesk:
 
     def settings(self, path: str) -> SettingsRead:
         """Read the settings of a run."""
+        from distill_core.errors import DistillError
         from distill_core.runs import RunFolder
+        from distill_core.runs.moved_database import locate_database
 
-        return SettingsRead(RunFolder(path).read_config())
+        run = RunFolder(path)
+        with contextlib.suppress(DistillError):  # opening the database says what is wrong with it
+            return SettingsRead(locate_database(run)[0])
+        return SettingsRead(run.read_config())
 
     def exported(self, path: str, directory: Path) -> RunExported:
         """Write a run for others."""
