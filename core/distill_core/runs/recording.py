@@ -15,7 +15,7 @@ import torch
 from distill_core.config import RunConfig
 from distill_core.errors import CheckpointError, DistillError, RunError, TakenOverError, TrainingError
 from distill_core.latency.events import LatencyFinished
-from distill_core.latency.machine import read_machine
+from distill_core.latency.timing.machine import read_machine
 from distill_core.runs import liveness
 from distill_core.runs.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from distill_core.runs.checkpoint_info import CheckpointInfo, read_checkpoint_info
