@@ -31,6 +31,10 @@ _TRIES = 3
 """Of the system's lock: who looks at a run may hold it for an instant."""
 
 
+_held: set[tuple[Path, int]] = set()
+"""The attempts that this process holds: of its own it need not ask the system whether they go on."""
+
+
 class RunLock:
     """A run that is this process's to train, until it is released or taken over.
 
@@ -44,6 +48,7 @@ class RunLock:
         self._descriptor: int | None = descriptor
         self.attempt = attempt
         self.notes = notes
+        _held.add((run, attempt.number))
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +94,7 @@ class RunLock:
         finally:
             os.close(self._descriptor)
             self._descriptor = None
+            _held.discard((self._run, self.attempt.number))
 
 
 def acquire(run: Path, *, take_over: bool = False, wait: Wait = time.sleep) -> RunLock:
@@ -195,7 +201,7 @@ def _require_left(run: Path, last: Attempt | None, *, is_free: bool, wait: Wait)
         RunError: It goes on.
     """
     is_over = last is None or last.ended
-    if is_free and (is_over or (last and liveness.is_alive(last.pid, last.process_start) is False)):
+    if is_free and (last is None or is_over or _is_gone(run, last)):
         return ()
     if liveness.moves(run, wait):
         raise _already_trained(run)
@@ -205,6 +211,14 @@ def _require_left(run: Path, last: Attempt | None, *, is_free: bool, wait: Wait)
         f"{run.name} was taken over from {who}{held} because nothing in it changed for "
         f"{liveness.SILENT_SECONDS:g} s; should that process go on, it will stop at its next write.",
     )
+
+
+def _is_gone(run: Path, attempt: Attempt) -> bool:
+    """Tell whether it is certain that an attempt's process lives no more, or has let go of it."""
+    start = attempt.process_start
+    if start and attempt.pid == os.getpid() and start == liveness.process_start(attempt.pid):
+        return (run, attempt.number) not in _held
+    return liveness.is_alive(attempt.pid, start) is False
 
 
 def _begin(run: Path, number: int) -> Attempt | None:

@@ -87,7 +87,8 @@ def _candidates(folder: RunFolder, old: Path) -> Iterator[Path]:
     ends = [Path(*old.parts[-length:]) for length in range(min(len(old.parts) - 1, 3), 0, -1)]
     for root in roots:
         yield from (root / end for end in ends)
-    for beside in dict.fromkeys((*([] if kept is None else [kept]), folder.path.parent.parent, Path.cwd())):
+    runs = folder.path.parent
+    for beside in dict.fromkeys((*([] if kept is None else [kept]), runs, runs.parent, Path.cwd())):
         with contextlib.suppress(OSError):
             folders = (entry for entry in os.scandir(beside) if entry.is_dir(follow_symlinks=False))
             yield from (Path(entry.path, old.name) for entry in islice(folders, _MAX_FOLDERS))

@@ -90,7 +90,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line; return its exit code. Errors become one sentence on stderr."""
     try:
-        result = commands.main(arguments, prog_name="distill-tui", standalone_mode=False)
+        result = _call(arguments)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -108,6 +108,18 @@ def run(arguments: list[str]) -> int:
         click.echo(f"distill-tui: The output cannot be written: {error.strerror or error}.", err=True)
         return FAILED
     return result if isinstance(result, int) else 0
+
+
+def _call(arguments: list[str]) -> object:
+    try:
+        return commands.main(arguments, prog_name="distill-tui", standalone_mode=False)
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        raise TrainingError(
+            "The system allows no more threads; what was saved is kept.",
+            "Raise the limit ('ulimit -u', or that of the container), or end other processes.",
+        ) from error
 
 
 def _write_no_more() -> None:
