@@ -64,5 +64,9 @@ class RunError(DistillError):
     """A run's folder cannot be read, written or found, or the run is already being trained."""
 
 
+class TakenOverError(RunError):
+    """Another process has taken over the run that this one was training."""
+
+
 class ExportError(DistillError):
     """A run cannot be exported to the folder asked for, or a part of it cannot be made."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from platformdirs import PlatformDirs
 
-from distill_core import cache_folder
+from distill_core import user_folders
 from distill_core.database import LdaDatabase
 from distill_core.database.cache import MAX_ENTRIES, MIN_FILES, VectorCache
 from distill_core.database.paths import FoundFile
@@ -280,7 +281,7 @@ def test_few_files_are_not_kept(tmp_path: Path, cache_dir: Path) -> None:
 def test_the_environment_names_the_folder(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(cache_folder.ENVIRONMENT_VARIABLE, str(tmp_path / "chosen"))
+    monkeypatch.setenv(user_folders.ENVIRONMENT_VARIABLE, str(tmp_path / "chosen"))
     queries(database, None)
     assert len(entries(tmp_path / "chosen")) == 1
 
@@ -288,7 +289,7 @@ def test_the_environment_names_the_folder(
 def test_the_argument_goes_before_the_environment(
     database: Path, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(cache_folder.ENVIRONMENT_VARIABLE, str(tmp_path / "chosen"))
+    monkeypatch.setenv(user_folders.ENVIRONMENT_VARIABLE, str(tmp_path / "chosen"))
     queries(database, cache_dir)
     assert (len(entries(tmp_path / "chosen")), len(entries(cache_dir))) == (0, 1)
 
@@ -296,8 +297,8 @@ def test_the_argument_goes_before_the_environment(
 def test_the_default_is_the_users_cache(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(cache_folder.ENVIRONMENT_VARIABLE, "")
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(tmp_path / "home/distill-tui"))
+    monkeypatch.setenv(user_folders.ENVIRONMENT_VARIABLE, "")
+    monkeypatch.setattr(PlatformDirs, "user_cache_dir", str(tmp_path / "home/distill-tui"))
     queries(database, None)
     assert len(entries(tmp_path / "home/distill-tui")) == 1
 
@@ -305,8 +306,8 @@ def test_the_default_is_the_users_cache(
 def test_without_a_home_nothing_is_kept(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(cache_folder.ENVIRONMENT_VARIABLE, raising=False)
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: "~/.cache/distill-tui")
+    monkeypatch.delenv(user_folders.ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.setattr(PlatformDirs, "user_cache_dir", "~/.cache/distill-tui")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     queries(database, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from distill_core.runs import RunFolder, RunStore, RunSummary, listing, listing_cache
+from distill_core.runs import RunFolder, RunStore, RunSummary, listing, listing_cache, liveness
 from distill_core.runs.summary import summarise
 from tests.core.test_runs_folder import Clock, make_run
 
@@ -94,7 +94,8 @@ def test_a_run_whose_process_is_gone_shows_so_from_the_cache(
 ) -> None:
     run = RunFolder(RunStore(root).list()[0].path)
     state = run.mark("running")
-    run.write_state(msgspec.structs.replace(state, pid=2**22 + 1, process_start="1"))
+    here = liveness.process_start(os.getpid()).rpartition(":")[0]
+    run.write_state(msgspec.structs.replace(state, pid=2**22 + 1, process_start=f"{here}:1"))
     age(run)
     looked_at(root, monkeypatch)
     read, rows = looked_at(root, monkeypatch)

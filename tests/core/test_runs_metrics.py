@@ -89,7 +89,7 @@ def test_a_follower_begins_again_when_the_file_was_cut_back(run: RunFolder) -> N
     offset = append(run, 1, 2)
     append(run, 3, 4)
     assert steps(follower.poll().lines) == [1, 2, 3, 4]
-    run.truncate_metrics(offset)
+    assert run.cut_metrics(offset, 0) == ""
     append(run, 5, 6, 7, 8)  # as long as before, and longer
     chunk = follower.poll()
     assert (steps(chunk.lines), chunk.restarted) == ([1, 2, 5, 6, 7, 8], True)
@@ -102,26 +102,45 @@ def test_lines_after_the_checkpoint_are_cut_off_and_none_doubled(run: RunFolder)
     append(run, 3)
     with run.metrics_path.open("ab") as file:
         file.write(b'{"st')
-    assert run.truncate_metrics(offset) == 15
+    assert run.cut_metrics(offset, 0) == ""
     append(run, 3, 4)
     assert steps(run.read_metrics().lines) == [1, 2, 3, 4]
-    assert run.truncate_metrics(44) == 0
-    assert run.truncate_metrics(0) == 44
+    assert run.cut_metrics(0, 0) == ""
     assert run.metrics_path.read_bytes() == b""
 
 
-@pytest.mark.parametrize("offset", [1, 10, 12, 21, 23, 10**6, -1])
-def test_an_offset_where_no_line_ends_is_refused_and_nothing_is_cut(run: RunFolder, offset: int) -> None:
-    append(run, 1, 2)
-    with pytest.raises(RunError, match="has no line that ends at byte"):
-        run.truncate_metrics(offset)
-    assert steps(run.read_metrics().lines) == [1, 2]
+def epochs_of(run: RunFolder) -> list[object]:
+    return [line.get("epoch", line["event"]) for line in run.read_metrics().lines]
+
+
+@pytest.mark.parametrize("offset", [1, 30, 10**6])
+@pytest.mark.parametrize("written", [[1, 2, 1, 2, 3, 3], [1, 2, 3], [3, 1, 2, 99]])
+def test_lines_of_two_writers_are_sorted_out_up_to_the_checkpoint(
+    run: RunFolder, written: list[int], offset: int
+) -> None:
+    with run.open_metrics() as metrics:
+        metrics.append({"event": "started"})
+        metrics.append({"event": "baseline", "name": "ridge"})
+        for epoch in written:
+            metrics.append({"event": "epoch", "epoch": epoch})
+    problem = run.cut_metrics(offset, 3)
+    assert "its lines up to epoch 3 were sorted out." in problem
+    assert epochs_of(run) == ["started", "baseline", 1, 2, 3]
+
+
+def test_epochs_that_have_no_line_are_counted(run: RunFolder) -> None:
+    with run.open_metrics() as metrics:
+        for epoch in (1, 2, 5):
+            metrics.append({"event": "epoch", "epoch": epoch})
+    problem = run.cut_metrics(metrics.offset_bytes, 5)
+    assert "of 2 epochs there is no line" in problem
+    assert epochs_of(run) == [1, 2, 5]
 
 
 def test_metrics_that_were_never_written_can_only_be_cut_back_to_nothing(run: RunFolder) -> None:
-    assert run.truncate_metrics(0) == 0
+    assert run.cut_metrics(0, 0) == ""
     with pytest.raises(RunError, match="missing"):
-        run.truncate_metrics(11)
+        run.cut_metrics(11, 1)
 
 
 @pytest.mark.parametrize("kept", [0, 4])

@@ -11,7 +11,7 @@ import pytest
 
 from distill_core.config import DataConfig, RunConfig
 from distill_core.errors import RunError
-from distill_core.runs import RunFolder, RunNotes, RunStore, RunSummary, default_root
+from distill_core.runs import RunFolder, RunNotes, RunStore, RunSummary, default_root, liveness
 from tests.core.test_runs_folder import CONFIG, Clock, make_run
 
 
@@ -95,16 +95,39 @@ def test_a_change_shows_in_the_next_listing(store: RunStore, clock: Clock) -> No
 
 
 def test_a_run_of_another_machine_shows_as_interrupted_without_any_change_on_disk(
-    store: RunStore, clock: Clock
+    store: RunStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = 0.0
+    monkeypatch.setattr("distill_core.runs.folder._watch", liveness.Watch(lambda: now))
     run = add_run(store, clock, "/a/x.db")
     state = json.loads((run.path / "state.json").read_text()) | {"state": "running", "host": "gpu-2"}
     (run.path / "state.json").write_text(json.dumps(state))
     assert store.list()[0].state == "running"
-    clock.advance(121)
+    now += liveness.SILENT_SECONDS
     assert store.list()[0].state == "interrupted"
     run.beat()
     assert store.list()[0].state == "running"
+
+
+def test_a_run_that_nobody_here_can_look_up_is_watched_before_it_is_told_of(
+    store: RunStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, waits = 0.0, 0
+    monkeypatch.setattr("distill_core.runs.folder._watch", liveness.Watch(lambda: now))
+    live, dead = (add_run(store, clock, "/a/x.db") for _ in range(2))
+    for run in (live, dead):
+        state = json.loads((run.path / "state.json").read_text()) | {"state": "running", "host": "gpu-2"}
+        (run.path / "state.json").write_text(json.dumps(state))
+
+    def wait(seconds: float) -> None:
+        nonlocal now, waits
+        now, waits = now + seconds, waits + 1
+        live.beat()
+
+    states = {row.path: row.state for row in store.watched(wait)}
+    assert states == {str(live.path): "running", str(dead.path): "interrupted"}
+    assert waits == pytest.approx(liveness.SILENT_SECONDS / liveness.LOOK_SECONDS, abs=1)
+    assert len(store.watched(wait)) == 2
 
 
 def test_a_run_is_found_by_its_names_their_beginnings_and_its_path(

@@ -212,7 +212,8 @@ def child(database: Path) -> Iterator[pexpect.spawn[str]]:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 138)],
 )
 def test_a_signal_saves_and_leaves(
     child: pexpect.spawn[str], store: RunStore, number: signal.Signals, code: int
@@ -254,7 +255,7 @@ def test_a_second_ctrl_c_leaves_at_once() -> None:
     assert signalled("SIGTERM", "SIGINT") == (143, "")
 
 
-@pytest.mark.parametrize("second", ["SIGHUP", "SIGTERM"])
+@pytest.mark.parametrize("second", ["SIGHUP", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGXCPU"])
 def test_a_line_that_drops_twice_still_lets_the_run_be_saved(second: str) -> None:
     """A shell passes SIGHUP on, and the terminal sends its own."""
     assert signalled("SIGHUP", second) == (0, "still there 129\n")

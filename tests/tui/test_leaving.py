@@ -74,7 +74,9 @@ def end_of(child: pexpect.spawn[str]) -> None:
     child.wait()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGXCPU, 152)]
+)
 def test_a_signal_saves_the_run(app: pexpect.spawn[str], number: signal.Signals, code: int) -> None:
     app.kill(number)
     end_of(app)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Protocol, Self
 
-from distill_tui.signals import handled
+from distill_tui.signals import ENDING, handled
 
-_SIGNALS = ("SIGTERM", "SIGHUP")
 _SAVE_SECONDS = 1.6
 _CLOSE_SECONDS = 0.3
 
@@ -29,7 +29,7 @@ class _App(Protocol):
 
 
 class LeaveOnSignal:
-    """Inside `with`, a dropped line or a SIGTERM saves the run and ends the process within two seconds.
+    """Inside `with`, a signal that ends a process saves the run first, and ends it within two seconds.
 
     The handler only asks. A thread of its own waits for the run to be saved and then ends the process, even
     while the app is stuck writing to a line that no longer takes anything.
@@ -45,7 +45,7 @@ class LeaveOnSignal:
         self._closed = threading.Event()
 
     def __enter__(self) -> Self:
-        self._signals.enter_context(handled(_SIGNALS, self._ask))
+        self._signals.enter_context(handled(ENDING, self._ask))
         return self
 
     def __exit__(
@@ -61,7 +61,8 @@ class LeaveOnSignal:
         self.exit_code = 128 + number
         self._app.jobs.abandon()
         self._app.leave_soon(self.exit_code)
-        threading.Thread(target=self._see_to_it, name="leaving", daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # no thread can be started: the app leaves by itself
+            threading.Thread(target=self._see_to_it, name="leaving", daemon=True).start()
 
     def _see_to_it(self) -> None:
         self._app.jobs.wait_until_saved(_SAVE_SECONDS)

@@ -6,22 +6,22 @@ import os
 import tomllib
 from pathlib import Path
 
-import platformdirs
+from distill_core.user_folders import user_folder
 
-APP_NAME = "distill-tui"
 MAX_RECENT = 10
 
 
-def state_dir() -> Path:
+def state_dir() -> Path | None:
     """Return the folder of the app's own state; `DISTILL_TUI_STATE` overrides the platform's."""
     override = os.environ.get("DISTILL_TUI_STATE")
-    return Path(override) if override else platformdirs.user_state_path(APP_NAME)
+    return Path(override) if override else user_folder("state")
 
 
-def keymap_path() -> Path:
-    """Return where the user's keymap is looked for."""
+def keymap_path() -> Path | None:
+    """Return where the user's keymap is looked for; None where there is no home directory."""
     override = os.environ.get("DISTILL_TUI_CONFIG")
-    return (Path(override) if override else platformdirs.user_config_path(APP_NAME)) / "keymap.toml"
+    folder = Path(override) if override else user_folder("config")
+    return folder / "keymap.toml" if folder else None
 
 
 def read_keymap() -> dict[str, str]:
@@ -31,6 +31,8 @@ def read_keymap() -> dict[str, str]:
         ValueError: The file is no TOML of `"binding.id" = "keys"` lines.
     """
     path = keymap_path()
+    if path is None:
+        return {}
     try:
         keymap = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -44,8 +46,9 @@ def read_keymap() -> dict[str, str]:
 
 def read_recent() -> tuple[Path, ...]:
     """Return the databases opened last, newest first; those that are gone are left out."""
+    file = _recent_file()
     try:
-        lines = _recent_file().read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines() if file else ()
     except (OSError, UnicodeDecodeError):
         return ()
     return tuple(path for line in lines if line and (path := Path(line)).is_file())
@@ -55,6 +58,8 @@ def remember(path: Path) -> None:
     """Put a database at the head of the recent ones; a folder that cannot be written to is no error."""
     paths = [path, *(known for known in read_recent() if known != path)][:MAX_RECENT]
     file = _recent_file()
+    if file is None:
+        return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_suffix(f".{os.getpid()}.tmp")
@@ -64,5 +69,6 @@ def remember(path: Path) -> None:
         return
 
 
-def _recent_file() -> Path:
-    return state_dir() / "recent.txt"
+def _recent_file() -> Path | None:
+    folder = state_dir()
+    return folder / "recent.txt" if folder else None

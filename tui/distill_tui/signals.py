@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+ENDING = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+"""What asks a process to save and leave: systems, dropped lines, and schedulers before a limit is reached."""
+
 Handler = Callable[[int, FrameType | None], object]
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from distill_core.cache_folder import cache_folder
 from distill_core.database.paths import FoundFile
 from distill_core.database.vectors import Vectors
+from distill_core.user_folders import cache_folder
 
 logger = logging.getLogger(__name__)
 

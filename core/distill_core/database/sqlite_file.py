@@ -20,7 +20,9 @@ def absolute_path(path: str | os.PathLike[str]) -> Path:
     try:
         return Path(path).expanduser().absolute()
     except (OSError, RuntimeError) as error:
-        raise DatabaseError(f"The path {os.fspath(path)!r} cannot be resolved: {error}.") from error
+        raise DatabaseError(
+            f"The path {os.fspath(path)!r} cannot be resolved: {str(error).rstrip('.')}."
+        ) from error
 
 
 def check_is_sqlite(path: Path) -> None:

@@ -17,9 +17,12 @@ def read_hl_result(path: str | os.PathLike[str]) -> HlFinished:
     Raises:
         DistillError: The file is missing, or is none of those.
     """
-    file = Path(path).expanduser()
+    file = Path(path)
     try:
+        file = file.expanduser()
         return msgspec.json.decode(file.read_bytes(), type=HlFinished)
+    except RuntimeError as error:
+        raise DistillError(f"{file} cannot be found: there is no such home directory.") from error
     except OSError as error:
         raise DistillError(f"{file} cannot be read ({error.strerror}).", "Check the path.") from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

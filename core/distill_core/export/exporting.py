@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from distill_core.config import RunConfig
 from distill_core.errors import CheckpointError, DistillError, ExportError
 from distill_core.export import directory as files
 from distill_core.export.card import Card, model_card, onnx_words
@@ -28,6 +29,7 @@ from distill_core.export.parts import ExportParts
 from distill_core.export.student_facts import StudentFacts
 from distill_core.runs.config_file import write_config
 from distill_core.runs.folder import RunFolder
+from distill_core.runs.moved_database import locate_database
 from distill_core.students import ProjectionTransformer, Student, load_student, save_student
 
 
@@ -54,6 +56,7 @@ class _Export:
 
     def __init__(self, folder: RunFolder, directory: ExportDirectory) -> None:
         self._directory = directory
+        self._folder = folder
         self._contents = RunContents(folder)
         self._best = folder.best_checkpoint
         self._student: Student | None = None
@@ -133,9 +136,16 @@ class _Export:
 
         contents, folded = self._contents, student.fold()
         content = onnx_model(folded, {"student": student.KIND, "run": contents.name})
-        queries = check_queries(contents.config, contents.data, student.embed_dim)
+        queries = check_queries(self._config_here(), contents.data, student.embed_dim)
         self._onnx = check_onnx(content, folded, queries)
         return content
+
+    def _config_here(self) -> RunConfig | None:
+        """Return the settings with the place where the database is now, if it was moved and is found."""
+        try:
+            return locate_database(self._folder)[0]
+        except DistillError:
+            return self._contents.config
 
     def _reference(self, student: Student) -> ExportEvent:
         if isinstance(student, ProjectionTransformer):

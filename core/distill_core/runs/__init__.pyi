@@ -11,10 +11,11 @@ from .metrics_reading import MetricsChunk as MetricsChunk
 from .metrics_reading import MetricsFollower as MetricsFollower
 from .metrics_reading import read_metrics as read_metrics
 from .metrics_writing import MetricsWriter as MetricsWriter
-from .metrics_writing import truncate_metrics as truncate_metrics
+from .metrics_writing import cut_metrics as cut_metrics
 from .provenance import database_sha256 as database_sha256
 from .provenance import package_versions as package_versions
 from .recording import RecordedRun as RecordedRun
+from .records import Attempt as Attempt
 from .records import DataRecord as DataRecord
 from .records import EvaluationRecord as EvaluationRecord
 from .records import RunNotes as RunNotes

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from distill_core.runs.file_errors import writing_error
@@ -14,10 +15,20 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 """What file systems answer that cannot, or need not, write a folder out."""
 
 
-def write_atomically(file: Path, content: bytes) -> None:
+Check = Callable[[], None]
+"""Raises if this process may no longer write."""
+
+
+def write_atomically(file: Path, content: bytes, check: Check | None = None) -> None:
     """Write a file under a temporary name beside it, sync it, and rename it.
 
     Whatever fails, and whenever the process dies, the file holds what it held before, or all of `content`.
+
+    Args:
+        file: The file.
+        content: All of it.
+        check: Is asked between writing and renaming. Whoever takes the right to write away removes what is
+            `remove_unfinished` afterwards, so that no rename follows even if this process slept in between.
 
     Raises:
         RunError: The disk is full, the folder is read-only or gone, or the disk failed.
@@ -26,6 +37,8 @@ def write_atomically(file: Path, content: bytes) -> None:
     try:
         try:
             _write_new(temporary, content)
+            if check is not None:
+                check()
             temporary.replace(file)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -33,6 +46,8 @@ def write_atomically(file: Path, content: bytes) -> None:
             raise
         sync_folder(file.parent)
     except OSError as error:
+        if check is not None:
+            check()
         raise writing_error(file, error) from error
 
 
@@ -64,10 +79,10 @@ def sync_folder(folder: Path) -> None:
             raise
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes left half written; nobody else may be writing in the folder."""
+def remove_unfinished(folder: Path, name: str = "*") -> None:
+    """Remove what others left half written of a file, or of all files of a folder: it stays unwritten."""
     with contextlib.suppress(OSError):
-        for temporary in folder.glob(".*.tmp"):
+        for temporary in folder.glob(f".{name}.*.tmp"):
             temporary.unlink(missing_ok=True)
 
 

@@ -10,7 +10,7 @@ import tomli_w
 
 from distill_core.config import RunConfig, parse_config
 from distill_core.errors import RunError, SettingsError
-from distill_core.runs.atomic_files import write_atomically
+from distill_core.runs.atomic_files import Check, write_atomically
 from distill_core.runs.file_errors import read_content
 from distill_core.runs.record_files import damaged, not_unicode
 
@@ -18,8 +18,10 @@ LAYOUT = 1
 """Version of the layout of a run's folder. Older ones stay readable; without a number it is 1."""
 
 
-def write_config(file: Path, config: RunConfig) -> None:
+def write_config(file: Path, config: RunConfig, check: Check | None = None) -> None:
     """Write all settings, defaults included, atomically; TOML has no word for None, which is left out.
+
+    `check` is as `write_atomically` takes it.
 
     Raises:
         RunError: The file cannot be written, or a text is no valid Unicode.
@@ -29,7 +31,7 @@ def write_config(file: Path, config: RunConfig) -> None:
         content = tomli_w.dumps({"version": LAYOUT, **settings}).encode()
     except UnicodeEncodeError as error:
         raise not_unicode(file) from error
-    write_atomically(file, content)
+    write_atomically(file, content, check)
 
 
 def read_config(file: Path) -> RunConfig:

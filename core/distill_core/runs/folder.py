@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import Self
 
@@ -12,15 +13,16 @@ from distill_core.errors import RunError
 from distill_core.latency.crossover import CrossoverFinished
 from distill_core.latency.events import LatencyFinished
 from distill_core.latency.field_events import FieldFinished
-from distill_core.runs import config_file, heartbeat, liveness, lock
-from distill_core.runs.atomic_files import remove_unfinished, write_atomically
+from distill_core.runs import config_file, liveness, lock
+from distill_core.runs.atomic_files import write_atomically
 from distill_core.runs.clock import Clock, utc_now
-from distill_core.runs.liveness import TrainingProcess
+from distill_core.runs.liveness import Wait
 from distill_core.runs.metrics_reading import MetricsChunk, MetricsFollower, read_metrics
-from distill_core.runs.metrics_writing import MetricsWriter, truncate_metrics
+from distill_core.runs.metrics_writing import MetricsWriter, cut_metrics
 from distill_core.runs.new_folder import create_folder
 from distill_core.runs.record_files import damaged, read_optional_record, read_record, write_record
 from distill_core.runs.records import (
+    Attempt,
     DataRecord,
     EvaluationRecord,
     RecordedState,
@@ -34,6 +36,10 @@ _TELLING = ("config.toml", "state.json", "metrics.jsonl")
 """A folder with one of these is a run, however damaged."""
 
 
+_watch = liveness.Watch()
+"""One for the process: any object of a run may be the one that is asked next."""
+
+
 def is_run(path: str | os.PathLike[str]) -> bool:
     """Tell whether a folder is that of a run."""
     return any(os.path.lexists(Path(path, name)) for name in _TELLING)
@@ -41,6 +47,9 @@ def is_run(path: str | os.PathLike[str]) -> bool:
 
 class RunFolder:
     """One run on disk. Any number of processes may read it; the one that holds its lock trains it.
+
+    From `lock` on, what a training writes is written only while the run is not taken over by another process;
+    otherwise a `TakenOverError` is raised.
 
     Every method that reads or writes raises a `RunError` with one sentence when a file is missing or damaged,
     the folder is gone or read-only, or the disk is full. What is written is on the disk itself afterwards.
@@ -53,6 +62,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str], clock: Clock = utc_now) -> None:
         self.path = absolute(path)
         self._clock = clock
+        self._lock: lock.RunLock | None = None
 
     @classmethod
     def create(cls, root: str | os.PathLike[str], config: RunConfig, clock: Clock = utc_now) -> Self:
@@ -121,7 +131,7 @@ class RunFolder:
 
     def write_config(self, config: RunConfig) -> None:
         """Write the settings."""
-        config_file.write_config(self.path / "config.toml", config)
+        config_file.write_config(self.path / "config.toml", config, self.check)
 
     def read_data(self) -> DataRecord | None:
         """Return what the run is trained on; None before the data was first loaded."""
@@ -129,7 +139,7 @@ class RunFolder:
 
     def write_data(self, data: DataRecord) -> None:
         """Write what the run is trained on."""
-        write_record(self.data_path, data)
+        write_record(self.data_path, data, self.check)
 
     def read_notes(self) -> RunNotes:
         """Return what the user says about the run; empty notes if nothing."""
@@ -149,7 +159,7 @@ class RunFolder:
 
     def write_evaluation(self, evaluation: EvaluationRecord) -> None:
         """Write how the student does."""
-        write_record(self.evaluation_path, evaluation)
+        write_record(self.evaluation_path, evaluation, self.check)
 
     def read_latency(self) -> LatencyFinished | None:
         """Return the latency beside the teacher's; None before it was measured."""
@@ -196,7 +206,7 @@ class RunFolder:
 
     def write_state(self, state: RunState) -> None:
         """Write a state as it is; a training process calls `mark`."""
-        write_record(self.path / "state.json", state)
+        write_record(self.path / "state.json", state, self.check)
 
     def mark(self, state: RecordedState, error: str = "") -> RunState:
         """Write, and return, how far the run is, in the name of this process.
@@ -215,37 +225,71 @@ class RunFolder:
             host=liveness.this_host(),
             pid=os.getpid(),
             process_start=liveness.process_start(os.getpid()),
+            attempt=self._lock.attempt.number if self._lock else before.attempt if before else 0,
         )
         self.write_state(written)
         return written
 
     def beat(self) -> None:
-        """Show that this process is still training; call it at least every 30 s."""
-        heartbeat.beat(self._heartbeat_path, self._clock())
+        """Show that this process is still training; call it every second."""
+        liveness.beat(self.path)
 
     def shown_state(self) -> ShownState:
         """Return the state, `interrupted` in place of `running` once the process is gone."""
         return self.shown(self.read_state())
 
     def shown(self, state: RunState) -> ShownState:
-        """Return what a state that was read before shows as by now."""
+        """Return what a state that was read before shows as by now.
+
+        A process that cannot be looked up from here counts as gone once this process has watched the run for
+        some seconds, over several calls, and nothing in it changed.
+        """
         if state.state != "running":
             return state.state
-        return "running" if self._trainer_of(state).is_alive else "interrupted"
+        return "interrupted" if self._moves(state) is False else "running"
 
-    def lock(self) -> lock.RunLock:
+    def is_unsettled(self, state: RunState) -> bool:
+        """Tell whether a run that says it is running was not yet watched for long enough to say more."""
+        return state.state == "running" and self._moves(state) is None
+
+    def _moves(self, state: RunState) -> bool | None:
+        alive = liveness.is_alive(state.pid, state.process_start)
+        return _watch.look(self.path) if alive is None else alive
+
+    def lock(self, *, take_over: bool = False, wait: Wait = time.sleep) -> lock.RunLock:
         """Lock the run for this process to train, and tidy up after one that was killed.
+
+        Args:
+            take_over: Whether to pass over a lock whose holder does not move.
+            wait: Waits some seconds, while a process that cannot be looked up is watched.
 
         Raises:
             RunError: The run is already being trained, or its folder is gone or cannot be written.
         """
-        held = lock.acquire(self.path / "lock", self._trainer)
-        remove_unfinished(self.checkpoints)
-        return held
+        self._lock = lock.acquire(self.path, take_over=take_over, wait=wait)
+        return self._lock
+
+    def check(self) -> None:
+        """Make sure that no other process has taken over the run since `lock`; passes before it.
+
+        Raises:
+            TakenOverError: One has.
+        """
+        if self._lock is not None:
+            self._lock.check()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this object has locked the run."""
+        return self._lock is not None
+
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Return all goings at the run, the first one first; none where an older version trained it."""
+        return tuple(lock.attempts(self.path))
 
     def open_metrics(self) -> MetricsWriter:
         """Open the metrics to append to; hold the lock."""
-        return MetricsWriter(self.metrics_path)
+        return MetricsWriter(self.metrics_path, self.check)
 
     def read_metrics(self, offset_bytes: int = 0) -> MetricsChunk:
         """Return the complete lines from an offset on."""
@@ -255,34 +299,25 @@ class RunFolder:
         """Return a reader that tells with each `poll` what was added."""
         return MetricsFollower(self.metrics_path)
 
-    def truncate_metrics(self, offset_bytes: int) -> int:
-        """Cut the metrics back to a checkpoint's `metrics_offset_bytes`; return the bytes cut off."""
-        return truncate_metrics(self.metrics_path, offset_bytes)
-
-    @property
-    def _heartbeat_path(self) -> Path:
-        return self.path / "heartbeat"
+    def cut_metrics(self, offset_bytes: int, epochs: int) -> str:
+        """Cut the metrics back to a checkpoint; return what is wrong with them, in a sentence."""
+        return cut_metrics(self.metrics_path, offset_bytes, epochs, self.check)
 
     def _readable_state(self) -> RunState | None:
         with contextlib.suppress(RunError):
             return self.read_state()
         return None
 
-    def _trainer(self) -> TrainingProcess | None:
-        state = self._readable_state()
-        return self._trainer_of(state) if state and state.state == "running" else None
-
-    def _trainer_of(self, state: RunState) -> TrainingProcess:
-        beat = heartbeat.last_beat(self._heartbeat_path)
-        last = max(state.updated, beat) if beat else state.updated
-        return TrainingProcess(
-            host=state.host,
-            pid=state.pid,
-            start=state.process_start,
-            silence_seconds=(self._clock() - last).total_seconds(),
-        )
-
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return a path that stays right when the working directory changes; links are not followed."""
-    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - `resolve` follows links
+    """Return a path that stays right when the working directory changes; links are not followed.
+
+    Raises:
+        RunError: It begins with the home directory of somebody who has none.
+    """
+    try:
+        return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - `resolve` follows links
+    except (RuntimeError, KeyError) as error:
+        raise RunError(
+            f"{os.fspath(path)} cannot be found: there is no such home directory.", "Write the path in full."
+        ) from error

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from distill_core.cache_folder import cache_folder
 from distill_core.errors import RunError
 from distill_core.runs.atomic_files import write_atomically
 from distill_core.runs.records import RunState
 from distill_core.runs.summary import RunSummary
+from distill_core.user_folders import cache_folder
 
 logger = logging.getLogger(__name__)
 

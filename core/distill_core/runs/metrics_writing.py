@@ -12,9 +12,10 @@ from typing import Self
 import msgspec
 
 from distill_core.errors import RunError
-from distill_core.runs.atomic_files import sync_folder, write_all
-from distill_core.runs.file_errors import reading_error, writing_error
+from distill_core.runs.atomic_files import Check, sync_folder, write_all, write_atomically
+from distill_core.runs.file_errors import read_content, writing_error
 from distill_core.runs.record_files import not_unicode
+from distill_core.wording import plural
 
 _BLOCK_BYTES = 8192
 
@@ -24,6 +25,10 @@ class MetricsWriter:
 
     What a killed process left of a line is cut off when the file is opened.
 
+    Args:
+        file: The metrics.
+        check: Is asked before each line and each sync; raises if this process may no longer write.
+
     Attributes:
         offset_bytes: The length of the file; after `sync`, what a checkpoint remembers.
 
@@ -31,8 +36,9 @@ class MetricsWriter:
         RunError: The file cannot be written, or its folder is gone.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, check: Check = lambda: None) -> None:
         self._file = file
+        self._check = check
         self._descriptor: int | None = None
         self._torn = False
         try:
@@ -63,6 +69,7 @@ class MetricsWriter:
             line = msgspec.json.encode(event) + b"\n"
         except UnicodeEncodeError as error:
             raise not_unicode(self._file) from error
+        self._check()
         try:
             self._cut_off_torn_line(descriptor)
             self._torn = True
@@ -80,6 +87,7 @@ class MetricsWriter:
         Raises:
             RunError: The disk is full or failed.
         """
+        self._check()
         try:
             os.fsync(self._open())
         except OSError as error:
@@ -114,44 +122,68 @@ class MetricsWriter:
             self._torn = False
 
 
-def truncate_metrics(file: Path, offset_bytes: int) -> int:
-    """Cut off what was written after a checkpoint, and return how many bytes those were.
+def cut_metrics(file: Path, offset_bytes: int, epochs: int, check: Check | None = None) -> str:
+    """Cut off what was written after a checkpoint; return what was wrong with the rest, empty if nothing.
+
+    The lines that stay are written to a new file: a process that wrote the old one, and still has it open,
+    writes into nothing. Where two processes wrote the file, the lines of the checkpoint's epochs are sorted
+    out.
 
     Args:
         file: The metrics; may be missing if nothing is to be kept.
         offset_bytes: The checkpoint's `metrics_offset_bytes`.
+        epochs: The checkpoint's epochs, each of which has a line.
+        check: As `write_atomically` takes it.
 
     Raises:
-        RunError: No line ends there, the file is missing, or it cannot be written. Nothing is cut then.
+        RunError: The file is missing, or it cannot be written. Nothing is cut then.
     """
     if offset_bytes == 0 and not os.path.lexists(file):
-        return 0
-    try:
-        descriptor = os.open(file, os.O_RDWR)
-    except FileNotFoundError as error:
-        raise reading_error(file, error) from error
-    except OSError as error:
-        raise writing_error(file, error) from error
-    try:
-        size = os.fstat(descriptor).st_size
-        if not _a_line_ends_at(descriptor, offset_bytes, size):
-            raise RunError(
-                f"{file} has no line that ends at byte {offset_bytes}, where its checkpoint was saved.",
-                "Metrics and checkpoint are not of the same run; restore the metrics from a copy.",
-            )
-        os.ftruncate(descriptor, offset_bytes)
-        os.fsync(descriptor)
-    except OSError as error:
-        raise writing_error(file, error) from error
-    finally:
-        os.close(descriptor)
-    return size - offset_bytes
+        return ""
+    content = read_content(file)
+    kept, problem = content[:offset_bytes], ""
+    if len(kept) < offset_bytes or _epochs(kept) != [*range(1, epochs + 1)]:
+        kept, problem = _sorted_out(file, content, epochs)
+    write_atomically(file, kept, check)
+    return problem
 
 
-def _a_line_ends_at(descriptor: int, offset_bytes: int, size: int) -> bool:
-    if offset_bytes == 0:
-        return True
-    return 0 < offset_bytes <= size and os.pread(descriptor, 1, offset_bytes - 1) == b"\n"
+class _Line(msgspec.Struct):
+    event: str = ""
+    epoch: float = 0
+    name: str = ""
+
+
+_line_decoder = msgspec.json.Decoder(_Line)
+
+
+def _read_lines(content: bytes) -> list[tuple[bytes, _Line]]:
+    lines = []
+    for line in content.split(b"\n")[:-1]:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            lines.append((line + b"\n", _line_decoder.decode(line)))
+    return lines
+
+
+def _epochs(content: bytes) -> list[float]:
+    if content and not content.endswith(b"\n"):
+        return []
+    return [line.epoch for _, line in _read_lines(content) if line.event == "epoch"]
+
+
+def _sorted_out(file: Path, content: bytes, epochs: int) -> tuple[bytes, str]:
+    """Return one line for each event up to a checkpoint, in order, and what was wrong in a sentence."""
+    lines: dict[tuple[str, float, str], bytes] = {}
+    for text, line in _read_lines(content):
+        if line.event != "finished" and (line.event != "epoch" or 1 <= line.epoch <= epochs):
+            lines.setdefault((line.event, line.epoch, line.name), text)
+    ordered = sorted(lines, key=lambda key: key[1])
+    missing = epochs - sum(event == "epoch" for event, _, _ in ordered)
+    lost = f"; of {plural(missing, 'epoch')} there is no line" if missing else ""
+    return b"".join(lines[key] for key in ordered), (
+        f"{file} did not fit its checkpoint, as after two processes had written it: its lines up to epoch "
+        f"{epochs} were sorted out{lost}."
+    )
 
 
 def _end_of_last_line(descriptor: int) -> int:

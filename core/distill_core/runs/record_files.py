@@ -10,14 +10,19 @@ from typing import TypeVar
 import msgspec
 
 from distill_core.errors import RunError
-from distill_core.runs.atomic_files import write_atomically
+from distill_core.runs.atomic_files import Check, write_atomically
 from distill_core.runs.file_errors import read_content
 
 T = TypeVar("T")
 
 
-def write_record(file: Path, record: msgspec.Struct) -> None:
+def write_record(file: Path, record: msgspec.Struct, check: Check | None = None) -> None:
     """Write a record as JSON, atomically; NaN and the infinities become the texts "nan", "inf", "-inf".
+
+    Args:
+        file: The file.
+        record: What it is to hold.
+        check: As `write_atomically` takes it.
 
     Raises:
         RunError: The file cannot be written, or a text is no valid Unicode.
@@ -26,7 +31,7 @@ def write_record(file: Path, record: msgspec.Struct) -> None:
         content = msgspec.json.encode(_spelt_out(msgspec.to_builtins(record)))
     except UnicodeEncodeError as error:
         raise not_unicode(file) from error
-    write_atomically(file, content + b"\n")
+    write_atomically(file, content + b"\n", check)
 
 
 def read_record(file: Path, kind: type[T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import threading
 import time
@@ -12,13 +13,23 @@ from typing import Self
 import torch
 
 from distill_core.config import RunConfig
-from distill_core.errors import CheckpointError, DistillError, RunError, TrainingError
+from distill_core.errors import CheckpointError, DistillError, RunError, TakenOverError, TrainingError
 from distill_core.latency.events import LatencyFinished
+from distill_core.latency.timing.machine import read_machine
+from distill_core.runs import liveness
 from distill_core.runs.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from distill_core.runs.checkpoint_info import CheckpointInfo, read_checkpoint_info
 from distill_core.runs.folder import RunFolder
+from distill_core.runs.lock import RunLock
 from distill_core.runs.metrics_writing import MetricsWriter
-from distill_core.runs.provenance import database_sha256, package_versions, vectors_sha256, what_differs
+from distill_core.runs.moved_database import changed, locate_database
+from distill_core.runs.provenance import (
+    database_sha256,
+    differing_words,
+    package_versions,
+    vectors_sha256,
+    what_differs,
+)
 from distill_core.runs.records import DataRecord, EvaluationRecord
 from distill_core.students import student_bytes
 from distill_core.teacher_data import TeacherData, content_sha256, load_teacher_data
@@ -27,6 +38,7 @@ from distill_core.training.events import (
     BaselineFitted,
     EpochFinished,
     RunFinished,
+    RunNoted,
     RunStarted,
     TestEvaluated,
     TrainEvent,
@@ -34,7 +46,6 @@ from distill_core.training.events import (
 from distill_core.training.session import TrainingSession
 
 CHECKPOINT_SECONDS = 30.0
-_BEAT_SECONDS = 10.0
 
 
 class RecordedRun:
@@ -50,16 +61,29 @@ class RecordedRun:
     Args:
         folder: Of a new run, or of one to go on with.
         seconds: A clock that only goes forward; checkpoints are at least 30 s of it apart.
+        take_over: Whether to go on with a run whose lock is held by a process that does not move.
+        database: Where the database is now, if it has moved; it is searched for otherwise.
 
     Attributes:
         session: The training itself; there from the first event on.
 
     Raises:
         RunError: The run is finished, is trained by another process, or its database has changed.
+        TakenOverError: Another process has taken over the run; nothing was written since.
     """
 
-    def __init__(self, folder: RunFolder, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        seconds: Callable[[], float] = time.monotonic,
+        *,
+        take_over: bool = False,
+        database: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.folder = folder
+        self._take_over = take_over
+        self._database = database
+        self._notes: list[str] = []
         self.session: TrainingSession | None = None
         self._seconds = seconds
         self._saved_at = 0.0
@@ -79,8 +103,9 @@ class RecordedRun:
                 f"{self.folder.name} is finished; there is nothing to resume.",
                 "Clone its settings into a new run to train longer, or see 'distill-tui runs command'.",
             )
-        with self.folder.lock(), _Heartbeat(self.folder):
-            yield from self._locked()
+        with self.folder.lock(take_over=self._take_over) as lock, _Heartbeat(self.folder):
+            yield from (RunNoted(words=note) for note in lock.notes)
+            yield from self._locked(lock)
 
     def discard_if_empty(self) -> bool:
         """Delete the folder of a run that never began to train; return whether it is gone.
@@ -121,11 +146,13 @@ class RecordedRun:
         record = EvaluationRecord(finished=finished, tested=self._tested, assessed=self._assessed)
         self.folder.write_evaluation(record)
 
-    def _locked(self) -> Iterator[TrainEvent]:
+    def _locked(self, lock: RunLock) -> Iterator[TrainEvent]:
         session = self.session = self._open_session()
         with self.folder.open_metrics() as metrics:
             try:
-                yield from self._record(session, metrics)
+                yield from self._record(session, metrics, lock)
+            except TakenOverError:
+                raise  # nothing is this process's to write any more
             except GeneratorExit:
                 self._leave(metrics)
                 self.folder.mark("stopped")
@@ -150,14 +177,15 @@ class RecordedRun:
 
     def _open_session(self) -> TrainingSession:
         """Return the session from the last checkpoint on, if there is one, with the metrics cut to it."""
-        config = self.folder.read_config()
+        config, moved = locate_database(self.folder, self._database)
         if not self._has_checkpoint:
-            self.folder.truncate_metrics(0)
+            self.folder.cut_metrics(0, 0)
+            self._note(moved)
             return TrainingSession(config)
         state, info = load_checkpoint(self.folder.last_checkpoint)
         data = load_teacher_data(config.data, config.split, config.training.seed)
         self._require_same_content(config, data)
-        self.folder.truncate_metrics(info.metrics_offset_bytes)
+        self._note(moved, self.folder.cut_metrics(info.metrics_offset_bytes, info.epoch))
         self._resumed, self._saved_step = True, info.step
         return TrainingSession(config, state, data)
 
@@ -170,21 +198,25 @@ class RecordedRun:
         if not difference and recorded.train != tuple(data.split.train.tolist()):
             difference = "its questions divide into other parts"
         if difference:
-            raise RunError(
-                f"{config.data.database} has changed since {self.folder.name} was started: {difference}.",
-                "Restore it, or clone the settings into a new run.",
-            )
+            raise changed(config.data.database, self.folder, difference)
 
-    def _record(self, session: TrainingSession, metrics: MetricsWriter) -> Iterator[TrainEvent]:
+    def _note(self, *sentences: str) -> None:
+        self._notes += [sentence for sentence in sentences if sentence]
+
+    def _record(
+        self, session: TrainingSession, metrics: MetricsWriter, lock: RunLock
+    ) -> Iterator[TrainEvent]:
         self._saved_at = self._seconds()
         for event in session:
-            self._write(event, session, metrics)
+            if isinstance(event, RunStarted):
+                self._start(event, session, metrics, lock)
+            self._write(event, metrics)
             yield event
+            if isinstance(event, RunStarted):
+                yield from (RunNoted(words=note) for note in self._notes)
 
-    def _write(self, event: TrainEvent, session: TrainingSession, metrics: MetricsWriter) -> None:
+    def _write(self, event: TrainEvent, metrics: MetricsWriter) -> None:
         match event:
-            case RunStarted():
-                self._start(event, session, metrics)
             case BaselineFitted() if not self._resumed:
                 metrics.append(event)
             case EpochFinished():
@@ -199,8 +231,19 @@ class RecordedRun:
                 self._write_evaluation(event)
                 metrics.append(event)
 
-    def _start(self, event: RunStarted, session: TrainingSession, metrics: MetricsWriter) -> None:
-        """Write what a new run is made of."""
+    def _start(
+        self, event: RunStarted, session: TrainingSession, metrics: MetricsWriter, lock: RunLock
+    ) -> None:
+        """Write what a new run is made of, and what each attempt is made with."""
+        lock.record(
+            database=session.config.data.database,
+            device=event.device,
+            machine=read_machine(torch.device(event.device)),
+            packages=package_versions(),
+        )
+        if self._resumed:
+            self._note(differing_words(self.folder.attempts(), self.folder.read_data()))
+        lock.record(notes=(*lock.notes, *self._notes))
         self.folder.mark("running")
         if not self._resumed:
             self.folder.write_config(event.config)
@@ -220,15 +263,16 @@ class RecordedRun:
         if session is None or session.student is None or session.progress.step == 0 or not session.is_sound:
             return
         step, epoch = session.progress
+        check = self.folder.check
         if step != self._saved_step or not self.folder.best_checkpoint.is_file():
-            save_weights(self.folder.best_checkpoint, student_bytes(session.student, session.config))
+            save_weights(self.folder.best_checkpoint, student_bytes(session.student, session.config), check)
         if step == self._saved_step:
             return
         state = session.state_dict()
         assert state is not None
         metrics.sync()
         info = CheckpointInfo(step=step, epoch=epoch, metrics_offset_bytes=metrics.offset_bytes)
-        save_checkpoint(self.folder.last_checkpoint, state, info)
+        save_checkpoint(self.folder.last_checkpoint, state, info, check)
         self._saved_at, self._saved_step = self._seconds(), step
 
     def _leave(self, metrics: MetricsWriter) -> None:
@@ -240,7 +284,9 @@ class RecordedRun:
         with contextlib.suppress(DistillError):
             if not isinstance(error, TrainingError | RunError | CheckpointError):
                 self._save(metrics)
-        with contextlib.suppress(DistillError):
+        with contextlib.suppress(
+            DistillError
+        ):  # taken over meanwhile, perhaps: the error is told all the same
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 self.folder.mark("stopped")
             else:
@@ -281,7 +327,7 @@ class _Heartbeat:
         while True:
             with contextlib.suppress(RunError):  # what matters fails when it is written
                 self._folder.beat()
-            if self._over.wait(_BEAT_SECONDS):
+            if self._over.wait(liveness.BEAT_SECONDS):
                 return
 
 

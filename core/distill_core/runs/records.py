@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from distill_core.latency.machine_record import MachineRecord
 from distill_core.training.events import Assessed, RunFinished, TestEvaluated
 
 RecordedState = Literal["running", "stopped", "finished", "failed"]
@@ -27,7 +28,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         error: Why the run failed; empty otherwise.
         host: Name of the machine; empty before the first training.
         pid: Number of the process there; 0 likewise.
-        process_start: Tells the process from a later one of the same number; empty where it is not known.
+        process_start: Tells the process from all others; empty where it is not known.
+        attempt: Number of the attempt that wrote so; 0 where none had begun.
     """
 
     state: RecordedState
@@ -37,6 +39,38 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     pid: int = 0
     process_start: str = ""
+    attempt: int = 0
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One process's going at a run, from its beginning or from a checkpoint on. In `attempts/NUMBER.json`.
+
+    Attributes:
+        number: 1 for the first; the highest one may write the run.
+        host: Name of the machine.
+        pid: Number of the process there.
+        process_start: Tells the process from all others; empty where it is not known.
+        ended: Whether the process has let go of the run; one that was killed never says so.
+        database: Where the database was read; empty before that.
+        device: What it trained on; empty likewise.
+        machine: What decides on the bits, with threads; None likewise.
+        packages: Versions by name.
+        notes: What was told to the user, a sentence each.
+    """
+
+    number: int
+    host: str = ""
+    pid: int = 0
+    process_start: str = ""
+    ended: bool = False
+    database: str = ""
+    device: str = ""
+    machine: MachineRecord | None = None
+    packages: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}" if self.host else "another process"
 
 
 class DataRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-import platformdirs
 
 from distill_core.config import RunConfig
 from distill_core.errors import RunError
+from distill_core.runs import liveness
 from distill_core.runs.clock import Clock, utc_now
 from distill_core.runs.file_errors import reason
 from distill_core.runs.folder import RunFolder, absolute, is_run
 from distill_core.runs.listing import RunListing
+from distill_core.runs.liveness import Wait
 from distill_core.runs.naming import changed_tags, checked_name, match_run
 from distill_core.runs.records import RunNotes
 from distill_core.runs.summary import RunSummary
 from distill_core.runs.trash import Trash
+from distill_core.user_folders import user_folder
 
 ENVIRONMENT_VARIABLE = "DISTILL_TUI_RUNS"
 
@@ -27,9 +30,20 @@ AskedRun = str | os.PathLike[str] | RunFolder
 
 
 def default_root() -> Path:
-    """Return where runs are kept: `$DISTILL_TUI_RUNS`, else `runs` in the user's data directory."""
-    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
-    return absolute(chosen or Path(platformdirs.user_data_dir("distill-tui", appauthor=False), "runs"))
+    """Return where runs are kept: `$DISTILL_TUI_RUNS`, else `runs` in the user's data directory.
+
+    Raises:
+        RunError: There is no home directory.
+    """
+    if chosen := os.environ.get(ENVIRONMENT_VARIABLE):
+        return absolute(chosen)
+    folder = user_folder("data")
+    if folder is None:
+        raise RunError(
+            "There is no home directory to keep the runs in.",
+            f"Name a folder with --runs-dir or {ENVIRONMENT_VARIABLE}.",
+        )
+    return folder / "runs"
 
 
 class RunStore:
@@ -65,6 +79,17 @@ class RunStore:
         Never raises: a damaged run says so in its row, a folder that cannot be listed in `problem`.
         """
         return self._read(self._listing)
+
+    def watched(self, wait: Wait = time.sleep) -> tuple[RunSummary, ...]:
+        """Return the runs as `list` does, once it is known which of those that say so are being trained.
+
+        A process that cannot be looked up from here is watched for some seconds.
+        """
+        rows = self.list()
+        while self.problem == "" and any(self._is_unsettled(row) for row in rows):
+            wait(liveness.LOOK_SECONDS)
+            rows = self.list()
+        return rows
 
     def trashed(self) -> tuple[RunSummary, ...]:
         """Return the runs in the trash, newest first."""
@@ -136,7 +161,8 @@ class RunStore:
             raise RunError(
                 f"{run.path} is not among the runs in {self.root}.", "Delete its folder by other means."
             )
-        with run.lock():
+        with run.lock() as lock:
+            lock.record(ended=True)  # its place changes, and it may come back
             return self._trash.move(run.path)
 
     def restore(self, name: str) -> RunFolder:
@@ -162,6 +188,15 @@ class RunStore:
         except OSError as error:
             self.problem = f"The runs in {self.root} cannot be listed: {reason(error)}."
             return ()
+
+    def _is_unsettled(self, row: RunSummary) -> bool:
+        if row.state != "running":
+            return False
+        try:
+            run = RunFolder(row.path, self._clock)
+            return run.is_unsettled(run.read_state())
+        except RunError:
+            return False
 
     def _folder_called(self, name: str) -> Path | None:
         path = self.root / name

@@ -3,6 +3,7 @@ from .events import Assessed as Assessed
 from .events import BaselineFitted as BaselineFitted
 from .events import EpochFinished as EpochFinished
 from .events import RunFinished as RunFinished
+from .events import RunNoted as RunNoted
 from .events import RunStarted as RunStarted
 from .events import StepsFinished as StepsFinished
 from .events import Terms as Terms

@@ -40,6 +40,12 @@ class RunStarted(TrainEvent, frozen=True, kw_only=True, tag="started"):
     threads: int
 
 
+class RunNoted(TrainEvent, frozen=True, kw_only=True, tag="note"):
+    """Something about the run that its user should know, in a sentence: it was taken over, or moved."""
+
+    words: str
+
+
 class BaselineFitted(TrainEvent, frozen=True, kw_only=True, tag="baseline"):
     """A rung of the ladder is fitted, before training.
 

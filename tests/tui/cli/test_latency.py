@@ -205,7 +205,7 @@ def test_compile_without_all_is_a_usage_error(database: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("options", [(), ("--all",)])
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"])
 def test_a_signal_keeps_and_prints_what_was_measured(
     database: Path,
     capsys: pytest.CaptureFixture[str],

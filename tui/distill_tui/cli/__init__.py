@@ -10,7 +10,7 @@ from importlib import import_module
 
 import click
 
-from distill_core.errors import DistillError, TrainingError
+from distill_core.errors import DistillError, TakenOverError, TrainingError
 
 COMMANDS = {
     "open": ("app_commands", "open_database"),
@@ -70,8 +70,8 @@ def commands() -> None:
     distill-tui lda.db      open the app on a database
     distill-tui demo        open the app on the bundled demo database
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or unreadable input, 130 interrupted, 129 and 143 ended by
-    SIGHUP and SIGTERM.
+    Exit codes: 0 done, 1 failed, 2 wrong usage or unreadable input, 130 interrupted, 128 and a
+    number: ended by that signal, such as 143 by SIGTERM.
     """  # noqa: D301 - click wants the character itself
 
 
@@ -90,7 +90,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line; return its exit code. Errors become one sentence on stderr."""
     try:
-        result = commands.main(arguments, prog_name="distill-tui", standalone_mode=False)
+        result = _call(arguments)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -99,7 +99,7 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except DistillError as error:
         click.echo(f"distill-tui: {error}", err=True)
-        return FAILED if isinstance(error, TrainingError) else USAGE
+        return FAILED if isinstance(error, TrainingError | TakenOverError) else USAGE
     except BrokenPipeError:
         _write_no_more()
         return FAILED
@@ -108,6 +108,18 @@ def run(arguments: list[str]) -> int:
         click.echo(f"distill-tui: The output cannot be written: {error.strerror or error}.", err=True)
         return FAILED
     return result if isinstance(result, int) else 0
+
+
+def _call(arguments: list[str]) -> object:
+    try:
+        return commands.main(arguments, prog_name="distill-tui", standalone_mode=False)
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        raise TrainingError(
+            "The system allows no more threads; what was saved is kept.",
+            "Raise the limit ('ulimit -u', or that of the container), or end other processes.",
+        ) from error
 
 
 def _write_no_more() -> None:

@@ -22,14 +22,20 @@ def detach(folder: RunFolder, wait: Callable[[float], None] = time.sleep) -> int
     Raises:
         RunError: It did not start; the log says why.
     """
-    with folder.log_path.open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "distill_tui", "resume", str(folder.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    try:
+        with folder.log_path.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "distill_tui", "resume", str(folder.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise RunError(
+            f"No process could be started for {folder.name}: {error.strerror or error}.",
+            "What is saved stays; 'distill-tui resume' goes on with it.",
+        ) from error
     waited = 0.0
     while waited < _START_SECONDS:
         has_left = process.poll() is not None

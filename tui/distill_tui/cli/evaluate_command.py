@@ -55,7 +55,7 @@ def evaluate(**options: Unpack[EvaluateOptions]) -> None:
     from distill_core.training.judging import fit_ladder, judge_student
 
     student = load_student(options["file"])
-    config = _run_config(options, read_run_config(options["file"]), student)
+    config = _run_config(options, _of_run(options) or read_run_config(options["file"]), student)
     data = load_teacher_data(config.data, config.split, config.training.seed)
     if data.teacher.dimension != student.embed_dim:
         raise CheckpointError(
@@ -68,6 +68,20 @@ def evaluate(**options: Unpack[EvaluateOptions]) -> None:
         measured = _measure(data, student, config) if options["measure"] else None
         for event in judge_student(data, config, student.fold().project, baselines, measured=measured):
             (write_json if options["as_json"] else write_lines)(event)
+
+
+def _of_run(options: EvaluateOptions) -> RunConfig | None:
+    """Return the settings of the run that a file lies in, with the place of its database now."""
+    from distill_core.runs.folder import RunFolder, is_run
+    from distill_core.runs.moved_database import locate_database
+
+    run = options["file"].absolute().parent.parent
+    if options["database"] is not None or not is_run(run):
+        return None
+    config, moved = locate_database(RunFolder(run))
+    if moved:
+        click.echo(f"note: {moved}", err=True)
+    return config
 
 
 def _measure(data: TeacherData, student: Student, config: RunConfig) -> LatencyFinished | None:

@@ -12,6 +12,7 @@ from distill_core.training.events import (
     BaselineFitted,
     EpochFinished,
     RunFinished,
+    RunNoted,
     RunStarted,
     StepsFinished,
     TrainEvent,
@@ -29,6 +30,8 @@ def write_json(event: TrainEvent) -> None:
 
 def write_lines(event: TrainEvent) -> None:
     """Print what an event says to a reader, if anything."""
+    if isinstance(event, RunNoted):
+        click.echo(f"note: {event.words}", err=True)
     for line in _lines(event):
         click.echo(line)
 

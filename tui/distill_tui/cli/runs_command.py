@@ -27,10 +27,11 @@ def runs(ctx: click.Context, runs_dir: Path | None, *, as_json: bool) -> None:
     store = ctx.obj = run_store(runs_dir)
     if ctx.invoked_subcommand is not None:
         return
-    for run in store.list() if as_json else ():
+    kept = store.watched()
+    for run in kept if as_json else ():
         click.echo(msgspec.json.encode(run))
     if not as_json:
-        for line in run_table(store.list()):
+        for line in run_table(kept):
             click.echo(line)
     if store.problem:
         raise click.ClickException(store.problem)

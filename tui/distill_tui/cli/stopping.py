@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -9,14 +10,13 @@ from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Self
 
-from distill_tui.signals import handled
+from distill_tui.signals import ENDING, handled
 
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _PATIENCE_SECONDS = 1.8
 
 
 class StopRequest:
-    """Inside `with`, ctrl+c, SIGTERM and a dropped line only ask; a second ctrl+c leaves at once.
+    """Inside `with`, ctrl+c and the signals that end a process only ask; a second ctrl+c leaves at once.
 
     A line that drops may send its signal more than once, so other signals only ask again. One that was
     ignored before, as nohup does, stays so. Whoever trains looks at `exit_code` between two steps. If it
@@ -33,7 +33,7 @@ class StopRequest:
         self._last_resort: threading.Timer | None = None
 
     def __enter__(self) -> Self:
-        self._signals.enter_context(handled(_SIGNALS, self._ask))
+        self._signals.enter_context(handled(("SIGINT", *ENDING), self._ask))
         return self
 
     def __exit__(
@@ -50,6 +50,8 @@ class StopRequest:
                 os._exit(self.exit_code)
             return
         self.exit_code = 128 + number
-        self._last_resort = threading.Timer(_PATIENCE_SECONDS, os._exit, (self.exit_code,))
-        self._last_resort.daemon = True
-        self._last_resort.start()
+        timer = threading.Timer(_PATIENCE_SECONDS, os._exit, (self.exit_code,))
+        timer.daemon = True
+        with contextlib.suppress(RuntimeError):  # no thread can be started: who trains still looks
+            timer.start()
+            self._last_resort = timer

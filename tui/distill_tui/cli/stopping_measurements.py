@@ -8,9 +8,7 @@ from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Self
 
-from distill_tui.signals import handled
-
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+from distill_tui.signals import ENDING, handled
 
 
 class MeasurementStopped(KeyboardInterrupt):
@@ -26,7 +24,7 @@ class MeasurementStopped(KeyboardInterrupt):
 
 
 class StopAtOnce:
-    """Inside `with`, the first of ctrl+c, SIGTERM and a dropped line raises `MeasurementStopped`.
+    """Inside `with`, the first of ctrl+c and the signals that end a process raises `MeasurementStopped`.
 
     A block may take minutes, so nobody waits for its end. While what was measured is kept and printed, a
     second ctrl+c leaves at once, and other signals are passed over: a line that drops may send several. A
@@ -38,7 +36,7 @@ class StopAtOnce:
         self._signals = ExitStack()
 
     def __enter__(self) -> Self:
-        self._signals.enter_context(handled(_SIGNALS, self._stop))
+        self._signals.enter_context(handled(("SIGINT", *ENDING), self._stop))
         return self
 
     def __exit__(

@@ -118,14 +118,17 @@ def what_is_timed(options: TimedOptions, run: RunFolder | None) -> ToTime:
 
 
 def _of_run(options: TimedOptions, run: RunFolder) -> ToTime:
-    config, recorded = run.read_config().data, run.read_data()
-    path = options["database"] or options["database_option"] or Path(config.database)
-    temperature = config.temperature if recorded is None else recorded.temperature
-    with LdaDatabase(path) as database:
-        teacher = database.teacher(config.mh_id, temperature=temperature)
-        _, queries = database.queries(config.mh_id)
+    from distill_core.runs.moved_database import locate_database
     from distill_core.students import load_student
 
+    settings, moved = locate_database(run, options["database"] or options["database_option"])
+    if moved:
+        click.echo(f"note: {moved}", err=True)
+    config, recorded = settings.data, run.read_data()
+    temperature = config.temperature if recorded is None else recorded.temperature
+    with LdaDatabase(config.database) as database:
+        teacher = database.teacher(config.mh_id, temperature=temperature)
+        _, queries = database.queries(config.mh_id)
     if not run.best_checkpoint.is_file():
         raise RunError(f"{run.name} has no trained student yet.", "Go on with it, or choose another run.")
     student = load_student(run.best_checkpoint, dimension=teacher.dimension, reference_layout=False)

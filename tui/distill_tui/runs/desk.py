@@ -144,8 +144,12 @@ class RunsDesk(Desk["RunsView | None"]):
 
         def work() -> RunConfig:
             from distill_core.runs import RunFolder
+            from distill_core.runs.moved_database import locate_database
 
-            return RunFolder(path).read_config()
+            run = RunFolder(path)
+            with contextlib.suppress(DistillError):  # opening the database says what is wrong with it
+                return locate_database(run)[0]
+            return run.read_config()
 
         self._app.jobs.ask(work, self.take_config, self._app.complain("Settings not taken over"))
 

@@ -221,10 +221,14 @@ class TrainingDesk(Desk[TrainingView]):
 
     def fold(self, events: tuple[TrainEvent, ...]) -> None:
         """Take in what the run has told."""
+        from distill_core.training.events import RunNoted
         from distill_tui.training.histories import fold_training
 
         self.histories.extend(events)
         self.publish(fold_training(self.view, events))
+        for event in events:
+            if isinstance(event, RunNoted):
+                self._app.notify(event.words, severity="warning", timeout=12, markup=False)
 
     def show_state(self, state: JobState, error: str = "", trace: str = "") -> None:
         """Show how the run stands."""
