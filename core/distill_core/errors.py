@@ -64,5 +64,9 @@ class RunError(DistillError):
     """A run's folder cannot be read, written or found, or the run is already being trained."""
 
 
+class OutputError(DistillError):
+    """A file cannot, or must not, be written where it is wanted."""
+
+
 class ExportError(DistillError):
     """A run cannot be exported to the folder asked for, or a part of it cannot be made."""
