@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Output:
 
     Whoever asks for it: no database and nothing that SQLite reads beside one, no vectors, no file of a run,
     of the cache or of `inputs`, nothing but a plain file. Links are followed, so that they stay links.
+    Missing folders are made.
 
     Args:
         path: The file as the user named it.
@@ -46,17 +48,14 @@ class Output:
         self._check()
 
     def write(self, content: bytes) -> Path:
-        """Write the file under a temporary name and rename it; missing folders are made. Return `path`.
+        """Write the file under a temporary name and rename it; return `path`.
 
         Raises:
             OutputError: As above, or the disk is full.
         """
         file = self._check()
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, content)
-        except OSError as error:
-            raise self._unwritable(reason(error)) from error
         except RunError as error:
             raise OutputError(error.message, f"{_ANOTHER[:-1]}, or make room.") from error
         self._replace = True  # it is our own now
@@ -68,15 +67,15 @@ class Output:
             file = self.path.resolve()
             status = _status(file)
             self._require_own(file, status)
-            folder = next(folder for folder in file.parents if os.path.lexists(folder))
-            if not folder.is_dir():
-                raise self._unwritable(f"{folder} is a file")
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise self._unwritable(f"the folder {folder} is read-only for this user")
+            if status is not None and not self._replace:
+                raise OutputError(
+                    f"{self.path} exists already.", f"{_ANOTHER[:-1]}, or replace it with --force."
+                )
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=file.parent):  # what the system says beforehand is not always so
+                pass
         except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a NUL in the name
             raise self._unwritable(reason(error) if isinstance(error, OSError) else str(error)) from error
-        if status is not None and not self._replace:
-            raise OutputError(f"{self.path} exists already.", f"{_ANOTHER[:-1]}, or replace it with --force.")
         return file
 
     def _require_own(self, file: Path, status: os.stat_result | None) -> None:

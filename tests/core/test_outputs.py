@@ -79,7 +79,7 @@ def test_what_a_command_reads_is_no_output_by_any_of_its_names(tmp_path: Path) -
 def test_a_file_that_exists_is_replaced_only_when_asked(tmp_path: Path) -> None:
     file = tmp_path / "new/folder/times.npz"
     output = Output(file)
-    assert not file.parent.exists()
+    assert list(file.parent.iterdir()) == []
     assert output.write(b"first") == file
     output.write(b"second")  # its own
     with pytest.raises(OutputError, match=r"exists already.*--force"):
