@@ -68,5 +68,9 @@ class TakenOverError(RunError):
     """Another process has taken over the run that this one was training."""
 
 
+class OutputError(DistillError):
+    """A file cannot, or must not, be written where it is wanted."""
+
+
 class ExportError(DistillError):
     """A run cannot be exported to the folder asked for, or a part of it cannot be made."""

@@ -99,9 +99,11 @@ def test_the_result_is_written_out(
 def test_the_folder_of_the_result_is_looked_for_first(
     database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines, err = experimented(database, "--out", str(tmp_path / "no" / "x.json"), capsys=capsys, code=2)
-    assert lines == []
-    assert "is not there." in err
+    (tmp_path / "no").touch()
+    for file, why in ((tmp_path / "no" / "x.json", "cannot be written"), (database, "what is read")):
+        lines, err = experimented(database, "--force", "--out", str(file), capsys=capsys, code=2)
+        assert lines == []
+        assert why in err
 
 
 @pytest.mark.parametrize(("failure", "code"), [(KeyboardInterrupt, 130), (TrainingError, 1)])

@@ -268,8 +268,8 @@ def test_a_place_that_cannot_be_written_to_fails_before_the_training(
     database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    for place in (tmp_path / "file" / "student.pt", Path("/proc/nowhere/student.pt")):
-        lines, err = trained(database, "--save", str(place), capsys=capsys, code=2)
+    for place in (tmp_path / "file" / "student.pt", Path("/proc/nowhere/student.pt"), database):
+        lines, err = trained(database, "--save", str(place), "--force", capsys=capsys, code=2)
         assert lines == []
         assert err.count("\n") == 1
         assert str(place) in err

@@ -250,7 +250,6 @@ async def test_the_trained_student_is_written_or_it_is_said_why_not(
         for name, title in (
             ("student.safetensors", "Student saved"),
             ("student.pt", "Student saved"),
-            ("file/student.pt", "Not saved"),
         ):
             await stage.press("ctrl+s")
             await stage.fill("#file", name)
@@ -258,5 +257,10 @@ async def test_the_trained_student_is_written_or_it_is_said_why_not(
             toast = stage.toasts()[-1]
             assert toast.startswith(title)
             assert str(folder / name) in "".join(toast.split())
+        await stage.press("ctrl+s")
+        for name, why in (("file/student.pt", "cannot be written"), (str(database), "belongs to a database")):
+            await stage.fill("#file", name)
+            await stage.press("enter")
+            assert why in stage.text("#save-note")
     for name in ("student.safetensors", "student.pt"):
         assert load_student(folder / name, dimension=8).ff_dim == 16

@@ -135,3 +135,33 @@ def test_q_and_d_let_the_run_go_on_in_a_process_of_its_own(app: pexpect.spawn[st
     finally:
         if folder.shown_state() == "running":
             os.kill(state.pid, signal.SIGKILL)
+
+
+NOISE = """
+import os, sys
+from pathlib import Path
+from distill_tui.leaving import drawn_alone
+before = sys.stderr, sys.__stderr__, sys.stdout
+try:
+    with drawn_alone(Path(sys.argv[1])):
+        os.write(1, b"NATIVE-1"); os.write(2, b"NATIVE-2")
+        print("drawn", file=sys.__stderr__); print("printed")
+        raise ValueError("crashed")
+except ValueError as error:
+    print(error, file=sys.stderr)
+assert before == (sys.stderr, sys.__stderr__, sys.stdout)
+os.write(2, b"after")
+"""
+
+
+@pytest.mark.parametrize("place", ["state/app.log", "file/app.log"])
+def test_what_libraries_write_goes_to_the_log_until_the_app_has_ended(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    child = pexpect.spawn(sys.executable, ["-c", NOISE, str(tmp_path / place)], encoding="utf-8", timeout=60)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.before is not None
+    assert child.before.split() == ["drawn", "printed", "crashed", "after"]
+    assert child.exitstatus == 0
+    if place.startswith("state"):
+        assert (tmp_path / place).read_text() == "NATIVE-1NATIVE-2"

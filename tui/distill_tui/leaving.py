@@ -1,11 +1,14 @@
-"""Signals that end the app: what is learnt is saved first, and a terminal that is gone holds nothing up."""
+"""The app and the process around it: signals that end it, and what libraries write while it is drawn."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Protocol, Self
 
@@ -13,6 +16,8 @@ from distill_tui.signals import ENDING, handled
 
 _SAVE_SECONDS = 1.6
 _CLOSE_SECONDS = 0.3
+_LONGEST_LOG_BYTES = 1_000_000
+_OUTPUTS = (("stdout", 1), ("stderr", 2))
 
 
 class _Jobs(Protocol):
@@ -69,3 +74,47 @@ class LeaveOnSignal:
         self._closed.wait(_CLOSE_SECONDS)
         assert self.exit_code is not None
         os._exit(self.exit_code)
+
+
+@contextmanager
+def drawn_alone(log: Path) -> Iterator[None]:
+    """Inside `with`, Python's own streams keep the terminal, and what else is written to it goes to a log.
+
+    Native libraries write to file descriptors 1 and 2, over what the app has drawn. Textual draws on
+    `sys.__stderr__`, which gets a descriptor of its own. A descriptor that is no terminal stays as it is.
+    """
+    with ExitStack() as restored:
+        descriptor = _log_descriptor(log)
+        restored.callback(os.close, descriptor)
+        for name, number in _OUTPUTS:
+            if os.isatty(number):
+                _move_to(descriptor, name, number, restored)
+        yield
+
+
+def _move_to(log: int, name: str, number: int, restored: ExitStack) -> None:
+    streams = {attribute: getattr(sys, attribute) for attribute in (name, f"__{name}__")}
+    for stream in streams.values():
+        stream.flush()
+    kept = os.dup(number)
+    restored.callback(os.close, kept)
+    encoding, errors = streams[name].encoding, streams[name].errors
+    terminal = open(kept, "w", encoding=encoding, errors=errors, buffering=1, closefd=False)  # noqa: SIM115
+    restored.callback(os.dup2, kept, number)
+    os.dup2(log, number)
+    for attribute, stream in streams.items():
+        setattr(sys, attribute, terminal)
+        restored.callback(setattr, sys, attribute, stream)
+    restored.callback(terminal.flush)
+
+
+def _log_descriptor(log: Path) -> int:
+    """Open the log, begun anew when it is long; where there is no place for one, nothing is kept."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > _LONGEST_LOG_BYTES:
+            flags |= os.O_TRUNC
+        return os.open(log, flags, 0o600)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)

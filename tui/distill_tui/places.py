@@ -24,6 +24,11 @@ def keymap_path() -> Path | None:
     return folder / "keymap.toml" if folder else None
 
 
+def log_path() -> Path:
+    """Return where the app keeps what libraries write to the terminal while it is up."""
+    return state_dir() / "app.log"
+
+
 def read_keymap() -> dict[str, str]:
     """Return the user's keys by binding id, `{}` without a keymap file.
 

@@ -10,8 +10,9 @@ from typing import Self
 
 import msgspec
 
-from distill_core.errors import CheckpointError, ExportError, RunError
+from distill_core.errors import CheckpointError, ExportError, OutputError, RunError
 from distill_core.export.events import ExportReport
+from distill_core.outputs import run_around
 from distill_core.runs.atomic_files import write_atomically
 from distill_core.runs.file_errors import reason, writing_error
 from distill_core.runs.folder import RunFolder, absolute
@@ -42,6 +43,7 @@ class ExportDirectory:
     def __init__(self, path: Path, run_name: str) -> None:
         self.path = path
         self._run_name = run_name
+        self._earlier: tuple[str, ...] = ()
 
     @classmethod
     def claim(cls, path: str | os.PathLike[str], run: RunFolder) -> Self:
@@ -59,7 +61,7 @@ class ExportDirectory:
             raise ExportError(
                 f"{directory.path} cannot be made: {reason(error)}.", "Choose another folder."
             ) from error
-        directory._write_report(ExportReport(run=run.name, complete=False))
+        directory._write_report(ExportReport(run=run.name, complete=False, files=directory._earlier))
         return directory
 
     def write(self, file: str, content: bytes) -> None:
@@ -85,7 +87,7 @@ class ExportDirectory:
         """
         try:
             yield
-        except (RunError, CheckpointError) as error:
+        except (RunError, CheckpointError, OutputError) as error:
             raise ExportError(
                 error.message, "Choose another folder, or make room; then export again."
             ) from error
@@ -97,7 +99,7 @@ class ExportDirectory:
             ExportError: A file cannot be removed, or the report cannot be written.
         """
         try:
-            for file in set(_FILES) - set(report.files):
+            for file in set(self._earlier) - set(report.files):
                 (self.path / file).unlink(missing_ok=True)
             if TENSORBOARD not in report.files:
                 with suppress(OSError):  # it holds other files, or there is none
@@ -116,9 +118,9 @@ class ExportDirectory:
 
     def _require_outside(self, run: RunFolder) -> None:
         inside, folder = self.path.resolve(), run.path.resolve()
-        if inside == folder or folder in inside.parents:
+        if inside.is_relative_to(folder) or run_around(inside) is not None:
             raise ExportError(
-                f"{self.path} is inside the run, which an export never changes.", "Choose another folder."
+                f"{self.path} is inside a run, which an export never changes.", "Choose another folder."
             )
 
     def _require_free(self) -> None:
@@ -131,6 +133,8 @@ class ExportDirectory:
             raise ExportError(
                 f"{self.path} is not empty and holds no export.", "Choose a new or an empty folder."
             ) from error
+        # One that was killed had no time to tell what it wrote.
+        self._earlier = tuple(file for file in report.files if file in _FILES) if report.complete else _FILES
         if report.run != self._run_name:
             raise ExportError(
                 f"{self.path} holds the export of another run, {report.run}.",

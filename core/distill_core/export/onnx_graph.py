@@ -111,10 +111,6 @@ class _Graph:
         length = self.add("ReduceL2", rows, axes=[-1], keepdims=1)
         return self.add("Div", rows, self.add("Max", length, self.number(_SHORTEST)))
 
-    def reshape(self, rows: str, *shape: int) -> str:
-        """Give rows another shape; 0 keeps a size as it is."""
-        return self.add("Reshape", rows, self.constant(np.array(shape, np.int64)))
-
 
 def _projections(graph: _Graph, student: Projector) -> str:
     match student:
@@ -153,15 +149,19 @@ def _memory(graph: _Graph, student: MemoryStudent) -> str:
 
 
 def _memory_layer(graph: _Graph, rows: str, layer: Any) -> str:  # noqa: ANN401 - of a private kind
+    """Write a layer head by head: with an empty batch, products of three axes end older runtimes (SIGFPE)."""
     num_heads, _, size = layer.keys.shape
-    parts = graph.linear(graph.normalize(rows), layer.query)
-    parts = graph.add("Transpose", graph.reshape(parts, 0, num_heads, size), perm=[1, 0, 2])
-    parts = graph.add("Mul", parts, graph.constant(layer.log_scale.exp()[:, None, None]))
-    scores = graph.add("MatMul", parts, graph.constant(layer.keys.transpose(1, 2)))
-    scores = graph.add("Add", scores, graph.constant(layer.biases[:, None, :]))
-    mixed = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), graph.constant(layer.values))
-    mixed = graph.reshape(graph.add("Transpose", mixed, perm=[1, 0, 2]), 0, num_heads * size)
-    return graph.linear(mixed, layer.output)
+    scales = layer.log_scale.exp()
+    direction, mixed = graph.normalize(rows), []
+    for head in range(num_heads):
+        part = graph.add("MatMul", direction, graph.constant(layer.query.weight[head * size :][:size].T))
+        part = graph.add("Mul", part, graph.constant(scales[head]))
+        scores = graph.add(
+            "Gemm", part, graph.constant(layer.keys[head]), graph.constant(layer.biases[head]), transB=1
+        )
+        weights = graph.add("Softmax", scores, axis=-1)
+        mixed.append(graph.add("MatMul", weights, graph.constant(layer.values[head])))
+    return graph.linear(mixed[0] if num_heads == 1 else graph.add("Concat", *mixed, axis=1), layer.output)
 
 
 def _mlp(graph: _Graph, student: MlpStudent) -> str:

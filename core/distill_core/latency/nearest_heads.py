@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distill_core.errors import ExportError
+from distill_core.export.extras import failing_as, import_extra, is_installed
 from distill_core.teacher import MultiHeadLDA
 
 Array = NDArray[np.float32]
@@ -18,6 +19,8 @@ Search = Callable[[Array], tuple[NDArray[np.int64], Array]]
 
 NEIGHBOURS = 32
 """Heads that an approximate index is asked for."""
+
+_MODULES = {"faiss": "faiss", "usearch": "usearch.index"}
 
 _LINKS = 32
 """Neighbours a node of the graph of faiss, the value that its documentation starts from."""
@@ -64,8 +67,13 @@ def exact_search(teacher: MultiHeadLDA, count: int) -> Search:
 
 
 def installed_index() -> str | None:
-    """Return "faiss" or "usearch", whichever can be imported; None where neither can."""
-    return next((name for name in ("faiss", "usearch") if find_spec(name) is not None), None)
+    """Return "faiss" or "usearch": the first that works, else one that is there, else None."""
+    found = [name for name in ("faiss", "usearch") if is_installed(name)]
+    for name in found:
+        with contextlib.suppress(ExportError):
+            import_extra(_MODULES[name])
+            return name
+    return found[0] if found else None
 
 
 def approximate_search(
@@ -80,15 +88,15 @@ def approximate_search(
         threads: Of the search.
 
     Raises:
-        ImportError: The package cannot be loaded.
-        RuntimeError: It cannot build the index.
+        ExportError: The package cannot be imported, or cannot build the index.
     """
     build = _faiss if package == "faiss" else _usearch
-    return build(unit_centroids(teacher), min(count, teacher.num_heads), threads)
+    with failing_as(f"{package} does not work here"):
+        return build(unit_centroids(teacher), min(count, teacher.num_heads), threads)
 
 
 def _faiss(directions: Array, count: int, threads: int) -> tuple[Search, int]:
-    faiss: Any = import_module("faiss")
+    faiss: Any = import_extra(_MODULES["faiss"])
     faiss.omp_set_num_threads(threads)
     index = faiss.IndexHNSWFlat(directions.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
     index.add(directions)
@@ -101,7 +109,7 @@ def _faiss(directions: Array, count: int, threads: int) -> tuple[Search, int]:
 
 
 def _usearch(directions: Array, count: int, threads: int) -> tuple[Search, int]:
-    usearch: Any = import_module("usearch.index")
+    usearch: Any = import_extra(_MODULES["usearch"])
     index = usearch.Index(ndim=directions.shape[1], metric="ip", dtype="f32")
     index.add(np.arange(len(directions)), directions, threads=threads)
 

@@ -1,7 +1,6 @@
 from .building import new_student as new_student
 from .checkpoint import load_student as load_student
 from .checkpoint import read_run_config as read_run_config
-from .checkpoint import require_writable as require_writable
 from .checkpoint import save_student as save_student
 from .checkpoint import student_bytes as student_bytes
 from .encoder import ProjectionTransformer as ProjectionTransformer

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import io
 import os
 import pickle
-import secrets
 import struct
-import tempfile
-from collections.abc import Callable
-from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ from torch import Tensor, nn
 
 from distill_core.config import RunConfig, parse_config
 from distill_core.errors import CheckpointError, SettingsError
+from distill_core.outputs import Output
 from distill_core.safetensors_header import read_texts, texts_in
 from distill_core.students.encoder import ProjectionTransformer
 from distill_core.students.memory import MemoryStudent
@@ -106,34 +103,34 @@ def student_bytes(student: Student, config: RunConfig | None = None) -> bytes:
         raise CheckpointError(f"The weights cannot be written: {error}.") from error
 
 
-def save_student(student: Student, path: str | os.PathLike[str], config: RunConfig | None = None) -> Path:
+def save_student(
+    student: Student, output: str | os.PathLike[str] | Output, config: RunConfig | None = None
+) -> Path:
     """Write a student; `.pt` gives the reference implementation's layout, any other name safetensors.
 
-    Only the published encoder fits the reference implementation's layout.
+    Only the published encoder fits the reference implementation's layout. With safetensors the settings of
+    the run go into the metadata, so that the student can be judged again on the same split.
 
-    The file appears whole or not at all. With safetensors the settings of the run go into the metadata, so
-    that the student can be judged again on the same split.
+    Args:
+        student: To write.
+        output: The file, which appears whole or not at all; given by its path, one that exists is replaced,
+            unless it is a database, vectors or a run's.
+        config: The settings of its run.
 
     Raises:
-        CheckpointError: The file cannot be written.
+        CheckpointError: The student has no place in the layout.
+        OutputError: The file cannot be written, or must not be.
     """
-    file = Path(path)
-    write = partial(_save_safetensors, student, config)
-    if file.suffix == ".pt":
-        if not isinstance(student, ProjectionTransformer):
-            raise CheckpointError(
-                f"A student of the kind {student.KIND} has no place in the reference's .pt layout.",
-                "Choose a name that ends in .safetensors.",
-            )
-        write = partial(_save_reference, student)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _replace(file, write)
-    except (OSError, SafetensorError, RuntimeError) as error:
+    if not isinstance(output, Output):
+        output = Output(output, replace=True)
+    if output.path.suffix != ".pt":
+        return output.write(student_bytes(student, config))
+    if not isinstance(student, ProjectionTransformer):
         raise CheckpointError(
-            f"The weights cannot be written to {file}: {error}.", "Choose another place."
-        ) from error
-    return file
+            f"A student of the kind {student.KIND} has no place in the reference's .pt layout.",
+            "Choose a name that ends in .safetensors.",
+        )
+    return output.write(_reference_bytes(student))
 
 
 def read_run_config(path: str | os.PathLike[str]) -> RunConfig | None:
@@ -154,26 +151,6 @@ def read_run_config(path: str | os.PathLike[str]) -> RunConfig | None:
         ) from error
 
 
-def require_writable(path: str | os.PathLike[str]) -> None:
-    """Check before a long run that its weights can be written.
-
-    Raises:
-        CheckpointError: The folder cannot be made or written to, or the path is a folder.
-    """
-    file = Path(path)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.is_dir():
-            raise IsADirectoryError(f"{file} is a folder")
-        with tempfile.TemporaryFile(dir=file.parent):
-            pass
-    except OSError as error:
-        raise CheckpointError(
-            f"The weights could not be written to {file} ({error.strerror or error}).",
-            "Choose another place.",
-        ) from error
-
-
 def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach().cpu().contiguous() for name, weight in module.state_dict().items()}
 
@@ -188,9 +165,11 @@ def is_safetensors(file: Path) -> bool:
         return handle.read(9)[8:] == b"{"
 
 
-def _save_reference(student: ProjectionTransformer, path: Path) -> None:
+def _reference_bytes(student: ProjectionTransformer) -> bytes:
     parts = {part: _on_cpu(getattr(student, part)) for part in _PARTS}
-    torch.save({**student.shape, **parts}, path)
+    content = io.BytesIO()
+    torch.save({**student.shape, **parts}, content)
+    return content.getvalue()
 
 
 def _load_reference(path: Path) -> ProjectionTransformer:
@@ -204,11 +183,6 @@ def _load_reference(path: Path) -> ProjectionTransformer:
     return student
 
 
-def _save_safetensors(student: Student, config: RunConfig | None, path: Path) -> None:
-    # `save_file` would make a file that only its owner can read.
-    path.write_bytes(student_bytes(student, config))
-
-
 def _digest(weights: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, weight in sorted(weights.items()):
@@ -219,7 +193,7 @@ def _digest(weights: dict[str, Tensor]) -> str:
 
 def _load_safetensors(path: Path) -> Student:
     content = path.read_bytes()
-    metadata, weights = texts_in(BytesIO(content)), load(content)
+    metadata, weights = texts_in(io.BytesIO(content)), load(content)
     if metadata.get(_DIGEST) not in (None, _digest(weights)):
         raise ValueError("its checksum does not fit")
     kind = _KINDS[metadata.get("student", "encoder")]
@@ -231,12 +205,3 @@ def _load_safetensors(path: Path) -> Student:
     student = kind(**shape)
     student.load_state_dict(weights)
     return student
-
-
-def _replace(file: Path, write: Callable[[Path], None]) -> None:
-    temporary = file.with_name(f".{secrets.token_hex(8)}.tmp")  # made by `write`, with the usual permissions
-    try:
-        write(temporary)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -162,7 +162,8 @@ class MemoryLayer(nn.Module):
 
     def by_head(self, rows: Tensor) -> Tensor:
         """Cut rows (n, r) into the parts (H, n, r/H) of the heads."""
-        return rows.reshape(len(rows), len(self.keys), -1).transpose(0, 1)
+        num_heads, _, size = self.keys.shape
+        return rows.reshape(len(rows), num_heads, size).transpose(0, 1)
 
     def start_from(
         self, merged: MergedTeacher, directions: Tensor, spans: Tensor, generator: torch.Generator

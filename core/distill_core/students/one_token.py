@@ -62,4 +62,6 @@ class _OneTokenLayer(nn.Module):
         if not (self._dropout and self.training):
             return values
         kept = F.dropout(values.new_ones(len(values), self._num_heads, 1), self._dropout)
-        return (values.view(len(values), self._num_heads, -1) * kept).flatten(1)
+        return (values.view(len(values), self._num_heads, values.shape[1] // self._num_heads) * kept).flatten(
+            1
+        )

@@ -107,7 +107,7 @@ def test_a_memory_student_takes_part_in_its_one_form() -> None:
 
 def test_what_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "installed_index", lambda: None)
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(module, "is_installed", lambda name: False)
     found = by_name()
     index, onnx = found["LDA, approximate index (not installed)"], found["student, ONNX Runtime"]
     assert isinstance(index, Absent)

@@ -356,6 +356,10 @@ def test_samples_go_into_a_file_without_a_run(
     timed(database, "--samples", str(tmp_path / "times.npz"), capsys=capsys)
     with np.load(tmp_path / "times.npz") as samples:
         assert "transformer, batch 4" in samples
-    lines, err = timed(database, "--samples", str(tmp_path / "no/times.npz"), capsys=capsys, code=2)
+    for file, why in (("times.npz/no.npz", "cannot be written"), ("times.npz", "exists already")):
+        lines, err = timed(database, "--samples", str(tmp_path / file), capsys=capsys, code=2)
+        assert lines == []
+        assert why in err
+    lines, err = timed(database, "--samples", str(database), "--force", capsys=capsys, code=2)
     assert lines == []
-    assert "no folder" in err
+    assert "what is read" in err

@@ -43,11 +43,13 @@ def _run_app(database: Path | None) -> int:
             "Without one, use 'distill-tui train', 'inspect' or 'latency'; each takes --help.",
         )
     from distill_tui.app import DistillApp
-    from distill_tui.leaving import LeaveOnSignal
+    from distill_tui.leaving import LeaveOnSignal, drawn_alone
+    from distill_tui.places import log_path
 
-    app = DistillApp(database)
-    with LeaveOnSignal(app) as leaving:
-        app.run()
+    with drawn_alone(log_path()):
+        app = DistillApp(database)
+        with LeaveOnSignal(app) as leaving:
+            app.run()
     app.jobs.wait_until_saved()
     detached = app.detached_run()
     if detached is not None and leaving.exit_code is None:

@@ -13,7 +13,8 @@ import msgspec
 from distill_core.config import DataConfig, StudentConfig, TrainingConfig
 from distill_core.database import LdaDatabase
 from distill_core.experiments.hl_settings import HlSettings
-from distill_tui.cli.options import chosen_database, database_argument, json_option, setting
+from distill_core.outputs import Output
+from distill_tui.cli.options import chosen_database, database_argument, force_option, json_option, setting
 
 if TYPE_CHECKING:
     from distill_core.experiments import HlCell, HlEvent, HlFinished, HlStarted
@@ -43,6 +44,7 @@ class HlOptions(TypedDict):
     threads: int
     chart: bool
     out: Path | None
+    force: bool
     as_json: bool
 
 
@@ -132,6 +134,7 @@ def experiment() -> None:
 @setting(TrainingConfig, "threads")
 @click.option("--chart", is_flag=True, help="Draw the error against H^L, too.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the result as JSON.")
+@force_option("--out")
 @json_option
 def hl(**options: Unpack[HlOptions]) -> None:
     """Does H^L = N explain the error? Train students of many H and L on N of the heads.
@@ -189,9 +192,8 @@ class _Heard:
 def _read(options: HlOptions) -> LabelledQuestions:
     from distill_core.teacher_data import read_questions
 
-    out = options["out"]
-    if out is not None and not out.absolute().parent.is_dir():
-        raise click.UsageError(f"The folder of {out} is not there.")
+    if options["out"] is not None:
+        _output(options)
     with LdaDatabase(chosen_database(options["database"], options["database_option"])) as database:
         return read_questions(database, options["mh_id"], options["temperature"])
 
@@ -231,9 +233,16 @@ def _finish(event: HlFinished, options: HlOptions) -> None:
     if options["chart"]:
         _write_charts(event)
     if options["out"] is not None:
-        from distill_core.runs.atomic_files import write_atomically
+        _output(options).write(msgspec.json.format(msgspec.json.encode(event)) + b"\n")
 
-        write_atomically(options["out"].absolute(), msgspec.json.format(msgspec.json.encode(event)) + b"\n")
+
+def _output(options: HlOptions) -> Output:
+    assert options["out"] is not None
+    return Output(
+        options["out"],
+        replace=options["force"],
+        inputs=[options["database"], options["database_option"]],
+    )
 
 
 def _write_charts(event: HlFinished) -> None:

@@ -73,4 +73,9 @@ def chosen_database(database: Path | None, option: Path | None) -> Path:
     return given
 
 
+def force_option(output: str) -> Callable[[Command], Command]:
+    """Add `--force`, which lets the option of this name replace a file."""
+    return click.option("--force", is_flag=True, help=f"Replace the file of {output} where it exists.")
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")

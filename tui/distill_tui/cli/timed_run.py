@@ -11,7 +11,8 @@ import click
 
 from distill_core.database import LdaDatabase
 from distill_core.errors import DistillError, RunError
-from distill_tui.cli.options import chosen_database
+from distill_core.outputs import Output
+from distill_tui.cli.options import chosen_database, force_option
 from distill_tui.cli.run_options import run_store, runs_dir_option
 from distill_tui.cli.student_options import KINDS, ShapeOptions, timed_student
 
@@ -41,12 +42,14 @@ class TimedOptions(ShapeOptions):
     run: str | None
     runs_dir: Path | None
     samples: Path | None
+    force: bool
     as_json: bool
 
 
 def timed_options(command: Command) -> Command:
-    """Add `--run`, `--runs-dir` and `--samples`."""
+    """Add `--run`, `--runs-dir`, `--samples` and `--force`."""
     for option in (
+        force_option("--samples"),
         click.option(
             "--samples",
             type=click.Path(path_type=Path, dir_okay=False),
@@ -90,7 +93,7 @@ def chosen_run(options: TimedOptions) -> RunFolder | None:
         RunError: There is no such run, or the samples could not be written where they are wanted.
     """
     if options["samples"] is not None:
-        _require_writable(options["samples"])
+        _samples_output(options)
     if options["run"] is None:
         chosen_database(options["database"], options["database_option"])
         return None
@@ -155,10 +158,9 @@ def keep(
         RunError: Something cannot be written.
     """
     from distill_core.latency import samples_bytes
-    from distill_core.runs.atomic_files import write_atomically
 
     if options["samples"] is not None and samples:
-        write_atomically(options["samples"], samples_bytes(samples))
+        _samples_output(options).write(samples_bytes(samples))
     if run is None:
         return
     file = run.path / f"{measurement}.json"
@@ -179,6 +181,8 @@ def readable(read: Callable[[], Record | None]) -> Record | None:
         return None
 
 
-def _require_writable(file: Path) -> None:
-    if not file.parent.is_dir():
-        raise RunError(f"The samples cannot be written: there is no folder {file.parent}.", "Make it.")
+def _samples_output(options: TimedOptions) -> Output:
+    assert options["samples"] is not None
+    given = (options["database"], options["database_option"])
+    student = None if options["student"] in KINDS else Path(options["student"])
+    return Output(options["samples"], replace=options["force"], inputs=[*given, student])

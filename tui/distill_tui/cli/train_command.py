@@ -19,9 +19,10 @@ from distill_core.config import (
 )
 from distill_core.database import LdaDatabase
 from distill_core.errors import CheckpointError, DistillError
+from distill_core.outputs import Output
 from distill_core.training.events import RunFinished, RunStarted, TrainEvent
 from distill_tui.cli.event_lines import write_json, write_lines
-from distill_tui.cli.options import chosen_database, database_argument, json_option, setting
+from distill_tui.cli.options import chosen_database, database_argument, force_option, json_option, setting
 from distill_tui.cli.run_options import run_store, runs_dir_option
 from distill_tui.cli.student_options import ShapeOptions, shape_options, shaped_student
 
@@ -52,6 +53,7 @@ class TrainOptions(ShapeOptions):
     threads: int
     compiled: bool
     save: Path | None
+    force: bool
     runs_dir: Path | None
     detach: bool
     as_json: bool
@@ -86,6 +88,7 @@ class TrainOptions(ShapeOptions):
     metavar="FILE",
     help="Write the student's weights: .safetensors, or an encoder's as .pt in the reference's layout.",
 )
+@force_option("--save")
 @runs_dir_option
 @click.option("--detach", is_flag=True, help="Train in a process of its own and return; see 'attach'.")
 @json_option
@@ -96,14 +99,12 @@ def train(**options: Unpack[TrainOptions]) -> int:
     at once; 'distill-tui resume' goes on.
     """
     config = run_config(options)
-    from distill_core.students import require_writable
-
-    save = options["save"]
-    if save is not None and options["detach"]:
+    if options["save"] is not None and options["detach"]:
         raise click.UsageError("--save has no effect with --detach: the weights are in the run's folder.")
-    if save is not None:
-        _require_layout(save, config.student.kind)
-        require_writable(save)
+    save = None
+    if options["save"] is not None:
+        _require_layout(options["save"], config.student.kind)
+        save = Output(options["save"], replace=options["force"], inputs=[Path(config.data.database)])
     folder = run_store(options["runs_dir"]).create(config)
     if options["detach"]:
         _warn_of_places(config.data)
@@ -175,7 +176,7 @@ def _detach(folder: RunFolder) -> None:
     click.echo(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)
 
 
-def _with_saved(event: TrainEvent, run: RecordedRun, file: Path | None) -> TrainEvent:
+def _with_saved(event: TrainEvent, run: RecordedRun, file: Output | None) -> TrainEvent:
     if isinstance(event, RunStarted):
         _warn_of_places(event.config.data)
         click.echo(f"run: {run.folder.path}", err=True)
@@ -184,7 +185,7 @@ def _with_saved(event: TrainEvent, run: RecordedRun, file: Path | None) -> Train
     return msgspec.structs.replace(event, saved=str(_save(run.session, file)))
 
 
-def _save(session: TrainingSession, file: Path) -> Path:
+def _save(session: TrainingSession, file: Output) -> Path:
     from distill_core.students import save_student
 
     assert session.student is not None

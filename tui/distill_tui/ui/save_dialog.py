@@ -11,6 +11,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
+from distill_core.errors import OutputError
+from distill_core.outputs import Output
 from distill_tui.typed_path import is_folder, is_there, typed_path
 
 
@@ -38,7 +40,13 @@ class SaveDialog(ModalScreen[Path | None]):
         path = typed_path(name)
         if not name or is_folder(path):
             note.update("Name a file.")
-        elif is_there(path) and self._confirmed != name:
+            return
+        try:
+            Output(path, replace=True)
+        except OutputError as error:
+            note.update(str(error))
+            return
+        if is_there(path) and self._confirmed != name:
             self._confirmed = name
             note.update(f"{name} exists; enter again to replace it.")
         else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from subprocess import SubprocessError
 from typing import Any, NamedTuple, cast
 
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from distill_core.errors import DistillError
+from distill_core.export.extras import EXTRAS, failing_as, first_line, is_installed, require_extra
 from distill_core.latency.nearest_heads import (
     NEIGHBOURS,
     NearestHeads,
@@ -163,18 +163,21 @@ def _compiled(name: str, student: Projector, field: Field) -> Entry | Absent:
 
 
 def _onnx(name: str, student: Projector, device: torch.device) -> Entry | Absent:
-    if find_spec("onnx") is None or find_spec("onnxruntime") is None:
+    if not all(is_installed(package) for package in EXTRAS["onnx"]):
         return Absent(name, ONNX_HINT)
     try:
-        runtime: Any = import_module("onnxruntime")
-        provider = "CPUExecutionProvider" if device.type == "cpu" else "CUDAExecutionProvider"
-        if device.type != "cpu" and provider not in runtime.get_available_providers():
-            return Absent(name, f"the installed onnxruntime does not run on {device}")
-        graph: Any = import_module("distill_core.export.onnx_graph")
-        content: bytes = graph.onnx_model(copy.deepcopy(student).cpu())
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        session = runtime.InferenceSession(content, options, providers=[provider])
+        require_extra("onnx")
+        with failing_as("onnx or onnxruntime"):
+            runtime: Any = import_module("onnxruntime")
+            provider = "CPUExecutionProvider" if device.type == "cpu" else "CUDAExecutionProvider"
+            if device.type != "cpu" and provider not in runtime.get_available_providers():
+                return Absent(name, f"the installed onnxruntime does not run on {device}")
+            graph: Any = import_module("distill_core.export.onnx_graph")
+            content: bytes = graph.onnx_model(copy.deepcopy(student).cpu())
+            options = runtime.SessionOptions()
+            options.log_severity_level = 3
+            options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
+            session = runtime.InferenceSession(content, options, providers=[provider])
     except BUILD_ERRORS as error:
         return Absent(name, _reason(error))
 
@@ -197,5 +200,4 @@ def _graph(name: str, student: Projector, device: torch.device, takes: str) -> E
 
 def _reason(error: BaseException) -> str:
     """Return the first line of what a package says, or its kind."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return f"does not work here: {line[:160]}"
+    return f"does not work here: {first_line(error)}"
