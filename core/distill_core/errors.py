@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+from distill_core.foreign_text import visible
+
+_MESSAGE_CHARACTERS, _HINT_CHARACTERS = 300, 180
+
+
+def told(message: str, hint: str = "") -> str:
+    """Return a message and its hint for people, whatever names and values from outside they repeat."""
+    return f"{visible(message, _MESSAGE_CHARACTERS)} {visible(hint, _HINT_CHARACTERS)}".strip()
+
+
+def error_words(error: BaseException) -> str:
+    """Say what went wrong: an error of ours in its own words, any other with its kind."""
+    if isinstance(error, DistillError):
+        return str(error)
+    return told(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
 
 class DistillError(Exception):
     """An error that is the user's to solve: one clear sentence, and a hint on what to do.
@@ -9,6 +25,8 @@ class DistillError(Exception):
     Attributes:
         message: One sentence that names the thing that is wrong.
         hint: What to do about it; may be empty.
+
+    As a string it is text for people: one line, of bounded length, without anything that a terminal obeys.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -17,7 +35,7 @@ class DistillError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        return told(self.message, self.hint)
 
 
 class DatabaseError(DistillError):

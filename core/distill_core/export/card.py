@@ -11,7 +11,7 @@ from distill_core.export.card_results import latency_blocks, result_blocks
 from distill_core.export.contents import RunContents
 from distill_core.export.directory import CONFIG_TOML, FOLDED, ONNX, WEIGHTS
 from distill_core.export.events import OnnxCheck
-from distill_core.export.markdown import code, facts, fenced
+from distill_core.export.markdown import code, document, facts, fenced, prose
 from distill_core.export.student_facts import StudentFacts
 from distill_core.export.train_command import train_command
 
@@ -36,7 +36,7 @@ class Card:
 
 def model_card(card: Card) -> bytes:
     """Return `README.md`, with a header for programs."""
-    blocks = [_header(card.contents), f"# {_title(card.contents)}", *_opening(card.contents)]
+    blocks = [_header(card.contents), f"# {prose(card.contents.title)}", *_opening(card.contents)]
     for heading, section in (
         ("How to load", _loading(card)),
         ("Teacher", teacher_blocks(card.contents, card.student)),
@@ -50,7 +50,7 @@ def model_card(card: Card) -> bytes:
     ):
         inside = list(section)
         blocks += [f"## {heading}", *inside] if inside else []
-    return ("\n\n".join(blocks) + "\n").encode()
+    return document(blocks)
 
 
 def onnx_words(check: OnnxCheck) -> str:
@@ -75,10 +75,6 @@ def _header(contents: RunContents) -> str:
     return "\n".join(("---", *lines, "---"))
 
 
-def _title(contents: RunContents) -> str:
-    return " ".join(contents.title.split())
-
-
 def _opening(contents: RunContents) -> Iterator[str]:
     yield (
         "A student distilled from a multi-head LDA projection: it maps a query's embedding to where its "
@@ -86,7 +82,7 @@ def _opening(contents: RunContents) -> Iterator[str]:
     )
     evaluation = contents.evaluation
     if evaluation is not None and evaluation.finished.verdict is not None:
-        yield f"> {evaluation.finished.verdict.sentence}"
+        yield f"> {prose(evaluation.finished.verdict.sentence)}"
 
 
 def _loading(card: Card) -> Iterator[str]:
@@ -146,7 +142,7 @@ def _limits(contents: RunContents) -> Iterator[str]:
             "another split or other data would do."
         )
     if contents.state is not None and contents.state.state != "finished":
-        why = f" ({contents.state.error})" if contents.state.error else ""
+        why = f" ({prose(contents.state.error)})" if contents.state.error else ""
         lines.append(f"The run is not finished{why}; these are its best weights so far.")
     yield "\n".join(f"- {line}" for line in lines)
 
@@ -171,7 +167,7 @@ def _reproduction(card: Card) -> Iterator[str]:
             "python",
         )
     if contents.data is not None:
-        versions = ", ".join(f"{name} {version}" for name, version in contents.data.packages.items())
+        versions = ", ".join(prose(f"{name} {version}") for name, version in contents.data.packages.items())
         yield f"Made with {versions}."
     if contents.started is not None and contents.started.device == "cpu":
         yield "On the same kind of CPU the same versions give the same weights to the last bit."
@@ -179,4 +175,4 @@ def _reproduction(card: Card) -> Iterator[str]:
 
 def _missing(card: Card) -> Iterator[str]:
     if card.left_out:
-        yield facts((name, why) for name, why in card.left_out.items())
+        yield facts((prose(name), code(why)) for name, why in card.left_out.items())

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from distill_core.architecture import lda_cost
 from distill_core.config import RunConfig, SplitConfig, TrainingConfig
 from distill_core.export.contents import RunContents
-from distill_core.export.markdown import code, facts
+from distill_core.export.markdown import code, facts, prose
 from distill_core.export.student_facts import StudentFacts
 from distill_core.runs.records import DataRecord
 
@@ -45,8 +45,8 @@ def student_blocks(student: StudentFacts | None) -> Iterator[str]:
     if student is None:
         return
     rows = [
-        ("Kind", student.kind),
-        ("Shape", ", ".join(f"{name} {value:g}" for name, value in student.shape.items())),
+        ("Kind", prose(student.kind)),
+        ("Shape", ", ".join(f"{prose(name)} {value:g}" for name, value in student.shape.items())),
         ("Parameters", f"{student.parameters:,}"),
     ]
     if student.folded_parameters is not None:
@@ -75,7 +75,7 @@ def training_blocks(contents: RunContents) -> Iterator[str]:
         ("Learning rate", f"{training.learning_rate:g}" if training.learning_rate else _UNKNOWN),
     ]
     if contents.started is not None:
-        rows.append(("Device", contents.started.device))
+        rows.append(("Device", prose(contents.started.device)))
     yield facts(rows)
 
 

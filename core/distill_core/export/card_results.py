@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from distill_core.evaluation.report import Assessment
 from distill_core.evaluation.retrieval_table import RetrievalScores, RetrievalTable
 from distill_core.evaluation.scores import Score
-from distill_core.export.markdown import table
+from distill_core.export.markdown import prose, table
 from distill_core.latency.events import LatencyFinished, ModelLatency
 from distill_core.latency.machine_record import MachineRecord
 from distill_core.runs.records import EvaluationRecord
@@ -19,8 +19,10 @@ def result_blocks(evaluation: EvaluationRecord) -> Iterator[str]:
     """Yield the paragraphs and tables about the test queries, the verdict first."""
     finished = evaluation.finished
     if finished.verdict is not None:
-        yield f"**{finished.verdict.sentence}**"
-        yield "\n".join(f"- {line}" for line in (*finished.verdict.reasons, finished.verdict.would_change))
+        yield f"**{prose(finished.verdict.sentence)}**"
+        yield "\n".join(
+            f"- {prose(line)}" for line in (*finished.verdict.reasons, finished.verdict.would_change)
+        )
     if evaluation.assessed is None:
         yield _short_figures(finished)
         return
@@ -50,7 +52,7 @@ def _ladder(assessment: Assessment) -> str:
 def _ladder_row(score: Score) -> tuple[str, ...]:
     difference = score.skill_difference
     return (
-        "**student**" if score.name == "student" else score.label,
+        "**student**" if score.name == "student" else prose(score.label),
         estimate_words(score.mean_cosine, 4),
         "-" if score.cosine is None else f"{score.cosine.min:.4f}",
         estimate_words(score.skill, 3),
@@ -67,9 +69,11 @@ def _retrieval_blocks(retrieval: RetrievalTable, assessment: Assessment) -> Iter
         f"teacher's best answers found (by chance {chance} at 1, 5 and 10); *recall* and MRR go by the true "
         f"answers of {retrieval.num_judged:,} queries."
     )
-    labels = {score.name: score.label for score in assessment.baselines} | {"student": "**student**"}
+    labels = {score.name: prose(score.label) for score in assessment.baselines} | {"student": "**student**"}
     header = ("", "agreement@1", "agreement@5", "agreement@10", "recall@1", "recall@10", "MRR")
-    yield table(header, (_retrieval_row(labels.get(row.name, row.name), row) for row in retrieval.scores))
+    yield table(
+        header, (_retrieval_row(labels.get(row.name, prose(row.name)), row) for row in retrieval.scores)
+    )
 
 
 def _retrieval_row(label: str, row: RetrievalScores) -> tuple[str, ...]:
@@ -81,8 +85,9 @@ def _retrieval_row(label: str, row: RetrievalScores) -> tuple[str, ...]:
 def latency_blocks(latency: LatencyFinished) -> Iterator[str]:
     """Yield the paragraphs and the table about the time a query takes, with the machine."""
     yield (
-        f"On {latency.device} with {plural(latency.threads, 'thread')}, {latency.num_heads:,} heads, single "
-        f"queries and batches of {latency.batch_size:,}; LDA and student in alternating blocks, warmed up."
+        f"On {prose(latency.device)} with {plural(latency.threads, 'thread')}, {latency.num_heads:,} heads, "
+        f"single queries and batches of {latency.batch_size:,}; LDA and student in alternating blocks, "
+        "warmed up."
     )
     yield _machine_words(latency.machine)
     header = ("microseconds a query", "p50", "p90", "p99", "queries/s")
@@ -113,7 +118,7 @@ def _machine_words(machine: MachineRecord | None) -> str:
         return "The machine is not recorded."
     gpu = "" if machine.gpu is None else f", {machine.gpu}"
     busy = " It was busy with other work, too." if machine.is_busy else ""
-    return (
+    return prose(
         f"Machine: {machine.cpu}, {machine.usable_cores} of {plural(machine.cores, 'core')}{gpu}, "
         f"{machine.system}, {machine.blas or 'BLAS unknown'}, torch {machine.torch}, "
         f"Python {machine.python}.{busy}"

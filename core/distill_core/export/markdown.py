@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+
+from distill_core.foreign_text import visible
+
+_SYNTAX = re.compile(
+    r"[\\`*\[\]<>~$]|&(?=[#\w])|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.|^[#+=-]|(?<=^\d)[.)]", re.IGNORECASE
+)
+"""What would make links, images, HTML, headings or lists of a text from outside."""
+_LONGEST_LINE, _LONGEST_CODE = 100_000, 1000
+
+
+def prose(text: str) -> str:
+    """Return text from outside as words in a line, which stand for nothing but themselves."""
+    return _SYNTAX.sub(lambda found: f"\\{found[0]}", visible(text))
+
+
+def document(blocks: Iterable[str]) -> bytes:
+    """Return blocks as a file; what a terminal would obey is not in it, whatever the blocks hold."""
+    lines = "\n\n".join(blocks).split("\n")
+    return ("\n".join(visible(line, _LONGEST_LINE) for line in lines) + "\n").encode()
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -24,7 +44,7 @@ def fenced(text: str, language: str = "") -> str:
 
 def code(text: str) -> str:
     """Return text in a line that is shown as it is."""
-    plain = " ".join(text.split())
+    plain = " ".join(visible(text, _LONGEST_CODE).split())
     ticks = "`" * (1 + _longest_ticks(plain))
     space = " " if "`" in plain else ""
     return f"{ticks}{space}{plain}{space}{ticks}"

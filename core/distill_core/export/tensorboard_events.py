@@ -16,6 +16,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from distill_core.config import RunConfig
 from distill_core.export.contents import RunContents
 from distill_core.export.metrics_table import EpochRow
+from distill_core.foreign_text import visible
 
 TAGS = {
     "train_loss": "train/loss",
@@ -88,7 +89,7 @@ def _scalars(values: dict[str, float | None]) -> Summary:
 
 def _settings(config: RunConfig, name: str, begin: float) -> Summary:
     """Return what TensorBoard's table of hyperparameters shows."""
-    start = SessionStartInfo(group_name=name, start_time_secs=begin)
+    start = SessionStartInfo(group_name=visible(name), start_time_secs=begin)
     for group in (config.split, config.student, config.training):
         for field in group.__struct_fields__:
             value = getattr(group, field)
@@ -97,7 +98,7 @@ def _settings(config: RunConfig, name: str, begin: float) -> Summary:
             elif isinstance(value, int | float):
                 start.hparams[field].number_value = value
             elif value is not None:
-                start.hparams[field].string_value = value
+                start.hparams[field].string_value = visible(str(value))
     data = HParamsPluginData(version=PLUGIN_DATA_VERSION, session_start_info=start)
     plugin = SummaryMetadata.PluginData(
         plugin_name=PLUGIN_NAME, content=data.SerializeToString(deterministic=True)

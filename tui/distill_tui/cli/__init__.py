@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -11,6 +12,7 @@ from importlib import import_module
 import click
 
 from distill_core.errors import DistillError, TakenOverError, TrainingError
+from distill_tui.cli.output import prepare_streams, say
 
 COMMANDS = {
     "open": ("app_commands", "open_database"),
@@ -77,6 +79,7 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    prepare_streams()
     logging.getLogger("distill_core").addHandler(logging.NullHandler())
     code = run(sys.argv[1:])
     if code > BY_SIGNAL:
@@ -92,20 +95,23 @@ def run(arguments: list[str]) -> int:
     try:
         result = _call(arguments)
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        for line in told.getvalue().rstrip("\n").split("\n"):
+            say(line, err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        say("Interrupted.", err=True)
         return INTERRUPTED
     except DistillError as error:
-        click.echo(f"distill-tui: {error}", err=True)
+        say(f"distill-tui: {error}", err=True)
         return FAILED if isinstance(error, TrainingError | TakenOverError) else USAGE
     except BrokenPipeError:
         _write_no_more()
         return FAILED
     except OSError as error:
         _write_no_more()
-        click.echo(f"distill-tui: The output cannot be written: {error.strerror or error}.", err=True)
+        say(f"distill-tui: The output cannot be written: {error.strerror or error}.", err=True)
         return FAILED
     return result if isinstance(result, int) else 0
 

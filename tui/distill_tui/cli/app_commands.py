@@ -9,6 +9,7 @@ import click
 
 from distill_core.database import check_database, demo_database_path
 from distill_core.errors import DistillError
+from distill_tui.cli.output import say
 from distill_tui.typed_path import is_there
 
 
@@ -65,4 +66,4 @@ def _detach(path: Path) -> None:
     if folder.is_finished:
         return  # it ended while it was being left
     detach(folder)
-    click.echo(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)
+    say(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)

@@ -8,6 +8,7 @@ from distill_core.evaluation.report import Assessment
 from distill_core.evaluation.retrieval_table import RetrievalTable
 from distill_core.evaluation.scores import Score
 from distill_core.wording import estimate_words
+from distill_tui.cli.output import table
 
 
 def assessment_lines(assessment: Assessment) -> Iterator[str]:
@@ -20,29 +21,30 @@ def assessment_lines(assessment: Assessment) -> Iterator[str]:
         f"judged on {assessment.n} test queries of {assessment.num_clusters} clusters, "
         f"{assessment.near_duplicates} with a near-duplicate in training; 95 % intervals in brackets"
     )
-    yield f"{'':34}{'mean cosine':>24}{'min':>9}{'skill':>26}{'parameters':>13}"
-    for score in assessment.ranked():
-        yield _score_line(score)
+    header = ("", "mean cosine", "min", "skill", "parameters")
+    yield from table([header, *map(_score_row, assessment.ranked())])
     if assessment.retrieval is not None:
         yield from _retrieval_lines(assessment.retrieval)
 
 
-def _score_line(score: Score) -> str:
+def _score_row(score: Score) -> tuple[str, ...]:
     label = "* student" if score.name == "student" else f"  {score.label}"
     low = "-" if score.cosine is None else f"{score.cosine.min:.4f}"
     return (
-        f"{label:34}{estimate_words(score.mean_cosine, 4):>24}{low:>9}"
-        f"{estimate_words(score.skill, 3):>26}{score.cost.parameters:>13,}"
+        label,
+        estimate_words(score.mean_cosine, 4),
+        low,
+        estimate_words(score.skill, 3),
+        f"{score.cost.parameters:,}",
     )
 
 
-def _retrieval_lines(table: RetrievalTable) -> Iterator[str]:
-    yield f"retrieval over {table.num_answers} answers; agreement is with the teacher's best answers"
-    yield f"{'':34}{'agree@1':>10}{'agree@10':>10}{'recall@1':>10}{'recall@10':>10}{'MRR':>10}"
-    for row in table.scores:
+def _retrieval_lines(retrieval: RetrievalTable) -> Iterator[str]:
+    yield f"retrieval over {retrieval.num_answers} answers; agreement is with the teacher's best answers"
+    rows: list[tuple[str, ...]] = [("", "agree@1", "agree@10", "recall@1", "recall@10", "MRR")]
+    for row in retrieval.scores:
         figures = (row.agreement_at_1, row.agreement_at_10, row.recall_at_1, row.recall_at_10, row.mrr)
-        texts = ["-" if figure.value is None else f"{figure.value:.3f}" for figure in figures]
-        widths = (9, 9, 9, 10, 8)
-        yield f"  {row.name:32}" + "".join(
-            f"{text:>{width}}" for text, width in zip(texts, widths, strict=True)
+        rows.append(
+            (f"  {row.name}", *("-" if figure.value is None else f"{figure.value:.3f}" for figure in figures))
         )
+    yield from table(rows)

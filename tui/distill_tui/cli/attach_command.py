@@ -13,6 +13,7 @@ from distill_core.runs import RunFolder, RunWatcher
 from distill_core.training.events import TrainEvent
 from distill_tui.cli.event_lines import write_json, write_lines
 from distill_tui.cli.options import json_option
+from distill_tui.cli.output import say
 from distill_tui.cli.run_options import run_argument, run_store, runs_dir_option
 
 _LOOK_SECONDS = 0.5
@@ -37,11 +38,11 @@ def attach(run: str, runs_dir: Path | None, *, as_json: bool) -> int:
         for event in watch(folder):
             write(event)
     except KeyboardInterrupt:
-        click.echo(f"{folder.name} goes on.", err=True)
+        say(f"{folder.name} goes on.", err=True)
         return 0
     state = folder.shown_state()
     if state in _ENDS:
-        click.echo(f"{folder.name} {_ENDS[state].format(name=folder.name)}.", err=True)
+        say(f"{folder.name} {_ENDS[state].format(name=folder.name)}.", err=True)
     if state == "failed":
         raise TrainingError(f"{folder.name} failed: {folder.read_state().error}")
     return 0

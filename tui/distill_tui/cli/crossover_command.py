@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 import click
-import msgspec
 
 from distill_core.config import DataConfig, TrainingConfig
 from distill_tui.cli.measurement_loop import measure
 from distill_tui.cli.options import database_argument, json_option, setting
+from distill_tui.cli.output import say, say_object
 from distill_tui.cli.student_options import shape_options, timed_student_option
 from distill_tui.cli.timed_run import (
     TimedOptions,
@@ -105,8 +105,8 @@ def _write(event: CrossoverEvent, *, as_json: bool) -> None:
 
     if not as_json:
         for line in crossover_lines(event):
-            click.echo(line)
+            say(line)
     elif isinstance(event, CrossoverFinished):
-        click.echo(msgspec.json.encode(finished_object(event)))
+        say_object(finished_object(event))
     else:
-        click.echo(msgspec.json.encode(event))
+        say_object(event)

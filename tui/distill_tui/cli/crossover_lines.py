@@ -12,8 +12,12 @@ from distill_core.latency import (
     CrossoverStarted,
 )
 from distill_core.wording import plural
+from distill_tui.cli.output import table_row
 from distill_tui.text.crossover import bracket_words, ended_words, ratio_words
 from distill_tui.text.machine import machine_warnings, machine_words
+
+_WIDTHS = (9, 5, 9, 26, 2, 26)
+"""In cells; the points are printed as they are measured."""
 
 
 def crossover_lines(event: CrossoverEvent) -> Iterator[str]:
@@ -54,7 +58,9 @@ def _started_lines(event: CrossoverStarted) -> Iterator[str]:
         f"{event.published_batch_heads} in batches"
     )
     yield ""
-    yield f"{'N':>9}{'batch':>6}{'LDA us':>11}{'fixed / LDA (95 %)':>28}{'L':>4}{'grown / LDA (95 %)':>28}"
+    yield table_row(
+        ("N", "batch", "LDA us", "fixed / LDA (95 %)", "L", "grown / LDA (95 %)"), _WIDTHS, left=()
+    )
 
 
 def _heads_line(event: CrossoverStarted) -> str:
@@ -72,9 +78,15 @@ def _from(heads: int | None) -> str:
 
 
 def _point_line(point: CrossoverPoint) -> str:
-    line = f"{point.num_heads:9,}{point.batch_size:6}{point.lda_us:11,.1f}{ratio_words(point.fixed):>28}"
-    line += f"{point.grown.layers or '-':>4}{ratio_words(point.grown):>28}"
-    return line + ("  unsteady" if point.unsteady else "")
+    cells = (
+        f"{point.num_heads:,}",
+        str(point.batch_size),
+        f"{point.lda_us:,.1f}",
+        ratio_words(point.fixed),
+        str(point.grown.layers or "-"),
+        ratio_words(point.grown),
+    )
+    return table_row(cells, _WIDTHS, left=()) + ("  unsteady" if point.unsteady else "")
 
 
 def _finished_lines(event: CrossoverFinished) -> Iterator[str]:
@@ -82,7 +94,7 @@ def _finished_lines(event: CrossoverFinished) -> Iterator[str]:
     for title, brackets in (("student of fixed size", event.fixed), ("student that grows", event.grown)):
         yield f"crossover, {title}:"
         for case, bracket in brackets.items():
-            yield f"  {_case_words(case):16}{_found_words(bracket)}"
+            yield table_row((f"  {_case_words(case)}", _found_words(bracket)), (16, 0), left=(0, 1))
     yield f"outliers: {sum(point.outliers for point in event.curve):,}, counted and kept"
     if event.unsteady:
         yield "The machine was unsteady: blocks of one model disagree. Repeat on a quiet machine."

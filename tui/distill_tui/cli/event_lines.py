@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import click
-import msgspec
-
 from distill_core.training.events import (
     Assessed,
     BaselineFitted,
@@ -19,13 +16,14 @@ from distill_core.training.events import (
 )
 from distill_core.wording import plural
 from distill_tui.cli.assessment_lines import assessment_lines
+from distill_tui.cli.output import say, say_object
 from distill_tui.shapes import shape_words
 
 
 def write_json(event: TrainEvent) -> None:
     """Print an event as one JSON object; progress inside an epoch is left out."""
     if not isinstance(event, StepsFinished):
-        click.echo(msgspec.json.encode(event))
+        say_object(event)
 
 
 def write_lines(event: TrainEvent) -> None:
@@ -33,7 +31,7 @@ def write_lines(event: TrainEvent) -> None:
     if isinstance(event, RunNoted):
         click.echo(f"note: {event.words}", err=True)
     for line in _lines(event):
-        click.echo(line)
+        say(line)
 
 
 def _lines(event: TrainEvent) -> Iterator[str]:

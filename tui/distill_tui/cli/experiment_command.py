@@ -15,6 +15,7 @@ from distill_core.database import LdaDatabase
 from distill_core.experiments.hl_settings import HlSettings
 from distill_core.outputs import Output
 from distill_tui.cli.options import chosen_database, database_argument, force_option, json_option, setting
+from distill_tui.cli.output import say, say_object
 
 if TYPE_CHECKING:
     from distill_core.experiments import HlCell, HlEvent, HlFinished, HlStarted
@@ -221,10 +222,10 @@ def _write(event: HlEvent, options: HlOptions) -> None:
     if isinstance(event, HlTraining):
         return
     if options["as_json"]:
-        click.echo(msgspec.json.encode(event))
+        say_object(event)
         return
     for line in hl_lines(event):
-        click.echo(line)
+        say(line)
 
 
 def _finish(event: HlFinished, options: HlOptions) -> None:
@@ -252,5 +253,7 @@ def _write_charts(event: HlFinished) -> None:
         for number in sorted({cell.teacher_heads for cell in event.cells}):
             rows = rows_of(event, finding.student, number)
             if rows:
-                click.echo(f"\n{finding.student}, N = {number}: error against H^L  {mark_note(rows, 'H^L')}")
-                click.echo(error_chart(rows, "H^L", _CHART_SIZE))
+                say("")
+                say(f"{finding.student}, N = {number}: error against H^L  {mark_note(rows, 'H^L')}")
+                for line in (error_chart(rows, "H^L", _CHART_SIZE) or "").split("\n"):
+                    say(line)

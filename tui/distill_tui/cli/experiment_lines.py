@@ -16,9 +16,11 @@ from distill_core.experiments.hl_events import (
     StudentFinding,
 )
 from distill_core.wording import estimate_words, plural
+from distill_tui.cli.output import table, table_row
 
 _LINE_WIDTH = 100
 _NOTHING = 1e-9
+_CELL_WIDTHS = (9, 6, 7, 8, 6, 5, 13, 0)
 _ENDED = {
     "complete": "The experiment is complete.",
     "interrupted": "Interrupted; this is what was trained.",
@@ -58,11 +60,17 @@ def _started_lines(event: HlStarted) -> Iterator[str]:
 def _cell_line(event: HlCellFinished) -> str:
     cell = event.cell
     left = event.elapsed_seconds / event.cells_done * (event.num_cells - event.cells_done)
-    return (
-        f"{event.cells_done:>4}/{event.num_cells}  seed {cell.seed}  {cell.student:8}"
-        f"N = {cell.teacher_heads:<5}H = {cell.heads:<4}L = {cell.layers:<3}"
-        f"error {cell.test_error:.5f}  about {_duration(left)} left"
+    cells = (
+        f"{event.cells_done}/{event.num_cells}",
+        f"seed {cell.seed}",
+        cell.student,
+        f"N = {cell.teacher_heads}",
+        f"H = {cell.heads}",
+        f"L = {cell.layers}",
+        f"error {cell.test_error:.5f}",
+        f"about {_duration(left)} left",
     )
+    return table_row(cells, _CELL_WIDTHS, left=range(1, len(cells)))
 
 
 def _finished_lines(event: HlFinished) -> Iterator[str]:
@@ -78,16 +86,27 @@ def _finished_lines(event: HlFinished) -> Iterator[str]:
 
 
 def _table_lines(rows: Sequence[HlRow]) -> Iterator[str]:
-    yield (
-        f"{'student':9}{'N':>6}{'L':>4}{'H':>5}{'H^L':>9}{'parameters':>12}{'constant':>10}"
-        "  1 - cosine, test (range over seeds)"
+    header = (
+        "student",
+        "N",
+        "L",
+        "H",
+        "H^L",
+        "parameters",
+        "constant",
+        "1 - cosine, test (range over seeds)",
     )
-    for row in rows:
-        yield (
-            f"{row.student:9}{row.teacher_heads:6,}{row.layers:4}{row.heads:5}{row.flat_heads:9,}"
-            f"{row.parameters:12,}{row.constant_error:10.5f}  "
-            f"{row.test_error:.5f} ({row.lowest:.5f} to {row.highest:.5f})"
+    cells = (
+        (
+            row.student,
+            *(f"{number:,}" for number in (row.teacher_heads, row.layers, row.heads, row.flat_heads)),
+            f"{row.parameters:,}",
+            f"{row.constant_error:.5f}",
+            f"{row.test_error:.5f} ({row.lowest:.5f} to {row.highest:.5f})",
         )
+        for row in rows
+    )
+    yield from table([header, *cells], left=(0, len(header) - 1))
 
 
 def _finding_lines(finding: StudentFinding) -> Iterator[str]:
@@ -95,12 +114,18 @@ def _finding_lines(finding: StudentFinding) -> Iterator[str]:
         f"{finding.student}: share of the variance of log error explained, each alone, N's means taken out "
         "(95 %)"
     )
-    yield f"  {'':13}{'R2':>22}  {'error':6}{'behind the best':>24}"
-    for item in finding.explained:
-        interval = _interval(item.r2)
-        yield f"  {item.name:13}{interval:>22}  {_direction(item):6}{_interval(item.behind_best):>24}"
     across = finding.across_teachers
-    yield f"  {across.name:13}{_interval(across.r2):>22}  {_direction(across):6}{'one line for all N':>24}"
+    yield from table(
+        [
+            ("  ", "R2", "error", "behind the best"),
+            *(
+                (f"  {item.name}", _interval(item.r2), _direction(item), _interval(item.behind_best))
+                for item in finding.explained
+            ),
+            (f"  {across.name}", _interval(across.r2), _direction(across), "one line for all N"),
+        ],
+        left=(0, 2),
+    )
     if finding.equal_flat.value is not None:
         yield (
             f"  same H^L, the deeper over the shallower: {_interval(finding.equal_flat)} times the error; "

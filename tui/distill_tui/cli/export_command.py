@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 import click
-import msgspec
 
 from distill_tui.cli.export_lines import export_lines
 from distill_tui.cli.options import Command, json_option
+from distill_tui.cli.output import say, say_object
 from distill_tui.cli.run_options import run_argument, run_store, runs_dir_option
 
 WITHOUT_WEIGHTS = 1
@@ -62,10 +62,10 @@ def export(**options: Unpack[ExportOptions]) -> int:
     has_weights = False
     for event in export_run(run, options["directory"], parts):
         if options["as_json"]:
-            click.echo(msgspec.json.encode(event))
+            say_object(event)
         else:
             for line in export_lines(event):
-                click.echo(line)
+                say(line)
         if isinstance(event, ExportFinished):
             has_weights = event.report.has_weights
     return 0 if has_weights else WITHOUT_WEIGHTS

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from distill_tui.cli.output import table
 from distill_tui.text.contestants import COLUMNS, PARETO, UNTRAINED, row_cells
 from distill_tui.text.machine import UNSTEADY, machine_warnings, machine_words
 
@@ -28,7 +29,7 @@ def field_lines(event: FieldEvent, *, untrained: bool) -> Iterator[str]:
 
 
 def _finished_lines(event: FieldFinished, *, untrained: bool) -> Iterator[str]:
-    yield from _table([COLUMNS, *(row_cells(row) for row in event.rows if not row.note)])
+    yield from table([COLUMNS, *(row_cells(row) for row in event.rows if not row.note)])
     for row in event.rows:
         if row.note:
             yield f"  {row.name}: {row.note}"
@@ -39,10 +40,3 @@ def _finished_lines(event: FieldFinished, *, untrained: bool) -> Iterator[str]:
     if not event.steady:
         yield UNSTEADY
     yield f"{event.method}{'' if event.ended == 'complete' else '; interrupted, this is what was measured'}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for first, *others in rows:
-        cells = [f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True)]
-        yield "  ".join((f"{first:<{widths[0]}}", *cells))

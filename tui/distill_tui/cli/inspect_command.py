@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from distill_core.database import LdaDatabase
 from distill_core.errors import DatabaseError
 from distill_core.evaluation.health import HealthProbe, TeacherHealth
 from distill_core.teacher_data import read_questions
 from distill_tui.cli.options import chosen_database, database_argument, json_option
+from distill_tui.cli.output import say, say_object
 
 
 @click.command("inspect")
@@ -23,10 +23,10 @@ def inspect_database(database: Path | None, database_option: Path | None, *, as_
     """Show the models, the projections with their teachers' health, and the problems of a database."""
     contents = _read(chosen_database(database, database_option))
     if as_json:
-        click.echo(msgspec.json.encode(contents))
+        say_object(contents)
         return
     for line in _lines(contents):
-        click.echo(line)
+        say(line)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 import click
-import msgspec
 
 from distill_core.config import DataConfig, TrainingConfig
 from distill_tui.cli.field_lines import field_lines
 from distill_tui.cli.measurement_loop import measure
 from distill_tui.cli.options import database_argument, json_option, setting
+from distill_tui.cli.output import say, say_object
 from distill_tui.cli.student_options import KINDS, shape_options, timed_student_option
 from distill_tui.cli.timed_run import (
     TimedOptions,
@@ -97,10 +97,10 @@ def _compare_two(options: LatencyOptions, run: RunFolder | None) -> int:
         from distill_tui.cli.latency_lines import latency_lines
 
         if options["as_json"]:
-            click.echo(msgspec.json.encode(event))
+            say_object(event)
             return
         for line in latency_lines(event):
-            click.echo(line)
+            say(line)
 
     def keep_result(result: LatencyFinished, samples: Samples) -> None:
         def replace(folder: RunFolder) -> bool:
@@ -134,10 +134,10 @@ def _compare_everyone(options: LatencyOptions, run: RunFolder | None) -> int:
 
     def write(event: FieldEvent) -> None:
         if options["as_json"]:
-            click.echo(msgspec.json.encode(event))
+            say_object(event)
             return
         for line in field_lines(event, untrained=run is None and options["student"] in KINDS):
-            click.echo(line)
+            say(line)
 
     def keep_result(result: FieldFinished, samples: Samples) -> None:
         def replace(folder: RunFolder) -> bool:

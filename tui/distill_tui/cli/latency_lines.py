@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from distill_core.latency.events import LatencyEvent, LatencyFinished, LatencyStarted, ModelLatency
 from distill_core.wording import plural
+from distill_tui.cli.output import table
 from distill_tui.text.latency import contestant_names, faster_lines
 from distill_tui.text.machine import UNSTEADY, machine_warnings, machine_words
 
@@ -22,12 +23,12 @@ def latency_lines(event: LatencyEvent) -> Iterator[str]:
 
 
 def _finished_lines(event: LatencyFinished) -> Iterator[str]:
-    yield (
-        f"{'microseconds a query':28}{'p50':>10}{'p90':>10}{'p99':>10}{'p90, 95 %':>22}"
-        f"{'queries/s':>12}{'95 %':>22}"
-    )
+    rows: list[tuple[str, ...]] = [
+        ("microseconds a query", "p50", "p90", "p99", "p90, 95 %", "queries/s", "95 %")
+    ]
     for name, model in contestant_names(event):
-        yield from _rows(name, model, event.batch_size)
+        rows += _rows(name, model, event.batch_size)
+    yield from table(rows)
     for case, words in faster_lines(event):
         yield f"{case}: {words}"
     outliers = (f"{name} {model.outliers:,}" for name, model in contestant_names(event))
@@ -40,7 +41,7 @@ def _finished_lines(event: LatencyFinished) -> Iterator[str]:
     yield f"{event.method}{'' if event.ended == 'complete' else '; interrupted, this is what was measured'}"
 
 
-def _rows(name: str, model: ModelLatency, batch_size: int) -> Iterator[str]:
+def _rows(name: str, model: ModelLatency, batch_size: int) -> Iterator[tuple[str, ...]]:
     """Yield both cases, with the intervals of their headlines: single p90, and queries/s of batches."""
     p90, offline = (
         "" if ends is None else f"{ends[0]:,.{digits}f} to {ends[1]:,.{digits}f}"
@@ -50,5 +51,5 @@ def _rows(name: str, model: ModelLatency, batch_size: int) -> Iterator[str]:
         (f"{name} single", model.single_us, model.single_qps, p90, ""),
         (f"{name} batch of {batch_size}", model.batch_us_per_query, model.batch_qps, "", offline),
     ):
-        figures = f"{times.p50:10.1f}{times.p90:10.1f}{times.p99:10.1f}{first:>22}{rate:12,.0f}{second:>22}"
-        yield f"{label:28}{figures}".rstrip()
+        figures = (f"{value:.1f}" for value in (times.p50, times.p90, times.p99))
+        yield (label, *figures, first, f"{rate:,.0f}", second)

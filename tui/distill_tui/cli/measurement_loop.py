@@ -6,9 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import click
-
 from distill_core.errors import DistillError
+from distill_tui.cli.output import say
 from distill_tui.cli.stopping_measurements import StopAtOnce
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def measure(
             if not isinstance(error, KeyboardInterrupt):
                 raise
             with contextlib.suppress(OSError):
-                click.echo("Interrupted.", err=True)
+                say("Interrupted.", err=True)
             return getattr(error, "exit_code", INTERRUPTED)
     return 0
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from distill_core.runs import RunComparison, RunSummary
 from distill_core.wording import signed
+from distill_tui.cli.output import table
 from distill_tui.runs.rows import database_words
 
 _COLUMNS = (
@@ -32,10 +33,9 @@ def run_table(runs: Sequence[RunSummary]) -> Iterator[str]:
     if not runs:
         yield "No runs yet: 'distill-tui train lda.db' makes one."
         return
-    rows = [_COLUMNS, *(_row(run) for run in runs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    for number, row in enumerate(rows):
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    lines = table([_COLUMNS, *(_row(run) for run in runs)], left=range(len(_COLUMNS)))
+    for number, line in enumerate(lines):
+        yield line
         if number and runs[number - 1].problem:
             yield f"    {runs[number - 1].problem}"
 

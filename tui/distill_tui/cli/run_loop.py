@@ -6,10 +6,9 @@ import contextlib
 from collections.abc import Callable
 from contextlib import closing
 
-import click
-
 from distill_core.runs import RecordedRun
 from distill_core.training.events import TrainEvent
+from distill_tui.cli.output import say
 from distill_tui.cli.stopping import StopRequest
 
 Write = Callable[[TrainEvent], None]
@@ -34,7 +33,7 @@ def train_to_end(run: RecordedRun, write: Write) -> int:
                 break
     if stop.exit_code is not None:
         with contextlib.suppress(OSError):
-            click.echo(f"Saved; go on with 'distill-tui resume {run.folder.name}'.", err=True)
+            say(f"Saved; go on with 'distill-tui resume {run.folder.name}'.", err=True)
     return stop.exit_code or 0
 
 

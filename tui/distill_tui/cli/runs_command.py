@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
 from distill_core.errors import RunError
 from distill_core.runs import RunStore
 from distill_tui.cli.options import json_option
+from distill_tui.cli.output import say, say_object
 from distill_tui.cli.run_lines import comparison_lines, run_table
 from distill_tui.cli.run_options import run_argument, run_store, runs_dir_option
 from distill_tui.cli.speed_lines import speed_lines
@@ -29,10 +29,10 @@ def runs(ctx: click.Context, runs_dir: Path | None, *, as_json: bool) -> None:
         return
     kept = store.watched()
     for run in kept if as_json else ():
-        click.echo(msgspec.json.encode(run))
+        say_object(run)
     if not as_json:
         for line in run_table(kept):
-            click.echo(line)
+            say(line)
     if store.problem:
         raise click.ClickException(store.problem)
 
@@ -85,10 +85,10 @@ def compare(store: RunStore, names: tuple[str, ...], *, as_json: bool) -> None:
     folders = [store.find(name) for name in names]
     comparison = compare_runs(folders)
     if as_json:
-        click.echo(msgspec.json.encode(comparison))
+        say_object(comparison)
         return
     for line in (*comparison_lines(comparison), *speed_lines(comparison)):
-        click.echo(line)
+        say(line)
 
 
 @runs.command()
@@ -102,7 +102,7 @@ def command(store: RunStore, run: str) -> None:
     text = train_command(folder.read_config())
     if text is None:
         raise RunError(f"{folder.name} has shares of the split that no option gives.", "Clone it in the app.")
-    click.echo(text)
+    click.echo(text)  # in full, and quoted so that no terminal obeys it
 
 
 @runs.command()
@@ -111,7 +111,7 @@ def command(store: RunStore, run: str) -> None:
 def delete(store: RunStore, run: str) -> None:
     """Move RUN to the trash."""
     place = store.move_to_trash(run)
-    click.echo(f"In the trash; 'distill-tui runs restore {place.name}' takes it out.", err=True)
+    say(f"In the trash; 'distill-tui runs restore {place.name}' takes it out.", err=True)
 
 
 @runs.command()
@@ -127,7 +127,7 @@ def restore(store: RunStore, name: str) -> None:
 def trash(store: RunStore) -> None:
     """List what is in the trash."""
     for line in run_table(store.trashed()):
-        click.echo(line)
+        say(line)
 
 
 @runs.command("empty-trash")
@@ -135,4 +135,4 @@ def trash(store: RunStore) -> None:
 @click.pass_obj
 def empty_trash(store: RunStore) -> None:
     """Delete what is in the trash for good."""
-    click.echo(f"Deleted {store.empty_trash()}.", err=True)
+    say(f"Deleted {store.empty_trash()}.", err=True)

@@ -13,6 +13,7 @@ from distill_core.database import LdaDatabase
 from distill_core.errors import DistillError, RunError
 from distill_core.outputs import Output
 from distill_tui.cli.options import chosen_database, force_option
+from distill_tui.cli.output import say
 from distill_tui.cli.run_options import run_store, runs_dir_option
 from distill_tui.cli.student_options import KINDS, ShapeOptions, timed_student
 
@@ -165,12 +166,12 @@ def keep(
         return
     file = run.path / f"{measurement}.json"
     if not replace(run):
-        click.echo(f"{file} keeps an earlier result, which is more complete.", err=True)
+        say(f"{file} keeps an earlier result, which is more complete.", err=True)
         return
     if samples:
         run.write_samples(measurement, samples_bytes(samples))
     if not options["as_json"]:
-        click.echo(f"kept in {file}")
+        say(f"kept in {file}")
 
 
 def readable(read: Callable[[], Record | None]) -> Record | None:

@@ -23,6 +23,7 @@ from distill_core.outputs import Output
 from distill_core.training.events import RunFinished, RunStarted, TrainEvent
 from distill_tui.cli.event_lines import write_json, write_lines
 from distill_tui.cli.options import chosen_database, database_argument, force_option, json_option, setting
+from distill_tui.cli.output import say
 from distill_tui.cli.run_options import run_store, runs_dir_option
 from distill_tui.cli.student_options import ShapeOptions, shape_options, shaped_student
 
@@ -121,7 +122,7 @@ def train(**options: Unpack[TrainOptions]) -> int:
         run.discard_if_empty()
         raise
     if code and save is not None and run.session is not None and run.session.student is not None:
-        click.echo(f"Saved to {_save(run.session, save)}.", err=True)
+        say(f"Saved to {_save(run.session, save)}.", err=True)
     return code
 
 
@@ -129,7 +130,7 @@ def _warn_of_places(data: DataConfig) -> None:
     """Say on stderr where the vectors are read from, if that is not where the database says."""
     with LdaDatabase(data.database) as database:
         for warning in database.place_warnings(data.mh_id):
-            click.echo(f"{warning.severity}: {warning.message} {warning.hint}".rstrip(), err=True)
+            say(f"{warning.severity}: {warning.message} {warning.hint}".rstrip(), err=True)
 
 
 def run_config(options: TrainOptions) -> RunConfig:
@@ -172,14 +173,14 @@ def _detach(folder: RunFolder) -> None:
     from distill_tui.cli.detaching import detach
 
     detach(folder)
-    click.echo(f"run: {folder.path}", err=True)
-    click.echo(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)
+    say(f"run: {folder.path}", err=True)
+    say(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)
 
 
 def _with_saved(event: TrainEvent, run: RecordedRun, file: Output | None) -> TrainEvent:
     if isinstance(event, RunStarted):
         _warn_of_places(event.config.data)
-        click.echo(f"run: {run.folder.path}", err=True)
+        say(f"run: {run.folder.path}", err=True)
     if not isinstance(event, RunFinished) or file is None or run.session is None:
         return event
     return msgspec.structs.replace(event, saved=str(_save(run.session, file)))
