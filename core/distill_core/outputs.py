@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from distill_core.cache_folder import cache_folder
 from distill_core.errors import OutputError, RunError
 from distill_core.runs.atomic_files import write_atomically
 from distill_core.runs.file_errors import reason
 from distill_core.runs.folder import is_run
+from distill_core.user_folders import cache_folder
 
 _DATABASE, _VECTORS = b"SQLite format 3\x00", b"\x93NUMPY"
 _LOGS = ("-wal", "-shm", "-journal")

@@ -77,7 +77,7 @@ class LeaveOnSignal:
 
 
 @contextmanager
-def drawn_alone(log: Path) -> Iterator[None]:
+def drawn_alone(log: Path | None) -> Iterator[None]:
     """Inside `with`, Python's own streams keep the terminal, and what else is written to it goes to a log.
 
     Native libraries write to file descriptors 1 and 2, over what the app has drawn. Textual draws on
@@ -108,9 +108,11 @@ def _move_to(log: int, name: str, number: int, restored: ExitStack) -> None:
     restored.callback(terminal.flush)
 
 
-def _log_descriptor(log: Path) -> int:
+def _log_descriptor(log: Path | None) -> int:
     """Open the log, begun anew when it is long; where there is no place for one, nothing is kept."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    if log is None:
+        return os.open(os.devnull, os.O_WRONLY)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         if log.exists() and log.stat().st_size > _LONGEST_LOG_BYTES:

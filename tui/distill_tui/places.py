@@ -24,9 +24,10 @@ def keymap_path() -> Path | None:
     return folder / "keymap.toml" if folder else None
 
 
-def log_path() -> Path:
-    """Return where the app keeps what libraries write to the terminal while it is up."""
-    return state_dir() / "app.log"
+def log_path() -> Path | None:
+    """Return where what libraries write to the terminal while the app is up is kept; None without a home."""
+    folder = state_dir()
+    return folder / "app.log" if folder else None
 
 
 def read_keymap() -> dict[str, str]:

@@ -11,6 +11,7 @@ from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConf
 from distill_core.errors import CheckpointError
 from distill_tui.cli.event_lines import write_json, write_lines
 from distill_tui.cli.options import json_option, setting
+from distill_tui.cli.output import say
 from distill_tui.cli.student_config import student_config
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _of_run(options: EvaluateOptions) -> RunConfig | None:
         return None
     config, moved = locate_database(RunFolder(run))
     if moved:
-        click.echo(f"note: {moved}", err=True)
+        say(f"note: {moved}", err=True)
     return config
 
 

@@ -29,7 +29,7 @@ def write_json(event: TrainEvent) -> None:
 def write_lines(event: TrainEvent) -> None:
     """Print what an event says to a reader, if anything."""
     if isinstance(event, RunNoted):
-        click.echo(f"note: {event.words}", err=True)
+        say(f"note: {event.words}", err=True)
     for line in _lines(event):
         say(line)
 

@@ -127,7 +127,7 @@ def _of_run(options: TimedOptions, run: RunFolder) -> ToTime:
 
     settings, moved = locate_database(run, options["database"] or options["database_option"])
     if moved:
-        click.echo(f"note: {moved}", err=True)
+        say(f"note: {moved}", err=True)
     config, recorded = settings.data, run.read_data()
     temperature = config.temperature if recorded is None else recorded.temperature
     with LdaDatabase(config.database) as database:
