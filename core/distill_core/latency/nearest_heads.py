@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -63,32 +62,22 @@ def exact_search(teacher: MultiHeadLDA, count: int) -> Search:
     return search
 
 
-def installed_index() -> str | None:
-    """Return "faiss" or "usearch", whichever can be imported; None where neither can."""
-    return next((name for name in ("faiss", "usearch") if find_spec(name) is not None), None)
-
-
 def approximate_search(
-    teacher: MultiHeadLDA, package: str, *, count: int = NEIGHBOURS, threads: int = 1
+    teacher: MultiHeadLDA, *, count: int = NEIGHBOURS, threads: int = 1
 ) -> tuple[Search, int]:
-    """Return the search over a graph of neighbours, and the bytes of the graph with its vectors.
+    """Return the search over a graph of neighbours by faiss, and the bytes of the graph with its vectors.
 
     Args:
         teacher: Gives the heads.
-        package: "faiss" or "usearch".
         count: Heads a query.
         threads: Of the search.
 
     Raises:
-        ImportError: The package cannot be loaded.
+        ImportError: faiss cannot be loaded.
         RuntimeError: It cannot build the index.
     """
-    build = _faiss if package == "faiss" else _usearch
-    return build(unit_centroids(teacher), min(count, teacher.num_heads), threads)
-
-
-def _faiss(directions: Array, count: int, threads: int) -> tuple[Search, int]:
-    faiss: Any = import_module("faiss")
+    faiss: Any = import_module("faiss")  # late: few sessions ask for it
+    directions, count = unit_centroids(teacher), min(count, teacher.num_heads)
     faiss.omp_set_num_threads(threads)
     index = faiss.IndexHNSWFlat(directions.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
     index.add(directions)
@@ -98,19 +87,6 @@ def _faiss(directions: Array, count: int, threads: int) -> tuple[Search, int]:
         return _without_gaps(heads, scores)
 
     return search, int(faiss.serialize_index(index).nbytes)
-
-
-def _usearch(directions: Array, count: int, threads: int) -> tuple[Search, int]:
-    usearch: Any = import_module("usearch.index")
-    index = usearch.Index(ndim=directions.shape[1], metric="ip", dtype="f32")
-    index.add(np.arange(len(directions)), directions, threads=threads)
-
-    def search(queries: Array) -> tuple[NDArray[np.int64], Array]:
-        found = index.search(queries, count, threads=threads)
-        heads, distances = (np.atleast_2d(values) for values in (found.keys, found.distances))
-        return _without_gaps(heads.astype(np.int64), 1 - distances)
-
-    return search, int(index.serialized_length)
 
 
 def _without_gaps(heads: NDArray[np.int64], scores: Array) -> tuple[NDArray[np.int64], Array]:

@@ -142,7 +142,7 @@ class Trainer:
         self._require_sound()
 
     def _steps(self, done: int) -> int:
-        """Train on batches from `done` on until 100 ms are over or the loss is lost; return how many are done."""
+        """Train on batches from `done` on, for 100 ms or until the loss is lost; return how many are done."""
         self.learner.trained.train()
         deadline = time.perf_counter() + _EVENT_SECONDS
         while done < self._batches.per_epoch:
