@@ -21,5 +21,5 @@ def sample_name(contestant: str, batch_size: int, num_heads: int | None = None) 
 def samples_bytes(samples: Mapping[str, NDArray[np.float64]]) -> bytes:
     """Return the content of an npz file, an array a name, microseconds a call."""
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **samples)
+    np.savez_compressed(content, **samples)
     return content.getvalue()
