@@ -1,12 +1,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
 SOURCES := core tui tests benchmarks scripts
 
-.PHONY: demo test check format pictures wheel clean help
+.PHONY: demo test test-lowest check format pictures wheel clean help
 
 help:            ## Show what can be made.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "distill-tui needs Python 3.11 or newer; set PYTHON=/path/to/it")'
@@ -19,6 +20,14 @@ demo: $(VENV)/.ready  ## Open the app on the bundled demo database.
 
 test: $(VENV)/.ready  ## Run every test.
 	$(BIN)/python -m pytest -n 2
+
+$(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt --editable '.[dev]'
+	@touch $@
+
+test-lowest: $(LOWEST)/.ready  ## Run the main commands and the settings on the lowest versions that are allowed.
+	$(LOWEST)/bin/python -m pytest tests/core/test_config.py tests/core/latency/test_forms.py tests/tui/cli tests/tui/test_cli_usage.py tests/tui/test_cli_inspect.py
 
 check: $(VENV)/.ready  ## Format, lint, types and the import boundary, as CI runs them.
 	$(BIN)/ruff format --check $(SOURCES)
@@ -37,4 +46,4 @@ wheel: $(VENV)/.ready  ## Build the wheel into dist/.
 	$(BIN)/python -m build --wheel --outdir dist
 
 clean:           ## Remove what the other targets made.
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -42,8 +42,11 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             msgspec.structs.force_setattr(self, name, check_field(type(self), name, getattr(self, name)))
 
     def with_values(self, **values: object) -> Self:
-        """Return a copy with some values replaced, validated again."""
-        return msgspec.structs.replace(self, **values)
+        """Return a copy with some values replaced, validated again.
+
+        Made anew, because `structs.replace` checks nothing before msgspec 0.21, nor does a `copy.replace`.
+        """
+        return type(self)(**{**msgspec.structs.asdict(self), **values})
 
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-6, 1e6

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 
@@ -290,17 +291,71 @@ def test_how_often_it_is_told_validated_or_asked_changes_nothing(monkeypatch: py
     assert same_weights(not_validated, expected)
 
 
+class JumpingClock:
+    """A clock whose every reading is so many seconds after the one before, in turn."""
+
+    def __init__(self, *seconds: float) -> None:
+        self._steps = itertools.cycle(seconds)
+        self._now = 0.0
+
+    def perf_counter(self) -> float:
+        self._now += next(self._steps)
+        return self._now
+
+
+def test_how_a_run_ends_does_not_depend_on_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches whose loss explodes alone and not in the mean of what is looked at, and one that is lost."""
+    for far, look, expected in [(300.0, 50, "ended"), (300.0, 1, "exploded"), (math.nan, 50, "not a number")]:
+        monkeypatch.setattr(trainer, "_LOOK_STEPS", look)
+        ends = []
+        for seconds in [(0.0,), (1e-4,), (1.0,), (0.0, 500.0, -400.0), (-1.0,)]:
+            monkeypatch.setattr(trainer, "time", JumpingClock(*seconds))
+            train = make_queries(400)
+            train.targets[0] *= far
+            run = make_trainer(make_linear(), train=train, cosine_weight=0.0, learning_rate=1e-6)
+            ends.append((_end_of(run), run.step, weights_of(run.learner.student)[0].nan_to_num().tolist()))
+        assert expected in ends[0][0]
+        assert all(end == ends[0] for end in ends)
+
+
+def _end_of(run: Trainer) -> str:
+    try:
+        list(run)
+    except TrainingError as error:
+        return str(error)
+    return "ended"
+
+
+def test_a_stop_between_two_looks_resumes_to_the_same_end() -> None:
+    """The part that is judged together is part of the state."""
+    train = make_queries(400)
+    train.targets[0] = math.nan
+    ends = []
+    for stop in (0, 1, 7, 30):
+        run = make_trainer(make_linear(), train=train)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(trainer, "_EVENT_SECONDS", 0.0)
+            for event in run:
+                if event.step >= stop:
+                    break
+        other = make_trainer(make_linear(), train=train)
+        other.load_state_dict(copy.deepcopy(run.state_dict()))
+        ends.append((_end_of(other), other.step))
+    assert set(ends) == {(ends[0][0], 50)}
+
+
 # What goes wrong
 
 
 @pytest.mark.usefixtures("an_event_a_step")
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e25])
-def test_a_lost_loss_stops_at_its_step(value: float) -> None:
+def test_a_lost_loss_stops_at_the_next_look(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    monkeypatch.setattr(trainer, "_LOOK_STEPS", 2)
     train = make_queries()
     train.targets[0] = value
     run = make_trainer(make_linear(), train=train)
     order = torch.randperm(22, generator=torch.Generator().manual_seed(1)).tolist()
-    step = 1 + order.index(0) // 8
+    step = 2 if order.index(0) < 16 else 3
     with pytest.raises(TrainingError, match=f"at step {step}\\.") as caught:
         list(run)
     assert run.step == step

@@ -250,7 +250,7 @@ def field_finished(ended: str = "complete", *, steady: bool = True) -> FieldFini
             row("LDA, top 8", 80.0, 100_000.0, 64_000, 0.97),
             row("student, published", 900.0, 10_000.0, 2_000_000, 0.93),
             row("student, folded", 300.0, 30_000.0, 1_000_000, 0.93),
-            FieldRow(name="LDA, approximate index (not installed)", note="needs faiss-cpu or usearch"),
+            FieldRow(name="LDA, top 32 by faiss", note="does not work here: no index"),
             FieldRow(name="student, compiled", note="takes half a minute"),
         ),
         batch_size=32,

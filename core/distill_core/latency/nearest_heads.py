@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.errors import ExportError
-from distill_core.export.extras import failing_as, import_extra, is_installed
+from distill_core.export.extras import failing_as, import_extra
 from distill_core.teacher import MultiHeadLDA
 
 Array = NDArray[np.float32]
@@ -19,8 +17,6 @@ Search = Callable[[Array], tuple[NDArray[np.int64], Array]]
 
 NEIGHBOURS = 32
 """Heads that an approximate index is asked for."""
-
-_MODULES = {"faiss": "faiss", "usearch": "usearch.index"}
 
 _LINKS = 32
 """Neighbours a node of the graph of faiss, the value that its documentation starts from."""
@@ -66,59 +62,31 @@ def exact_search(teacher: MultiHeadLDA, count: int) -> Search:
     return search
 
 
-def installed_index() -> str | None:
-    """Return "faiss" or "usearch": the first that works, else one that is there, else None."""
-    found = [name for name in ("faiss", "usearch") if is_installed(name)]
-    for name in found:
-        with contextlib.suppress(ExportError):
-            import_extra(_MODULES[name])
-            return name
-    return found[0] if found else None
-
-
 def approximate_search(
-    teacher: MultiHeadLDA, package: str, *, count: int = NEIGHBOURS, threads: int = 1
+    teacher: MultiHeadLDA, *, count: int = NEIGHBOURS, threads: int = 1
 ) -> tuple[Search, int]:
-    """Return the search over a graph of neighbours, and the bytes of the graph with its vectors.
+    """Return the search over a graph of neighbours by faiss, and the bytes of the graph with its vectors.
 
     Args:
         teacher: Gives the heads.
-        package: "faiss" or "usearch".
         count: Heads a query.
         threads: Of the search.
 
     Raises:
-        ExportError: The package cannot be imported, or cannot build the index.
+        ExportError: faiss cannot be loaded, or cannot build the index.
     """
-    build = _faiss if package == "faiss" else _usearch
-    with failing_as(f"{package} does not work here"):
-        return build(unit_centroids(teacher), min(count, teacher.num_heads), threads)
-
-
-def _faiss(directions: Array, count: int, threads: int) -> tuple[Search, int]:
-    faiss: Any = import_extra(_MODULES["faiss"])
-    faiss.omp_set_num_threads(threads)
-    index = faiss.IndexHNSWFlat(directions.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
-    index.add(directions)
+    faiss: Any = import_extra("faiss")  # late: few sessions ask for it
+    directions, count = unit_centroids(teacher), min(count, teacher.num_heads)
+    with failing_as("faiss does not work here"):
+        faiss.omp_set_num_threads(threads)
+        index = faiss.IndexHNSWFlat(directions.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
+        index.add(directions)
 
     def search(queries: Array) -> tuple[NDArray[np.int64], Array]:
         scores, heads = index.search(queries, count)
         return _without_gaps(heads, scores)
 
     return search, int(faiss.serialize_index(index).nbytes)
-
-
-def _usearch(directions: Array, count: int, threads: int) -> tuple[Search, int]:
-    usearch: Any = import_extra(_MODULES["usearch"])
-    index = usearch.Index(ndim=directions.shape[1], metric="ip", dtype="f32")
-    index.add(np.arange(len(directions)), directions, threads=threads)
-
-    def search(queries: Array) -> tuple[NDArray[np.int64], Array]:
-        found = index.search(queries, count, threads=threads)
-        heads, distances = (np.atleast_2d(values) for values in (found.keys, found.distances))
-        return _without_gaps(heads.astype(np.int64), 1 - distances)
-
-    return search, int(index.serialized_length)
 
 
 def _without_gaps(heads: NDArray[np.int64], scores: Array) -> tuple[NDArray[np.int64], Array]:

@@ -20,6 +20,9 @@ from distill_core.training.random_state import OwnRandomState
 from distill_core.training.term_sums import TermSums
 
 _EVENT_SECONDS = 0.1
+_LOOK_STEPS = 50
+"""The loss is judged over this many steps, and at the end of each epoch: never over a time, which would let
+the speed of a machine decide how a run ends."""
 _EXPLOSION = 1000.0
 """A loss this many times that of the first step will not come back."""
 _COUNTERS = (
@@ -68,6 +71,8 @@ class Trainer:
         self._patience_epochs = patience_epochs
         self._loss_settings: tuple[float, MseReduction] = settings.cosine_weight, settings.mse_reduction
         self._totals = TermSums(random_state.device)
+        self._looked_at = TermSums(random_state.device)
+        """The part of the totals whose loss has been judged."""
         self.step = 0
         self.epochs_done = 0
         self.best_epoch = 0
@@ -91,6 +96,7 @@ class Trainer:
             "batches": self._batches.state_dict(),
             "random": self._random.state_dict(),
             "totals": self._totals.state_dict(),
+            "looked_at": self._looked_at.state_dict(),
             "counters": {name: getattr(self, name) for name in _COUNTERS},
         }
 
@@ -100,6 +106,7 @@ class Trainer:
         self._batches.load_state_dict(state["batches"])
         self._random.load_state_dict(state["random"])
         self._totals.load_state_dict(state["totals"])
+        self._looked_at.load_state_dict(state.get("looked_at", state["totals"]))
         for name in _COUNTERS:
             setattr(self, name, state["counters"][name])
 
@@ -114,6 +121,7 @@ class Trainer:
         per_epoch = self._batches.per_epoch
         if self.step == self.epochs_done * per_epoch:
             self._totals.clear()
+            self._looked_at.clear()
             with self._random:
                 self._batches.start_epoch()
         done = self.step - self.epochs_done * per_epoch
@@ -124,7 +132,6 @@ class Trainer:
                 done = self._steps(done)
             terms = self._totals.means_since(before)
             self._count_time(started, training=True)
-            self._look_at(terms)
             if done < per_epoch:
                 yield self._steps_finished(self.epochs_done + done / per_epoch, terms)
             self._require_sound()
@@ -135,13 +142,16 @@ class Trainer:
         self._require_sound()
 
     def _steps(self, done: int) -> int:
-        """Train on batches from `done` on until 100 ms are over; return how many are done."""
+        """Train on batches from `done` on, for 100 ms or until the loss is lost; return how many are done."""
         self.learner.trained.train()
         deadline = time.perf_counter() + _EVENT_SECONDS
         while done < self._batches.per_epoch:
             self._step(self._batches.next())
             done += 1
-            if time.perf_counter() >= deadline:
+            if done % _LOOK_STEPS == 0 or done == self._batches.per_epoch:
+                self._look_at(self._totals.means_since(self._looked_at))
+                self._looked_at = self._totals.copy()
+            if self._lost or time.perf_counter() >= deadline:
                 break
         return done
 
@@ -219,14 +229,17 @@ class Trainer:
     def is_sound(self) -> bool:
         """Whether nothing is lost: no loss exploded, and every weight is a number. Waits for the device."""
         weights = self.learner.student.state_dict().values()
-        return not self._lost and all(bool(torch.isfinite(weight).all()) for weight in weights)
+        lost = self._lost or self._what_is_lost(self._totals.means_since(self._looked_at))
+        return not lost and all(bool(torch.isfinite(weight).all()) for weight in weights)
 
     def _look_at(self, terms: Terms) -> None:
         """Note a loss that will not come back, before the event is told: nobody should keep such weights."""
+        self._lost = self._lost or self._what_is_lost(terms)
+
+    def _what_is_lost(self, terms: Terms) -> str:
         if not math.isfinite(terms.loss):
-            self._lost = "is not a number any more"
-        elif terms.loss > _EXPLOSION * max(self._first_loss, 1.0):
-            self._lost = "has exploded"
+            return "is not a number any more"
+        return "has exploded" if terms.loss > _EXPLOSION * max(self._first_loss, 1.0) else ""
 
     def _require_sound(self) -> None:
         if self._lost:

@@ -58,7 +58,7 @@ async def test_the_table_has_the_figures_and_the_notes_the_reasons(database: Pat
             *("30,000", "7", "1,000,000", "4,000,000", "0.9300"),
         ]
         notes = " ".join(stage.text("#contestants-notes").split())
-        assert "LDA, approximate index (not installed): needs faiss-cpu or usearch" in notes
+        assert "LDA, top 32 by faiss: does not work here: no index" in notes
         assert "untrained" in notes
         assert "unsteady" not in notes
         headline = stage.text("#contestants-headline")

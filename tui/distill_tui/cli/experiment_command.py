@@ -14,7 +14,14 @@ from distill_core.config import DataConfig, StudentConfig, TrainingConfig
 from distill_core.database import LdaDatabase
 from distill_core.experiments.hl_settings import HlSettings
 from distill_core.outputs import Output
-from distill_tui.cli.options import chosen_database, database_argument, force_option, json_option, setting
+from distill_tui.cli.options import (
+    ParamType,
+    chosen_database,
+    database_argument,
+    force_option,
+    json_option,
+    setting,
+)
 from distill_tui.cli.output import say, say_object
 
 if TYPE_CHECKING:
@@ -49,7 +56,7 @@ class HlOptions(TypedDict):
     as_json: bool
 
 
-class ListType(click.ParamType[tuple[int | None, ...]]):
+class ListType(ParamType):
     """Whole numbers with commas between them; `all`, where it is a choice, stands for None."""
 
     name = "list"
@@ -78,7 +85,7 @@ class ListType(click.ParamType[tuple[int | None, ...]]):
         return int(word)
 
 
-class StudentsType(click.ParamType[tuple[str, ...]]):
+class StudentsType(ParamType):
     """Kinds of student with commas between them; `HlSettings` checks them."""
 
     name = "students"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -15,7 +15,13 @@ from distill_core.errors import SettingsError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class SettingType(click.ParamType[object]):
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # takes no parameter of its own before click 8.4
+
+
+class SettingType(ParamType):
     """A value checked by the setting's own declaration, so that range and wording exist once."""
 
     def __init__(self, settings: type[msgspec.Struct], field: str) -> None:

@@ -19,7 +19,6 @@ from distill_core.latency.nearest_heads import (
     NearestHeads,
     approximate_search,
     exact_search,
-    installed_index,
 )
 from distill_core.latency.timing.calls import Project, lda_call, student_call, torch_lda_call
 from distill_core.latency.timing.cuda_graphs import graph_call
@@ -31,7 +30,6 @@ Rows = NDArray[np.float32]
 BUILD_ERRORS = (RuntimeError, OSError, ImportError, MemoryError, SubprocessError, ValueError, DistillError)
 """What packages raise where they do not work on this machine; torch.compile raises most kinds."""
 
-ANN_HINT = "needs faiss-cpu or usearch: pip install 'distill-tui[ann]'"
 ONNX_HINT = "needs onnx and onnxruntime: pip install 'distill-tui[onnx]'"
 
 
@@ -108,17 +106,13 @@ def _lda_entries(field: Field) -> Iterator[Entry | Absent]:
 
 
 def _approximate(teacher: MultiHeadLDA, parameters: int) -> Entry | Absent:
-    package = installed_index()
-    name = f"LDA, approximate index ({package or 'not installed'})"
-    if package is None:
-        return Absent(name, ANN_HINT)
+    name = f"LDA, top {min(NEIGHBOURS, teacher.num_heads)} by faiss"
     try:
-        search, index_bytes = approximate_search(teacher, package, threads=torch.get_num_threads())
+        search, index_bytes = approximate_search(teacher, threads=torch.get_num_threads())
     except BUILD_ERRORS as error:
         return Absent(name, _reason(error))
     nearest = NearestHeads(teacher, search)
     size = index_bytes + teacher.answers.nbytes
-    name = f"LDA, top {min(NEIGHBOURS, teacher.num_heads)} by {package}"
     return Entry(name, cast(Project, nearest.project), "arrays", parameters, size)
 
 
