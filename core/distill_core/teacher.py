@@ -75,6 +75,11 @@ class MultiHeadLDA:
         """D."""
         return int(self.centroids.shape[1])
 
+    def unit_centroids(self) -> Array:
+        """Return the directions of the heads, (N, d), a new array."""
+        directions: Array = self.centroids / np.linalg.norm(self.centroids, axis=1, keepdims=True)
+        return directions
+
     def with_temperature(self, temperature: float) -> MultiHeadLDA:
         """Return the same heads at another tau."""
         return MultiHeadLDA(self.centroids, self.answers, temperature)

@@ -143,7 +143,7 @@ async def crossover(stage: Stage) -> None:
 async def contestants(stage: Stage) -> None:
     await latency(stage)
     await stage.press("a")
-    told = (events.field_started(), events.field_finished())
+    told = (events.contestants_started(), events.contestants_finished())
     await stage.tell(ContestantsProgressed(told), JobEnded("contestants", JobState.FINISHED))
 
 

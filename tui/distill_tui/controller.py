@@ -28,20 +28,19 @@ from distill_tui.messages import (
 from distill_tui.only_the_last import OnlyTheLast
 from distill_tui.run_messages import RunSeen, RunWorkFailed
 from distill_tui.runs.watching import Watching
-from distill_tui.state import JobState, TeacherView
-from distill_tui.student_to_time import StudentToTime
+from distill_tui.state import JobState
 
 if TYPE_CHECKING:
-    from distill_core.latency.crossover import CrossoverEvent
-    from distill_core.latency.events import LatencyEvent, LatencyFinished
-    from distill_core.latency.field_events import FieldEvent
-    from distill_core.runs import RecordedRun, Seen
+    from distill_core.latency.events import LatencyFinished
+    from distill_core.runs import RecordedMeasurement, RecordedRun, Seen, StudentToTime
     from distill_core.training import RunStarted, TrainingSession
-    from distill_tui.crossover_limits import CrossoverLimits
-    from distill_tui.measuring import Contestants, Crossover, Latency
 
-MEASUREMENTS = ("latency", "crossover", "contestants")
-"""The jobs that time something; nothing periodic goes on beside them."""
+MEASUREMENTS: dict[str, type[LatencyProgressed | CrossoverProgressed | ContestantsProgressed]] = {
+    "latency": LatencyProgressed,
+    "crossover": CrossoverProgressed,
+    "contestants": ContestantsProgressed,
+}
+"""The jobs that time something, with what tells of them; nothing periodic goes on beside them."""
 DRAWING_SECONDS = 0.5
 """How long a measurement waits for its progress to be drawn; an app that is on its way out draws no more."""
 
@@ -128,52 +127,26 @@ class Controller:
 
         return self._start_run(left_run, is_new=False)
 
-    def start_latency(self, view: TeacherView, config: RunConfig, timed: StudentToTime) -> bool:
-        """Compare the latency of a student with that of the LDA; stopped, it keeps what it has."""
-        comparison: list[Latency] = []
+    def start_measurement(self, name: str, build: Callable[[], RecordedMeasurement[Any, Any]]) -> bool:
+        """Measure something; stopped, it keeps what it has. False when a job is active already.
 
-        def events() -> Iterator[LatencyEvent]:
-            from distill_tui.measuring import Latency
+        Args:
+            name: One of `MEASUREMENTS`.
+            build: Makes the measurement, in the thread that measures.
+        """
+        built: list[RecordedMeasurement[Any, Any]] = []
 
-            comparison.append(Latency(view, config, timed))
-            return iter(comparison[0])
+        def events() -> Iterator[Any]:
+            built.append(build())
+            return iter(built[0])
 
-        def conclude() -> Iterator[LatencyEvent]:
-            return comparison[0].conclude() if comparison else iter(())
+        def conclude() -> Iterator[Any]:
+            return built[0].conclude() if built else iter(())
 
-        return self._start("latency", Job(events, self._post_latency, conclude))
+        def post(events: tuple[Any, ...]) -> None:
+            self._post_and_draw(MEASUREMENTS[name](events))
 
-    def start_crossover(
-        self, view: TeacherView, config: RunConfig, timed: StudentToTime, limits: CrossoverLimits
-    ) -> bool:
-        """Search the crossover with the student of `start_latency`; stopped, it keeps what it has."""
-        search: list[Crossover] = []
-
-        def events() -> Iterator[CrossoverEvent]:
-            from distill_tui.measuring import Crossover
-
-            search.append(Crossover(view, config, timed, limits))
-            return iter(search[0])
-
-        def conclude() -> Iterator[CrossoverEvent]:
-            return search[0].conclude() if search else iter(())
-
-        return self._start("crossover", Job(events, self._post_crossover, conclude))
-
-    def start_contestants(self, view: TeacherView, config: RunConfig, timed: StudentToTime) -> bool:
-        """Compare everyone who is installed; stopped, it keeps what it has."""
-        field: list[Contestants] = []
-
-        def events() -> Iterator[FieldEvent]:
-            from distill_tui.measuring import Contestants
-
-            field.append(Contestants(view, config, timed))
-            return iter(field[0])
-
-        def conclude() -> Iterator[FieldEvent]:
-            return field[0].conclude() if field else iter(())
-
-        return self._start("contestants", Job(events, self._post_contestants, conclude))
+        return self._start(name, Job(events, post, conclude))
 
     def _start_run(self, open_run: Callable[[], RecordedRun], *, is_new: bool) -> bool:
         runs = self._runs = []
@@ -221,10 +194,12 @@ class Controller:
 
     def student_to_time(self, config: RunConfig) -> StudentToTime:
         """Return the last run's student if there is one of this shape, else an untrained one."""
+        from distill_core.runs import StudentToTime
+
         run = self.run
         if run is None or run.session is None or not self.has_student_for(config):
-            return StudentToTime()
-        return StudentToTime(run.folder.path, run.session.student)
+            return StudentToTime(config.student)
+        return StudentToTime.of_run(run.folder, run.session.student)
 
     def pause(self) -> None:
         """Pause a running job."""
@@ -351,15 +326,6 @@ class Controller:
 
     def _post_training(self, events: tuple[Any, ...]) -> None:
         self._app.post_message(TrainingProgressed(events))
-
-    def _post_latency(self, events: tuple[Any, ...]) -> None:
-        self._post_and_draw(LatencyProgressed(events))
-
-    def _post_crossover(self, events: tuple[Any, ...]) -> None:
-        self._post_and_draw(CrossoverProgressed(events))
-
-    def _post_contestants(self, events: tuple[Any, ...]) -> None:
-        self._post_and_draw(ContestantsProgressed(events))
 
     def _post_and_draw(self, message: Message) -> None:
         """Post from a measuring thread and wait until it is drawn: nothing draws while a block runs."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import on
 from textual.reactive import var
 
 from distill_core.config import RunConfig, StudentConfig
+from distill_core.latency.settings import CrossoverSettings
 from distill_tui import messages, run_messages
-from distill_tui.crossover_limits import CrossoverLimits
+from distill_tui.latency import measurements
 from distill_tui.run_workbench import RunWorkbench
-from distill_tui.state import ContestantsView, CrossoverView, JobState, LatencyView, TeacherView
-from distill_tui.student_to_time import StudentToTime
+from distill_tui.state import ContestantsView, CrossoverView, JobState, LatencyView
 
 if TYPE_CHECKING:
-    from distill_core.runs import RunSummary
-
-Start = Callable[[TeacherView, RunConfig, StudentToTime], bool]
+    from distill_core.runs import RunSummary, StudentToTime
 
 Shape = tuple[StudentConfig, str, int]
 """What times depend on: the student, and its teacher's database and projection."""
@@ -38,7 +34,7 @@ class LatencyWorkbench(RunWorkbench):
 
     contestants: var[ContestantsView] = var(ContestantsView())
 
-    crossover_limits: var[CrossoverLimits] = var(CrossoverLimits())
+    crossover_settings: var[CrossoverSettings] = var(CrossoverSettings())
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +57,7 @@ class LatencyWorkbench(RunWorkbench):
 
     def start_latency(self) -> bool:
         """Start the comparison of two; False, and a word to the user, where that cannot be."""
-        timed = self._start_to_measure(self.controller.start_latency, "latency")
+        timed = self._start_to_measure("latency", measurements.latency)
         if timed is None:
             return False
         self.latency = LatencyView(JobState.RUNNING, trained=timed.is_trained, run=self._name_of(timed))
@@ -69,16 +65,16 @@ class LatencyWorkbench(RunWorkbench):
 
     def start_crossover(self) -> bool:
         """Start the search with the student of the comparison; False, and a word, where that cannot be."""
-        start = partial(self.controller.start_crossover, limits=self.crossover_limits)
-        timed = self._start_to_measure(start, "crossover")
+        build = partial(measurements.crossover, settings=self.crossover_settings)
+        timed = self._start_to_measure("crossover", build)
         if timed is None:
             return False
         self.crossover = CrossoverView(JobState.RUNNING, trained=timed.is_trained, run=self._name_of(timed))
         return True
 
     def start_contestants(self) -> bool:
-        """Start the comparison of everyone; False, and a word, where that cannot be."""
-        timed = self._start_to_measure(self.controller.start_contestants, "contestants")
+        """Start the comparison of all contestants; False, and a word, where that cannot be."""
+        timed = self._start_to_measure("contestants", measurements.contestants)
         if timed is None:
             return False
         name = self._name_of(timed)
@@ -105,16 +101,16 @@ class LatencyWorkbench(RunWorkbench):
             return True
         return False
 
-    def _start_to_measure(self, start: Start, view: str) -> StudentToTime | None:
+    def _start_to_measure(self, name: str, build: measurements.Build) -> StudentToTime | None:
         """Start a measurement and return the student it is about; None, and a word, where that cannot be."""
         config = self.run_config()
         if not self.can_measure() or config is None or self.teacher is None:
             return None
         timed = self._opened_student() or self.controller.student_to_time(config)
-        if not start(self.teacher, config, timed):
+        if not self.controller.start_measurement(name, partial(build, self.teacher, config, timed)):
             return None
         if shape := self._shape(config):
-            self._timed[view] = shape
+            self._timed[name] = shape
         return timed
 
     def _shape(self, config: RunConfig | None) -> Shape | None:
@@ -133,21 +129,25 @@ class LatencyWorkbench(RunWorkbench):
 
     def _opened_student(self) -> StudentToTime | None:
         """Return that of the run which is opened, if it has weights and is of the open projection."""
-        from distill_core.runs import RunFolder
+        from distill_core.runs import RunFolder, StudentToTime
 
         watched = self.training.watched
         run = self.runs.find(watched.path) if watched is not None and self.runs is not None else None
-        if run is None or not RunFolder(run.path).best_checkpoint.is_file():
+        if run is None:
+            return None
+        student = StudentToTime.of_run(RunFolder(run.path))
+        if not student.is_there:
             return None
         if self._teacher_of(run) is None:
             self.notify(f"{run.name} is of another projection; it is not timed.", markup=False)
             return None
-        return StudentToTime(Path(run.path))
+        return student
 
     def _name_of(self, timed: StudentToTime) -> str:
         """Return the name of the opened run whose student is timed; empty if it is not an opened one's."""
         watched = self.training.watched
-        return watched.name if watched is not None and timed.run == Path(watched.path) else ""
+        is_opened = watched is not None and timed.run is not None and str(timed.run.path) == watched.path
+        return watched.name if watched is not None and is_opened else ""
 
     @on(run_messages.MeasurementsRead)
     def _show_stored(self, message: run_messages.MeasurementsRead) -> None:

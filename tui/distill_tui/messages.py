@@ -8,8 +8,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from distill_core.latency.crossover import CrossoverEvent
-    from distill_core.latency.events import LatencyEvent
-    from distill_core.latency.field_events import FieldEvent
+    from distill_core.latency.events import ContestantsEvent, LatencyEvent
     from distill_core.training.events import RunStarted, TrainEvent
     from distill_tui.state import DatabaseView, JobState, TeacherView
 
@@ -80,7 +79,7 @@ class CrossoverProgressed(Message):
 class ContestantsProgressed(Message):
     """The comparison of all contestants told something."""
 
-    def __init__(self, events: tuple[FieldEvent, ...]) -> None:
+    def __init__(self, events: tuple[ContestantsEvent, ...]) -> None:
         super().__init__()
         self.events = events
 

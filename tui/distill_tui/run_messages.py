@@ -9,8 +9,7 @@ from textual.message import Message
 if TYPE_CHECKING:
     from distill_core.config import RunConfig
     from distill_core.latency.crossover import CrossoverFinished
-    from distill_core.latency.events import LatencyFinished
-    from distill_core.latency.field_events import FieldFinished
+    from distill_core.latency.events import ContestantsFinished, LatencyFinished
     from distill_core.runs import Seen
     from distill_tui.runs.views import ComparedRuns, RunCurve, RunRemarks, RunsView
     from distill_tui.runs.watching import Watching
@@ -56,7 +55,7 @@ class MeasurementsRead(Message):
         path: str,
         latency: LatencyFinished | None,
         crossover: CrossoverFinished | None,
-        contestants: FieldFinished | None,
+        contestants: ContestantsFinished | None,
     ) -> None:
         super().__init__()
         self.path = path

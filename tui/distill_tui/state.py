@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from distill_core.evaluation.health import HealthProbe, TeacherHealth
     from distill_core.evaluation.report import Assessment
     from distill_core.latency.crossover import CrossoverFinished, CrossoverPoint, CrossoverStarted
-    from distill_core.latency.events import BlockTimed, LatencyFinished, LatencyStarted
-    from distill_core.latency.field_events import FieldFinished, FieldStarted, FieldTimed
+    from distill_core.latency.events import (
+        BlockTimed,
+        ContestantsFinished,
+        ContestantsStarted,
+        LatencyFinished,
+        LatencyStarted,
+        RoundTimed,
+    )
     from distill_core.teacher import MultiHeadLDA
     from distill_core.teacher_data import LabelledQuestions
     from distill_core.training.events import (
@@ -199,9 +205,9 @@ class ContestantsView:
     """
 
     state: JobState = JobState.IDLE
-    started: FieldStarted | None = None
-    round: FieldTimed | None = None
-    finished: FieldFinished | None = None
+    started: ContestantsStarted | None = None
+    round: RoundTimed | None = None
+    finished: ContestantsFinished | None = None
     trained: bool = False
     run: str = ""
     error: str = ""

@@ -45,15 +45,9 @@ class NearestHeads:
         return mixed
 
 
-def unit_centroids(teacher: MultiHeadLDA) -> Array:
-    """Return the directions of the heads, (N, d)."""
-    lengths = np.linalg.norm(teacher.centroids, axis=1, keepdims=True)
-    return np.ascontiguousarray(teacher.centroids / lengths, dtype=np.float32)
-
-
 def exact_search(teacher: MultiHeadLDA, count: int) -> Search:
     """Return the search that looks at every head, and sorts none."""
-    directions = np.ascontiguousarray(unit_centroids(teacher).T)
+    directions = np.ascontiguousarray(teacher.unit_centroids().T)
 
     def search(queries: Array) -> tuple[NDArray[np.int64], Array]:
         scores = queries @ directions
@@ -84,7 +78,7 @@ def approximate_search(
         RuntimeError: It cannot build the index.
     """
     build = _faiss if package == "faiss" else _usearch
-    return build(unit_centroids(teacher), min(count, teacher.num_heads), threads)
+    return build(teacher.unit_centroids(), min(count, teacher.num_heads), threads)
 
 
 def _faiss(directions: Array, count: int, threads: int) -> tuple[Search, int]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from distill_core.latency.brackets import covering_layers
-from distill_core.latency.timing.crossover_contestants import Trio
+from distill_core.latency.timing.crossover_contestants import CallsAtN, covering_layers
 
 Times = Callable[[int, int], float]
 """Microseconds a call, from N and the batch size."""
@@ -39,10 +38,10 @@ class PlantedContestants:
         self._times = (lda, fixed, grown)
         self.asked: list[tuple[int, int]] = []
 
-    def trio(self, num_heads: int, batch_size: int) -> Trio:
+    def calls(self, num_heads: int, batch_size: int) -> CallsAtN:
         self.asked.append((num_heads, batch_size))
         lda, fixed, grown = ([self._clock.call_taking(t(num_heads, batch_size))] for t in self._times)
-        return Trio(lda, fixed, grown, 2, covering_layers(num_heads, 4))
+        return CallsAtN(lda, fixed, grown, 2, covering_layers(num_heads, 4))
 
     def real_heads(self, num_heads: int) -> int:
         return min(num_heads, 30)

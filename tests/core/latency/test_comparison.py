@@ -27,7 +27,14 @@ from distill_core.latency import (
     samples_bytes,
 )
 from distill_core.latency.timing import comparison
-from distill_core.latency.timing.calls import lda_call, lda_form, query_batches, student_call, torch_lda_call
+from distill_core.latency.timing.calls import (
+    given,
+    lda_call,
+    lda_form,
+    query_batches,
+    student_call,
+    torch_lda_call,
+)
 from distill_core.students import MemoryStudent, MlpStudent, ProjectionTransformer, Student
 from distill_core.teacher import MultiHeadLDA
 
@@ -541,7 +548,8 @@ def test_the_raw_samples_are_every_call(models: Models) -> None:
 
 def test_the_lda_is_timed_by_its_own_method_on_its_own_query(models: Models) -> None:
     assert lda_call(models.teacher, torch.device("cpu")) == models.teacher.project
-    rows = query_batches(models.queries, 1, torch.device("cpu"), lda_form(torch.device("cpu")))
+    cpu = torch.device("cpu")
+    rows = [given(batch, lda_form(cpu), cpu) for batch in query_batches(models.queries, 1)]
     assert {np.asarray(row).shape for row in rows} == {(8,)}
     assert lda_form(torch.device("cuda")) == "tensors"
 

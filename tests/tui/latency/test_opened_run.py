@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from numpy.typing import NDArray
 from textual.widgets import Input, Label
 
+from distill_core.latency import CrossoverSettings, LatencyComparison, LatencyEvent, LatencyFinished
 from distill_core.runs import RunFolder
 from distill_core.runs.checkpoint import save_weights
 from distill_core.students import new_student, student_bytes
 from distill_tui import controller as controlling
 from distill_tui.controller import Controller
-from distill_tui.crossover_limits import CrossoverLimits
+from distill_tui.latency.crossover_dialog import typed_settings
 from distill_tui.latency_workbench import NO_QUERIES
 from distill_tui.messages import LatencyProgressed, TeacherLoaded
 from distill_tui.state import JobState
@@ -45,9 +47,9 @@ async def open_first(stage: Stage) -> None:
 
 async def test_what_was_measured_of_an_opened_run_is_shown_again(database: Path) -> None:
     folder = with_weights(database)
-    folder.write_latency(events.latency_finished())
-    folder.write_crossover(events.crossover_finished())
-    folder.write_contestants(events.field_finished())
+    folder.write_result("latency", events.latency_finished())
+    folder.write_result("crossover", events.crossover_finished())
+    folder.write_result("contestants", events.contestants_finished())
     async with staged(database) as stage:
         await stage.show_teacher()
         await open_first(stage)
@@ -79,21 +81,25 @@ async def test_a_run_without_measurements_shows_none_of_another(database: Path) 
 async def test_measuring_times_the_weights_of_the_opened_run_and_keeps_the_result(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from distill_tui import measuring
+    from distill_core import latency
 
     timed: list[object] = []
 
-    class Planted:
+    class Planted(LatencyComparison):
         def __init__(self, teacher: object, student: object, *others: object) -> None:
             timed.append(student)
+            self._ended = "complete"
 
-        def __iter__(self) -> object:
+        def __iter__(self) -> Iterator[LatencyEvent]:
             return iter((events.latency_finished(),))
 
-        def samples(self) -> dict[str, object]:
+        def result(self) -> LatencyFinished:
+            return events.latency_finished()
+
+        def samples(self) -> dict[str, NDArray[np.float64]]:
             return {}
 
-    monkeypatch.setattr(measuring, "LatencyComparison", Planted)
+    monkeypatch.setattr(latency, "LatencyComparison", Planted)
     folder = with_weights(database)
     async with staged(database, controller=PromptController) as stage:
         await stage.show_teacher()
@@ -146,20 +152,20 @@ async def test_the_limits_of_the_crossover_are_asked_for_and_remembered(database
         assert "do not fit in the free memory" in str(stage.find("#crossover-note", Label).render())
         await stage.fill("#max-heads", "4,096")
         await stage.press("enter")
-        assert stage.app.crossover_limits == CrossoverLimits(20.0, 4_096)
+        assert stage.app.crossover_settings == CrossoverSettings(budget_seconds=20.0, max_heads=4_096)
         assert stage.app.crossover.state is JobState.RUNNING
 
 
 @pytest.mark.parametrize(
     ("seconds", "heads", "limits"),
     [
-        ("60", "1,048,576", CrossoverLimits()),
-        ("", "", CrossoverLimits()),
-        ("5.5", "64", CrossoverLimits(5.5, 64)),
+        ("60", "1,048,576", CrossoverSettings()),
+        ("", "", CrossoverSettings()),
+        ("5.5", "64", CrossoverSettings(budget_seconds=5.5, max_heads=64)),
     ],
 )
-def test_what_was_typed_is_read(seconds: str, heads: str, limits: CrossoverLimits) -> None:
-    assert CrossoverLimits.parsed(seconds, heads) == limits
+def test_what_was_typed_is_read(seconds: str, heads: str, limits: CrossoverSettings) -> None:
+    assert typed_settings(seconds, heads) == limits
 
 
 @pytest.mark.parametrize("size", [(120, 36), NARROW])
@@ -198,7 +204,9 @@ def test_a_measuring_thread_waits_until_its_progress_is_drawn() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(controlling, "DRAWING_SECONDS", 60.0)
         controller = Controller(Undrawn())  # type: ignore[arg-type]
-        posting = threading.Thread(target=controller._post_latency, args=((),), daemon=True)
+        posting = threading.Thread(
+            target=controller._post_and_draw, args=(LatencyProgressed(()),), daemon=True
+        )
         posting.start()
         posting.join(0.3)
         assert posting.is_alive(), "nothing is drawn yet"

@@ -247,7 +247,7 @@ async def test_times_of_another_student_go_when_a_run_starts(database: Path) -> 
             for start, told in (
                 (stage.app.start_latency, LatencyProgressed((events.latency_finished(),))),
                 (stage.app.start_crossover, CrossoverProgressed((events.crossover_finished(),))),
-                (stage.app.start_contestants, ContestantsProgressed((events.field_finished(),))),
+                (stage.app.start_contestants, ContestantsProgressed((events.contestants_finished(),))),
             ):
                 assert start()
                 await stage.tell(told, JobEnded(stage.controller.job_name, JobState.FINISHED))

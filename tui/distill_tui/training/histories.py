@@ -11,8 +11,16 @@ from distill_core.latency.crossover import (
     CrossoverPoint,
     CrossoverStarted,
 )
-from distill_core.latency.events import BlockTimed, LatencyEvent, LatencyFinished, LatencyStarted
-from distill_core.latency.field_events import FieldEvent, FieldFinished, FieldStarted, FieldTimed
+from distill_core.latency.events import (
+    BlockTimed,
+    ContestantsEvent,
+    ContestantsFinished,
+    ContestantsStarted,
+    LatencyEvent,
+    LatencyFinished,
+    LatencyStarted,
+    RoundTimed,
+)
 from distill_core.training.events import (
     Assessed,
     BaselineFitted,
@@ -101,15 +109,15 @@ def fold_latency(view: LatencyView, events: Iterable[LatencyEvent]) -> LatencyVi
     return view
 
 
-def fold_contestants(view: ContestantsView, events: Iterable[FieldEvent]) -> ContestantsView:
+def fold_contestants(view: ContestantsView, events: Iterable[ContestantsEvent]) -> ContestantsView:
     """Return the view after some more events."""
     for event in events:
         match event:
-            case FieldStarted():
+            case ContestantsStarted():
                 view = replace(view, started=event)
-            case FieldTimed():
+            case RoundTimed():
                 view = replace(view, round=event)
-            case FieldFinished():
+            case ContestantsFinished():
                 view = replace(view, finished=event)
     return view
 

@@ -11,6 +11,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from distill_core.latency.statistics import count_outliers
+
 Call = Callable[[], object]
 Clock = Callable[[], int]
 """Nanoseconds, as `time.perf_counter_ns` gives them."""
@@ -103,13 +105,6 @@ def single_stream(
     if not in_order:
         calls = [partial(_call_and_wait, call, synchronize) for call in calls]
     return TimedCalls(calls, clock, synchronize)
-
-
-def count_outliers(times: NDArray[np.float64]) -> int:
-    """Count the times outside p25 - 3 to p75 + 3 interquartile ranges (Tukey's severe outliers)."""
-    lower, upper = np.percentile(times, [25, 75])
-    reach = 3 * (upper - lower)
-    return int(((times < lower - reach) | (times > upper + reach)).sum())
 
 
 @contextmanager
