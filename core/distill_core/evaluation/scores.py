@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from distill_core.evaluation.cost import RunningCost
+from distill_core.architecture import Cost
 from distill_core.evaluation.intervals import ClusterBootstrap, Estimate
 from distill_core.evaluation.metrics import (
     PERFECT_LOSS,
@@ -43,7 +43,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     label: str
-    cost: RunningCost
+    cost: Cost
     broken: int
     cosine: CosineSummary | None
     mean_cosine: Estimate
@@ -87,7 +87,7 @@ class Scorer:
         self,
         name: str,
         label: str,
-        cost: RunningCost,
+        cost: Cost,
         projections: ArrayLike,
         student_cosines: Values | None = None,
     ) -> Score:
