@@ -175,7 +175,6 @@ class PlantedContestants(ContestantsComparison):
 
 def test_a_stopped_comparison_replaces_no_complete_one(run: RunFolder) -> None:
     for events_taken, ended in ((1, "interrupted"), (2, "complete"), (1, "complete")):
-        recorded: RecordedMeasurement[ContestantsEvent, ContestantsFinished]
         recorded = RecordedMeasurement(PlantedContestants(), run)
         going = iter(recorded)
         list(islice(going, events_taken))

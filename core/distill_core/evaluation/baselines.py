@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from distill_core.architecture import Cost
-from distill_core.evaluation.directions import Matrix, chunks, nearest_rows, unit_rows
+from distill_core.arrays import Matrix
+from distill_core.evaluation.directions import chunks, nearest_rows, unit_rows
 from distill_core.evaluation.merged_teacher import merge_heads, merged_sizes
 from distill_core.evaluation.ridge import fit_ridge
 from distill_core.teacher import MultiHeadLDA

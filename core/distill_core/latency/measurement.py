@@ -8,9 +8,10 @@ from typing import Protocol, TypeVar
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-Samples = dict[str, NDArray[np.float64]]
+from distill_core.arrays import Values
+
+Samples = dict[str, Values]
 """Microseconds of every call, by contestant and batch size, in the order in which they were timed."""
 
 Event = TypeVar("Event", covariant=True)
@@ -58,7 +59,7 @@ def sample_name(contestant: str, batch_size: int, num_heads: int | None = None) 
     return f"{contestant}{heads}, batch {batch_size}"
 
 
-def samples_bytes(samples: Mapping[str, NDArray[np.float64]]) -> bytes:
+def samples_bytes(samples: Mapping[str, Values]) -> bytes:
     """Return the content of an npz file, an array a name, microseconds a call."""
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **samples)

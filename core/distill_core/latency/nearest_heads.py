@@ -8,12 +8,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from distill_core.arrays import Ids, Matrix
 from distill_core.teacher import MultiHeadLDA
 
-Array = NDArray[np.float32]
-Search = Callable[[Array], tuple[NDArray[np.int64], Array]]
+Search = Callable[[Matrix], tuple[Ids, Matrix]]
 """From unit queries (n, d) to the numbers (n, k) of near heads and their cosines (n, k)."""
 
 NEIGHBOURS = 32
@@ -34,14 +33,14 @@ class NearestHeads:
     def __init__(self, teacher: MultiHeadLDA, search: Search) -> None:
         self._teacher, self._search = teacher, search
 
-    def project(self, queries: Array) -> Array:
+    def project(self, queries: Matrix) -> Matrix:
         """Return the projections (n, d) of queries (n, d)."""
         lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))[:, None]
         heads, scores = self._search(queries / np.maximum(lengths, np.float32(1e-30)))
         scores = (scores - scores.max(axis=1, keepdims=True)) / np.float32(self._teacher.temperature)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=1, keepdims=True)
-        mixed: Array = np.einsum("nk,nkd->nd", scores, self._teacher.answers[heads])
+        mixed: Matrix = np.einsum("nk,nkd->nd", scores, self._teacher.answers[heads])
         return mixed
 
 
@@ -49,7 +48,7 @@ def exact_search(teacher: MultiHeadLDA, count: int) -> Search:
     """Return the search that looks at every head, and sorts none."""
     directions = np.ascontiguousarray(teacher.unit_centroids().T)
 
-    def search(queries: Array) -> tuple[NDArray[np.int64], Array]:
+    def search(queries: Matrix) -> tuple[Ids, Matrix]:
         scores = queries @ directions
         heads = np.argpartition(scores, -count, axis=1)[:, -count:]
         return heads, np.take_along_axis(scores, heads, axis=1)
@@ -81,25 +80,25 @@ def approximate_search(
     return build(teacher.unit_centroids(), min(count, teacher.num_heads), threads)
 
 
-def _faiss(directions: Array, count: int, threads: int) -> tuple[Search, int]:
+def _faiss(directions: Matrix, count: int, threads: int) -> tuple[Search, int]:
     faiss: Any = import_module("faiss")
     faiss.omp_set_num_threads(threads)
     index = faiss.IndexHNSWFlat(directions.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
     index.add(directions)
 
-    def search(queries: Array) -> tuple[NDArray[np.int64], Array]:
+    def search(queries: Matrix) -> tuple[Ids, Matrix]:
         scores, heads = index.search(queries, count)
         return _without_gaps(heads, scores)
 
     return search, int(faiss.serialize_index(index).nbytes)
 
 
-def _usearch(directions: Array, count: int, threads: int) -> tuple[Search, int]:
+def _usearch(directions: Matrix, count: int, threads: int) -> tuple[Search, int]:
     usearch: Any = import_module("usearch.index")
     index = usearch.Index(ndim=directions.shape[1], metric="ip", dtype="f32")
     index.add(np.arange(len(directions)), directions, threads=threads)
 
-    def search(queries: Array) -> tuple[NDArray[np.int64], Array]:
+    def search(queries: Matrix) -> tuple[Ids, Matrix]:
         found = index.search(queries, count, threads=threads)
         heads, distances = (np.atleast_2d(values) for values in (found.keys, found.distances))
         return _without_gaps(heads.astype(np.int64), 1 - distances)
@@ -107,6 +106,6 @@ def _usearch(directions: Array, count: int, threads: int) -> tuple[Search, int]:
     return search, int(index.serialized_length)
 
 
-def _without_gaps(heads: NDArray[np.int64], scores: Array) -> tuple[NDArray[np.int64], Array]:
+def _without_gaps(heads: Ids, scores: Matrix) -> tuple[Ids, Matrix]:
     """Give no weight to places that a graph search left empty, which faiss marks by -1."""
     return np.maximum(heads, 0), np.where(heads < 0, np.float32(-np.inf), scores).astype(np.float32)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from distill_core.arrays import Ids, Values
 from distill_core.evaluation.intervals import Estimate
 
 Ends = tuple[float, float]
@@ -45,13 +46,13 @@ def ratio_interval(upper_us: ArrayLike, lower_us: ArrayLike, *, seed: int = 0) -
     upper, lower = np.asarray(upper_us, np.float64), np.asarray(lower_us, np.float64)
     if upper.shape != lower.shape or upper.ndim != 1 or len(upper) == 0:
         raise ValueError(f"Blocks {upper.shape} and {lower.shape} are not paired.")
-    ratios: NDArray[np.float64] = upper / lower
+    ratios: Values = upper / lower
     drawn = np.random.default_rng(seed).choice(ratios, size=(_DRAWS, len(ratios)))
     low, high = np.percentile(np.median(drawn, axis=1), [2.5, 97.5])
     return TimeRatio(float(np.median(ratios)), float(low), float(high))
 
 
-def percentile_interval(block_us: Sequence[NDArray[np.float64]], percent: float, *, seed: int = 0) -> Ends:
+def percentile_interval(block_us: Sequence[Values], percent: float, *, seed: int = 0) -> Ends:
     """Return the 95 % interval of a percentile of all calls, from a bootstrap that resamples blocks.
 
     Args:
@@ -64,28 +65,28 @@ def percentile_interval(block_us: Sequence[NDArray[np.float64]], percent: float,
     return _ends(np.percentile(drawn, percent, axis=1))
 
 
-def rate_interval(block_us: Sequence[NDArray[np.float64]], batch_size: int, *, seed: int = 0) -> Ends:
+def rate_interval(block_us: Sequence[Values], batch_size: int, *, seed: int = 0) -> Ends:
     """Return the 95 % interval of `queries_per_second` over blocks."""
     means = np.array([block.mean() for block in block_us])
     return _ends(1e6 * batch_size / means[_drawn_blocks(len(means), seed)].mean(axis=1))
 
 
-def queries_per_second(block_us: Sequence[NDArray[np.float64]], batch_size: int) -> float:
+def queries_per_second(block_us: Sequence[Values], batch_size: int) -> float:
     """Return all queries over all the time that they took, so that slow calls and blocks count."""
     return 1e6 * batch_size / float(np.concatenate(block_us).mean())
 
 
-def _drawn_blocks(count: int, seed: int) -> NDArray[np.int64]:
+def _drawn_blocks(count: int, seed: int) -> Ids:
     return np.random.default_rng(seed).integers(count, size=(_DRAWS, count))
 
 
-def _thinned(times: NDArray[np.float64]) -> NDArray[np.float64]:
+def _thinned(times: Values) -> Values:
     if len(times) <= _POINTS_A_BLOCK:
         return times
     return np.percentile(times, (np.arange(_POINTS_A_BLOCK) + 0.5) * 100 / _POINTS_A_BLOCK)
 
 
-def _ends(values: NDArray[np.float64]) -> Ends:
+def _ends(values: Values) -> Ends:
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
@@ -96,7 +97,7 @@ def is_unsteady(block_medians_us: ArrayLike) -> bool:
     return bool(high > UNSTEADY_SPREAD * low)
 
 
-def count_outliers(times: NDArray[np.float64]) -> int:
+def count_outliers(times: Values) -> int:
     """Count the times outside p25 - 3 to p75 + 3 interquartile ranges (Tukey's severe outliers)."""
     lower, upper = np.percentile(times, [25, 75])
     reach = 3 * (upper - lower)

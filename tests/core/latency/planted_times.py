@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 
 from distill_core.latency.timing.crossover_contestants import CallsAtN, covering_layers
 
@@ -19,11 +20,12 @@ class PlantedClock:
     def __call__(self) -> int:
         return self.nanoseconds
 
-    def call_taking(self, microseconds: float) -> Callable[[], None]:
-        step = round(1000 * microseconds)
+    def call_taking(self, *microseconds: float) -> Callable[[], None]:
+        """Return a call that takes these times in turn."""
+        steps = cycle([round(1000 * each) for each in microseconds])
 
         def call() -> None:
-            self.nanoseconds += step
+            self.nanoseconds += next(steps)
 
         return call
 

@@ -9,9 +9,10 @@ from typing import Literal, cast
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from distill_core.arrays import Matrix
 from distill_core.devices import cpu_threads, synchronize
 from distill_core.errors import DeviceError, DistillError
 from distill_core.latency.timing.blocks import Clock, TimedCalls, single_stream
@@ -54,7 +55,7 @@ def measured_on(device: torch.device, threads: int, student: Student | None = No
             student.to(home[0]).train(home[1])
 
 
-def queries_to_time(queries: ArrayLike) -> NDArray[np.float32]:
+def queries_to_time(queries: ArrayLike) -> Matrix:
     """Return queries (n, d) as float32, n >= 1.
 
     Raises:
@@ -121,13 +122,13 @@ def graph_call(student: torch.nn.Module, example: Tensor) -> Project:
     return torch.inference_mode()(project)
 
 
-def query_batches(rows: NDArray[np.float32], batch_size: int) -> list[NDArray[np.float32]]:
+def query_batches(rows: Matrix, batch_size: int) -> list[Matrix]:
     """Return `INPUTS` batches (batch, d) of queries (n, d), which begin anew where they end."""
     starts = np.arange(INPUTS) * batch_size
     return [rows[np.arange(start, start + batch_size) % len(rows)] for start in starts]
 
 
-def given(batch: NDArray[np.float32], form: Form, device: torch.device) -> object:
+def given(batch: Matrix, form: Form, device: torch.device) -> object:
     """Return a batch (batch, d) as a call takes it."""
     if form in ("arrays", "queries"):
         return batch[0] if form == "queries" and len(batch) == 1 else batch
@@ -138,7 +139,7 @@ def given(batch: NDArray[np.float32], form: Form, device: torch.device) -> objec
 def timed_calls(
     project: Project,
     form: Form,
-    batches: list[NDArray[np.float32]],
+    batches: list[Matrix],
     device: torch.device,
     clock: Clock,
     *,

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from distill_core.arrays import Values
 from distill_core.devices import resolve_device
 from distill_core.latency.events import (
     BlockTimed,
@@ -231,7 +232,7 @@ def finished_of(pairs: Mapping[str, Pair], *, seed: int, batch_size: int, **othe
     )
 
 
-def percentiles(times_us: NDArray[np.float64]) -> Percentiles:
+def percentiles(times_us: Values) -> Percentiles:
     """Return p50, p90 and p99."""
     p50, p90, p99 = (float(value) for value in np.percentile(times_us, [50, 90, 99]))
     return Percentiles(p50=p50, p90=p90, p99=p99)

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from distill_core.arrays import Matrix
 from distill_core.devices import resolve_device
 from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.latency.events import (
@@ -176,11 +177,11 @@ class ContestantsComparison(Measurement[ContestantsEvent, ContestantsFinished]):
         project = contestant.project if contestant.by_size is None else contestant.by_size(batches[0])
         return timed_calls(project, contestant.takes, batches, self._device, self._clock, single=size == 1)
 
-    def _cosine(self, one: Contestant, expected: NDArray[np.float32]) -> float:
+    def _cosine(self, one: Contestant, expected: Matrix) -> float:
         count = len(expected)
         chunk = self._rows[np.arange(_COSINE_CHUNK) % count]
         project = one.project if one.by_size is None else one.by_size(chunk)
-        answers: list[NDArray[np.float32]] = []
+        answers: list[Matrix] = []
         for start in range(0, count, _COSINE_CHUNK):
             rows = self._rows[np.arange(start, start + _COSINE_CHUNK) % count]
             answers.append(_array(project(given(rows, one.takes, self._device))))
@@ -217,10 +218,8 @@ def compare_contestants(
     yield from ContestantsComparison(teacher, student, queries, settings)
 
 
-def _array(output: object) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = (
-        output.cpu().numpy() if isinstance(output, torch.Tensor) else np.asarray(output)
-    )
+def _array(output: object) -> Matrix:
+    found: Matrix = output.cpu().numpy() if isinstance(output, torch.Tensor) else np.asarray(output)
     return found.copy()  # a CUDA graph writes every answer into the same place
 
 

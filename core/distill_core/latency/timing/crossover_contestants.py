@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from distill_core.architecture import BOOK_HEADS, Cost, default_architecture, folded_encoder_cost, lda_cost
+from distill_core.arrays import Matrix
 from distill_core.devices import synchronize
 from distill_core.errors import SettingsError
 from distill_core.latency.crossover import BreakEven
@@ -36,7 +35,7 @@ _FF_DIM = 512
 class AnyStudent(Protocol):
     """Whatever projects queries; `fold()`, which returns its faster form, is used where there is one."""
 
-    def project(self, queries: NDArray[np.float32], /) -> NDArray[np.float32]:
+    def project(self, queries: Matrix, /) -> Matrix:
         """Return the projections (n, d) of queries (n, d)."""
 
 
@@ -91,7 +90,7 @@ class GrowingContestants:
         self,
         teacher: GrowingTeacher,
         student: AnyStudent,
-        queries: NDArray[np.float32],
+        queries: Matrix,
         device: torch.device,
     ) -> None:
         self.teacher = teacher

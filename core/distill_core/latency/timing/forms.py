@@ -10,8 +10,8 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from distill_core.arrays import Matrix
 from distill_core.errors import DistillError
 from distill_core.latency.nearest_heads import (
     NEIGHBOURS,
@@ -61,7 +61,7 @@ class Contestant(NamedTuple):
     takes: Form
     parameters: int
     size_bytes: int
-    by_size: Callable[[NDArray[np.float32]], Project] | None = None
+    by_size: Callable[[Matrix], Project] | None = None
     is_reference: bool = False
 
 
@@ -184,7 +184,7 @@ def _onnx(name: str, student: Projector, device: torch.device) -> Contestant | A
 
 
 def _graph(name: str, student: Projector, device: torch.device, takes: Form) -> Contestant | Absent:
-    def by_size(batch: NDArray[np.float32]) -> Project:
+    def by_size(batch: Matrix) -> Project:
         return graph_call(student, torch.from_numpy(batch).to(device))
 
     try:
