@@ -35,7 +35,7 @@ class Measurement(Protocol[Event, Result]):
     result_type: type[Result]
     milestones: tuple[type, ...] = ()
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[Event | Result]:
         """Measure."""
 
     def result(self) -> Result | None:
@@ -46,11 +46,6 @@ class Measurement(Protocol[Event, Result]):
 
     def is_better_than(self, kept: Result | None) -> bool:
         """Return whether the result so far replaces one that a run has kept; None where it has none."""
-
-
-def is_no_worse_end(ended: str, kept: str) -> bool:
-    """Return whether a result that ended so may replace another; what was cut short yields to the rest."""
-    return ended != INTERRUPTED or kept == INTERRUPTED
 
 
 def sample_name(contestant: str, batch_size: int, num_heads: int | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ from distill_core.arrays import Values
 from distill_core.devices import resolve_device
 from distill_core.latency.events import (
     BlockTimed,
+    ContestantsFinished,
     LatencyEvent,
     LatencyFinished,
     LatencyStarted,
@@ -29,7 +30,6 @@ from distill_core.latency.measurement import (
     INTERRUPTED,
     Measurement,
     Samples,
-    is_no_worse_end,
     sample_name,
 )
 from distill_core.latency.settings import LatencySettings
@@ -56,6 +56,9 @@ from distill_core.latency.timing.machine import read_machine
 from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
 
+Event = TypeVar("Event", covariant=True)
+Finished = TypeVar("Finished", LatencyFinished, ContestantsFinished)
+
 
 class Pair(NamedTuple):
     """One contestant, with single queries and in batches."""
@@ -68,7 +71,53 @@ class Pair(NamedTuple):
         return Pair(*(replace(timed, call_us=timed.call_us[:rounds]) for timed in self))
 
 
-class LatencyComparison(Measurement[LatencyEvent, LatencyFinished]):
+class StudentComparison(Measurement[Event, Finished]):
+    """What is compared in rounds with one student, which is given back as it was; see its two kinds.
+
+    Args:
+        teacher: The LDA.
+        student: Left as it was, on its device, afterwards.
+        queries: (n, d), n >= 1.
+        settings: How long and where.
+        clock: Nanoseconds.
+
+    Raises:
+        DistillError: There are no queries, or the device is not there, or (while iterating) fails.
+    """
+
+    def __init__(
+        self,
+        teacher: MultiHeadLDA,
+        student: Student,
+        queries: ArrayLike,
+        settings: LatencySettings,
+        clock: Clock,
+    ) -> None:
+        self._teacher, self._student = teacher, student
+        self._rows = queries_to_time(queries)
+        self._settings, self._clock = settings, clock
+        self._device = resolve_device(settings.device)
+        self._machine: MachineRecord | None = None
+        self._ended = INTERRUPTED
+
+    def __iter__(self) -> Iterator[Event | Finished]:
+        with measured_on(self._device, self._settings.threads, self._student):
+            self._machine = read_machine(self._device)
+            yield from self._rounds(self._machine)
+            self._ended = COMPLETE
+            result = self.result()
+            assert result is not None
+            yield result
+
+    def is_better_than(self, kept: Finished | None) -> bool:
+        """Return whether it replaces a kept result: one that was cut short replaces no complete one."""
+        return kept is None or self._ended == COMPLETE or kept.ended == INTERRUPTED
+
+    def _rounds(self, machine: MachineRecord) -> Iterator[Event]:
+        raise NotImplementedError
+
+
+class LatencyComparison(StudentComparison[LatencyEvent, LatencyFinished]):
     """One comparison, as an iterator of events; what it has measured outlives a stop and a failure.
 
     A student that folds is timed folded, and as it is beside it. Blocks go forwards and backwards in turn
@@ -100,19 +149,9 @@ class LatencyComparison(Measurement[LatencyEvent, LatencyFinished]):
         *,
         clock: Clock = time.perf_counter_ns,
     ) -> None:
-        self._teacher, self._student = teacher, student
-        self._settings = settings or LatencySettings()
-        self._rows = queries_to_time(queries)
-        self._clock = clock
-        self._device = resolve_device(self._settings.device)
-        self._machine: MachineRecord | None = None
+        super().__init__(teacher, student, queries, settings or LatencySettings(), clock)
         self._pairs: dict[str, Pair] = {}
         """Single queries and batches of each contestant, in the order of the blocks."""
-        self._ended = INTERRUPTED
-
-    def __iter__(self) -> Iterator[LatencyEvent]:
-        with measured_on(self._device, self._settings.threads, self._student):
-            yield from self._events()
 
     def result(self) -> LatencyFinished | None:
         """Return what is measured so far; None before the first round is over."""
@@ -138,12 +177,7 @@ class LatencyComparison(Measurement[LatencyEvent, LatencyFinished]):
             if timed.call_us
         }
 
-    def is_better_than(self, kept: LatencyFinished | None) -> bool:
-        """Return whether it replaces a kept result: one that was cut short replaces no complete one."""
-        return kept is None or is_no_worse_end(self._ended, kept.ended)
-
-    def _events(self) -> Iterator[LatencyEvent]:
-        self._machine = read_machine(self._device)
+    def _rounds(self, machine: MachineRecord) -> Iterator[LatencyEvent]:
         blocks = self._settings.blocks
         self._pairs = {model: self._pair(project, form) for model, project, form in self._models()}
         yield LatencyStarted(
@@ -159,10 +193,6 @@ class LatencyComparison(Measurement[LatencyEvent, LatencyFinished]):
                 pair[case].warm_up()
         for number in range(blocks):
             yield from self._round(number)
-        self._ended = COMPLETE
-        result = self.result()
-        assert result is not None
-        yield result
 
     def _models(self) -> Iterator[tuple[str, Project, Form]]:
         """Yield the contestants by name, in the order of the blocks."""

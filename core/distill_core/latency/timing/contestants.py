@@ -12,7 +12,6 @@ import torch
 from numpy.typing import ArrayLike
 
 from distill_core.arrays import Matrix
-from distill_core.devices import resolve_device
 from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.latency.events import (
     ContestantRow,
@@ -23,11 +22,7 @@ from distill_core.latency.events import (
     RoundTimed,
 )
 from distill_core.latency.measurement import (
-    COMPLETE,
-    INTERRUPTED,
-    Measurement,
     Samples,
-    is_no_worse_end,
     sample_name,
 )
 from distill_core.latency.settings import ContestantsSettings
@@ -41,10 +36,9 @@ from distill_core.latency.statistics import (
     ratio_interval,
 )
 from distill_core.latency.timing.blocks import Clock, TimedCalls
-from distill_core.latency.timing.calls import given, measured_on, queries_to_time, query_batches, timed_calls
-from distill_core.latency.timing.comparison import percentiles
+from distill_core.latency.timing.calls import given, query_batches, timed_calls
+from distill_core.latency.timing.comparison import StudentComparison, percentiles
 from distill_core.latency.timing.forms import Absent, Contestant, contestants
-from distill_core.latency.timing.machine import read_machine
 from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
 
@@ -56,7 +50,7 @@ _COSINE_DIGITS = 6
 """Cosines that agree to so many digits are alike: float32 knows no more."""
 
 
-class ContestantsComparison(Measurement[ContestantsEvent, ContestantsFinished]):
+class ContestantsComparison(StudentComparison[ContestantsEvent, ContestantsFinished]):
     """One comparison, as an iterator of events; what it has measured outlives a stop and a failure.
 
     Args:
@@ -82,21 +76,13 @@ class ContestantsComparison(Measurement[ContestantsEvent, ContestantsFinished]):
         *,
         clock: Clock = time.perf_counter_ns,
     ) -> None:
-        self._teacher, self._student = teacher, student
-        self._settings = settings or ContestantsSettings()
-        self._rows = queries_to_time(queries)
-        self._clock = clock
-        self._device = resolve_device(self._settings.device)
+        settings = settings or ContestantsSettings()
+        super().__init__(teacher, student, queries, settings, clock)
+        self._compiled = settings.compiled
         self._taking_part: list[Contestant] = []
         self._absent: list[Absent] = []
         self._timed: dict[int, list[TimedCalls]] = {}
         self._cosines: list[float] = []
-        self._machine: MachineRecord | None = None
-        self._ended = INTERRUPTED
-
-    def __iter__(self) -> Iterator[ContestantsEvent]:
-        with measured_on(self._device, self._settings.threads, self._student):
-            yield from self._events()
 
     def result(self) -> ContestantsFinished | None:
         """Return what is measured so far; None before the first round."""
@@ -132,19 +118,14 @@ class ContestantsComparison(Measurement[ContestantsEvent, ContestantsFinished]):
             if timed.call_us
         }
 
-    def is_better_than(self, kept: ContestantsFinished | None) -> bool:
-        """Return whether it replaces a kept result: one that was cut short replaces no complete one."""
-        return kept is None or is_no_worse_end(self._ended, kept.ended)
-
-    def _events(self) -> Iterator[ContestantsEvent]:
-        self._machine = read_machine(self._device)
-        for one in contestants(self._teacher, self._student, self._device, compiled=self._settings.compiled):
+    def _rounds(self, machine: MachineRecord) -> Iterator[ContestantsEvent]:
+        for one in contestants(self._teacher, self._student, self._device, compiled=self._compiled):
             if isinstance(one, Contestant):
                 self._taking_part.append(one)
             else:
                 self._absent.append(one)
         yield ContestantsStarted(
-            machine=self._machine,
+            machine=machine,
             num_heads=self._teacher.num_heads,
             dimension=self._teacher.dimension,
             batch_size=self._settings.batch_size,
@@ -153,13 +134,6 @@ class ContestantsComparison(Measurement[ContestantsEvent, ContestantsFinished]):
         )
         expected = self._teacher.project(self._rows[:_MOST_QUERIES])
         self._cosines = [self._cosine(one, expected) for one in self._taking_part]
-        yield from self._rounds()
-        self._ended = COMPLETE
-        result = self.result()
-        assert result is not None
-        yield result
-
-    def _rounds(self) -> Iterator[RoundTimed]:
         sizes = dict.fromkeys((1, self._settings.batch_size))
         done, total = 0, len(sizes) * self._settings.blocks
         for size in sizes:
