@@ -25,7 +25,7 @@ from distill_core.database import LdaDatabase, demo_database_path
 from distill_core.devices import cpu_threads
 from distill_core.latency.growing_teacher import GrowingTeacher
 from distill_core.latency.timing.blocks import BLOCK_NS, TimedCalls
-from distill_core.latency.timing.calls import lda_call, lda_form, query_batches, student_call
+from distill_core.latency.timing.calls import given, lda_call, lda_form, query_batches, student_call
 from distill_core.students import ProjectionTransformer
 
 WITHIN = 0.1
@@ -63,12 +63,11 @@ def callables(database: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     student = student_call(ProjectionTransformer(teacher.dimension).eval().fold())
     rows = np.ascontiguousarray(queries, np.float32)
     for size in _BATCH_SIZES:
-        given, *_ = query_batches(rows, size, device, lda_form(device))
+        batch, *_ = query_batches(rows, size)
         for heads in _HEADS:
-            lda = lda_call(growing.grown(heads), device)
-            yield f"LDA of {heads:,} heads, batch of {size}", partial(lda, given)
-        batch, *_ = query_batches(rows, size, device)
-        yield f"student, folded, batch of {size}", partial(student, batch)
+            lda = partial(lda_call(growing.grown(heads), device), given(batch, lda_form(device), device))
+            yield f"LDA of {heads:,} heads, batch of {size}", lda
+        yield f"student, folded, batch of {size}", partial(student, given(batch, "tensors", device))
 
 
 def both_times(call: Callable[[], object], rounds: int) -> tuple[Times, Times]:

@@ -19,10 +19,12 @@ class Cost(msgspec.Struct, frozen=True):
     Attributes:
         parameters: Stored numbers.
         flops: Floating-point operations for one query; a multiplication and an addition count as two.
+        latency_us: Measured microseconds a query; None if not measured.
     """
 
     parameters: int
     flops: int
+    latency_us: float | None = None
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

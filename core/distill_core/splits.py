@@ -5,22 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from distill_core.arrays import Ids
 from distill_core.errors import SettingsError, TooFewQueriesError
 
 MIN_QUERIES = 10
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
     """Row numbers of the queries of each part, ascending; the parts are disjoint and cover every query."""
 
-    train: Indices
-    validation: Indices
-    test: Indices
+    train: Ids
+    validation: Ids
+    test: Ids
 
 
 def split_queries(
@@ -40,7 +38,7 @@ def split_queries(
 
 
 def split_clusters(
-    clusters: Indices, *, validation_fraction: float = 0.1, test_fraction: float = 0.2, seed: int = 0
+    clusters: Ids, *, validation_fraction: float = 0.1, test_fraction: float = 0.2, seed: int = 0
 ) -> Split:
     """Split queries so that each cluster is in one part only; `clusters` (n,) labels the queries.
 

@@ -8,10 +8,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from distill_core.arrays import Matrix, Values
 from distill_core.config import check_temperature
 from distill_core.errors import VectorError
-
-Array = NDArray[np.float32]
 
 _MAX_SCORES = 1 << 24
 """Scores held at once: queries are taken in chunks so that (chunk, N) stays below this."""
@@ -70,17 +69,22 @@ class MultiHeadLDA:
         """D."""
         return int(self.centroids.shape[1])
 
+    def unit_centroids(self) -> Matrix:
+        """Return the directions of the heads, (N, d), a new array."""
+        directions: Matrix = self.centroids / np.linalg.norm(self.centroids, axis=1, keepdims=True)
+        return directions
+
     def with_temperature(self, temperature: float) -> MultiHeadLDA:
         """Return the same heads at another tau."""
         return MultiHeadLDA(self.centroids, self.answers, temperature)
 
-    def project(self, queries: ArrayLike) -> Array:
+    def project(self, queries: ArrayLike) -> Matrix:
         """Return the projection of one query (d,) or of many (n, d), in the same shape, float32."""
         if isinstance(queries, np.ndarray) and queries.dtype == np.float32 and queries.shape == self._one:
             return self._blend(self._weights_of_one(queries))
         return self._by_chunks(queries, self._blend, self.dimension)
 
-    def route(self, queries: ArrayLike) -> Array:
+    def route(self, queries: ArrayLike) -> Matrix:
         """Return the routing weights (N,) of one query or (n, N) of many; each row sums to 1."""
         return self._by_chunks(queries, lambda weights: weights, self.num_heads)
 
@@ -88,12 +92,12 @@ class MultiHeadLDA:
         """Return for queries (n, d) whether the answers cancel, so that only rounding gives a direction."""
         lengths = np.linalg.norm(self.answers, axis=1)
 
-        def finish(weights: Array) -> Array:
+        def finish(weights: Matrix) -> Matrix:
             return answers_cancel(weights, weights @ self.answers, lengths)[:, None].astype(np.float32)
 
         return self._by_chunks(np.atleast_2d(np.asarray(queries, np.float32)), finish, 1)[:, 0] > 0
 
-    def _by_chunks(self, queries: ArrayLike, finish: Callable[[Array], Array], width: int) -> Array:
+    def _by_chunks(self, queries: ArrayLike, finish: Callable[[Matrix], Matrix], width: int) -> Matrix:
         rows = np.asarray(queries, dtype=np.float32)
         if rows.shape[-1:] != (self.dimension,) or rows.ndim not in (1, 2):
             raise VectorError(
@@ -110,16 +114,16 @@ class MultiHeadLDA:
             out[start : start + chunk] = finish(self._weights(rows[start : start + chunk]))
         return out
 
-    def _blend(self, weights: Array) -> Array:
-        projected: Array = weights.dot(self.answers)
+    def _blend(self, weights: Matrix) -> Matrix:
+        projected: Matrix = weights.dot(self.answers)
         return projected
 
-    def _weights_of_one(self, query: Array) -> Array:
+    def _weights_of_one(self, query: Matrix) -> Matrix:
         """As `_weights`, with as few calls as possible: for one query their number is what takes time.
 
         Hence `dot` for products and sums, which starts sooner than `@` and `sum`.
         """
-        scores: Array = self._scaled.dot(query)
+        scores: Matrix = self._scaled.dot(query)
         scores *= 1.0 / max(math.sqrt(query.dot(query)), 1e-30)
         if self._needs_maximum:
             scores -= np.maximum.reduce(scores)
@@ -127,9 +131,9 @@ class MultiHeadLDA:
         scores /= self._ones.dot(scores)
         return scores
 
-    def _weights(self, rows: Array) -> Array:
+    def _weights(self, rows: Matrix) -> Matrix:
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-        scores: Array = rows.dot(self._scaled.T)
+        scores: Matrix = rows.dot(self._scaled.T)
         scores /= np.maximum(norms, np.float32(1e-30))[:, None]
         if self._needs_maximum:
             scores -= scores.max(axis=-1, keepdims=True)
@@ -146,18 +150,18 @@ def answers_cancel(
     return short
 
 
-def effective_heads(weights: ArrayLike) -> NDArray[np.float64]:
+def effective_heads(weights: ArrayLike) -> Values:
     """Return exp(entropy) of routing weights (..., N): 1 for one head alone, N for all alike.
 
     Shape (...,). Says how soft the routing of a query is.
     """
     shares = np.asarray(weights, dtype=np.float64)
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    heads: NDArray[np.float64] = np.exp(-(shares * logs).sum(axis=-1))
+    heads: Values = np.exp(-(shares * logs).sum(axis=-1))
     return heads
 
 
-def _matrix(values: ArrayLike, name: str) -> Array:
+def _matrix(values: ArrayLike, name: str) -> Matrix:
     matrix = np.ascontiguousarray(values, dtype=np.float32)
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise VectorError(f"The {name} have the shape {matrix.shape}.", "Pass an array (N, d) with N >= 1.")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from distill_core.architecture import Cost
 from distill_core.errors import VectorError
 from distill_core.evaluation import (
     AnswerIndex,
@@ -14,7 +15,6 @@ from distill_core.evaluation import (
     Baseline,
     CostComparison,
     HeldOut,
-    RunningCost,
     assess,
     ladder,
 )
@@ -54,8 +54,8 @@ def build() -> tuple[HeldOut, tuple[Baseline, ...]]:
 
 HELD_OUT, RUNGS = build()
 CHEAPER = CostComparison(
-    student=RunningCost(parameters=100, flops=200, latency_us=1.0),
-    teacher=RunningCost(parameters=2 * HEADS * DIMENSION, flops=4 * HEADS * DIMENSION, latency_us=9.0),
+    student=Cost(parameters=100, flops=200, latency_us=1.0),
+    teacher=Cost(parameters=2 * HEADS * DIMENSION, flops=4 * HEADS * DIMENSION, latency_us=9.0),
 )
 
 
@@ -138,8 +138,8 @@ def test_each_rival_is_judged_by_its_own_cost() -> None:
     top = next(rung for rung in RUNGS if rung.name == "top_8")
     projections = top.predict(HELD_OUT.queries)
     assert judged(projections).verdict.kind == "distil"
-    large = RunningCost(parameters=10**6, flops=10**6, latency_us=9.0)
-    costs = CostComparison(student=RunningCost(parameters=1, flops=10**5, latency_us=1.0), teacher=large)
+    large = Cost(parameters=10**6, flops=10**6, latency_us=9.0)
+    costs = CostComparison(student=Cost(parameters=1, flops=10**5, latency_us=1.0), teacher=large)
     verdict = assess(HELD_OUT, projections, RUNGS, costs).verdict
     assert (verdict.kind, verdict.baseline) == ("use_simpler", "top_8")
 

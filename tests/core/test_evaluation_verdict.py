@@ -3,7 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from distill_core.evaluation import CostComparison, Estimate, RunningCost, Verdict, decide
+from distill_core.architecture import Cost
+from distill_core.evaluation import CostComparison, Estimate, Verdict, decide
 from distill_core.evaluation.evidence import Evidence, Rival
 from distill_core.evaluation.retrieval_table import RetrievalTable, chance_levels
 from distill_core.evaluation.verdict import nearness
@@ -12,23 +13,23 @@ NEAR = Estimate(0.98, 0.96, 1.0)
 UNSURE = Estimate(0.94, 0.90, 0.97)
 FAR = Estimate(0.70, 0.60, 0.80)
 
-LDA = RunningCost(parameters=1_000_000, flops=2_000_000, latency_us=100.0)
-CHEAP = RunningCost(parameters=100_000, flops=200_000, latency_us=20.0)
-DEAR = RunningCost(parameters=2_000_000, flops=4_000_000, latency_us=900.0)
+LDA = Cost(parameters=1_000_000, flops=2_000_000, latency_us=100.0)
+CHEAP = Cost(parameters=100_000, flops=200_000, latency_us=20.0)
+DEAR = Cost(parameters=2_000_000, flops=4_000_000, latency_us=900.0)
 
 
-def rival(name: str, difference: Estimate, agreement: Estimate, cost: RunningCost | None = None) -> Rival:
+def rival(name: str, difference: Estimate, agreement: Estimate, cost: Cost | None = None) -> Rival:
     return Rival(
         name=name,
         label=name,
         skill=Estimate(0.9 - (difference.value or 0.0)),
         difference=difference,
         agreement=agreement,
-        cost=cost or RunningCost(parameters=50_000, flops=90_000),
+        cost=cost or Cost(parameters=50_000, flops=90_000),
     )
 
 
-CONSTANT = rival("constant", Estimate(0.9, 0.85, 0.94), FAR, RunningCost(parameters=384, flops=0))
+CONSTANT = rival("constant", Estimate(0.9, 0.85, 0.94), FAR, Cost(parameters=384, flops=0))
 BEATEN_RIDGE = rival("ridge", Estimate(0.1, 0.05, 0.16), FAR)
 
 GOOD = Evidence(
@@ -105,14 +106,12 @@ def test_of_several_the_best_is_named() -> None:
 
 
 def test_a_rival_that_costs_more_than_the_student_is_no_argument() -> None:
-    dear = rival(
-        "nearest_query", Estimate(-0.05, -0.1, -0.01), NEAR, RunningCost(parameters=1, flops=200_001)
-    )
+    dear = rival("nearest_query", Estimate(-0.05, -0.1, -0.01), NEAR, Cost(parameters=1, flops=200_001))
     assert verdict_of(rivals=(CONSTANT, BEATEN_RIDGE, dear)).kind == "distil"
 
 
 def test_a_rival_that_costs_more_than_the_lda_replaces_nothing() -> None:
-    large = rival("ridge", Estimate(-0.05, -0.1, -0.01), NEAR, RunningCost(parameters=1_000_001, flops=1))
+    large = rival("ridge", Estimate(-0.05, -0.1, -0.01), NEAR, Cost(parameters=1_000_001, flops=1))
     assert verdict_of(rivals=(CONSTANT, large)).kind == "distil"
 
 
@@ -138,7 +137,7 @@ def test_a_student_like_a_constant(skill: Estimate, words: str) -> None:
 
 
 def test_a_nearly_constant_teacher_needs_no_student() -> None:
-    constant = rival("constant", Estimate(0.1, 0.05, 0.2), NEAR, RunningCost(parameters=384, flops=0))
+    constant = rival("constant", Estimate(0.1, 0.05, 0.2), NEAR, Cost(parameters=384, flops=0))
     verdict = verdict_of(rivals=(constant, BEATEN_RIDGE))
     assert (verdict.kind, verdict.rule, verdict.baseline) == ("use_simpler", "constant teacher", "constant")
     assert "nearly constant" in verdict.sentence
@@ -208,7 +207,7 @@ def test_the_reasons_say_the_numbers() -> None:
 
 def test_measured_time_decides_over_size() -> None:
     """Small and slow is dear; an interval that holds 1 is no difference."""
-    small_but_slow = RunningCost(parameters=10, flops=10, latency_us=150.0)
+    small_but_slow = Cost(parameters=10, flops=10, latency_us=150.0)
     assert CostComparison(student=small_but_slow, teacher=LDA).order == "dearer"
     measured = CostComparison(student=CHEAP, teacher=LDA, measured_ratio=Estimate(0.9, 0.7, 1.1))
     assert measured.order == "similar"
@@ -220,8 +219,8 @@ def test_measured_time_decides_over_size() -> None:
 
 def test_without_times_both_sizes_must_be_smaller() -> None:
     def order(parameters: int, flops: int) -> str:
-        student = RunningCost(parameters=parameters, flops=flops)
-        return CostComparison(student=student, teacher=RunningCost(parameters=10, flops=10)).order
+        student = Cost(parameters=parameters, flops=flops)
+        return CostComparison(student=student, teacher=Cost(parameters=10, flops=10)).order
 
     assert [order(9, 9), order(9, 10), order(10, 10), order(9, 11), order(11, 10)] == [
         *("cheaper", "cheaper", "similar", "similar", "dearer")

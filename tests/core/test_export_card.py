@@ -133,7 +133,7 @@ def test_latency_is_told_with_its_machine(tmp_path: Path, run: RunFolder) -> Non
     *_, measured = compare_latency(data.teacher, student, data.queries, settings)
     assert isinstance(measured, LatencyFinished)
     assert measured.machine is not None
-    copy.write_latency(msgspec.structs.replace(measured, machine=MACHINE))
+    copy.write_result("latency", msgspec.structs.replace(measured, machine=MACHINE))
     told = section(card_of(copy, tmp_path / "out"), "Latency")
     assert (
         "Machine: Fast CPU, 2 of 8 cores, Fast GPU, Linux x86_64, openblas 0.3, torch 2.9, Python 3.11."
@@ -149,7 +149,7 @@ def test_latency_is_told_with_its_machine(tmp_path: Path, run: RunFolder) -> Non
         for case, times in (("single", model.single_us), ("batch", model.batch_us_per_query)):
             expected = [times.p50, times.p90, times.p99]
             assert [float(cell) for cell in rows[f"{name}, {case}"][:3]] == pytest.approx(expected, abs=0.051)
-    copy.write_latency(msgspec.structs.replace(measured, machine=None, unfolded=None, steady=False))
+    copy.write_result("latency", msgspec.structs.replace(measured, machine=None, unfolded=None, steady=False))
     told = section(card_of(copy, tmp_path / "out"), "Latency")
     assert "The machine is not recorded." in told
     assert "The machine was unsteady" in told

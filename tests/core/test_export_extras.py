@@ -13,7 +13,6 @@ from distill_core.errors import ExportError
 from distill_core.export import ExportFinished, export_run
 from distill_core.export.extras import failing_as, first_line, import_extra
 from distill_core.export.onnx_check import BATCHES
-from distill_core.export.onnx_graph import onnx_model
 from distill_core.latency.nearest_heads import NearestHeads, exact_search
 from distill_core.students import (
     MemoryStudent,
@@ -23,6 +22,7 @@ from distill_core.students import (
     load_student,
     save_student,
 )
+from distill_core.students.onnx_graph import onnx_model
 from distill_core.teacher import MultiHeadLDA
 from tests.core.finished_run import finish_run
 

@@ -12,11 +12,17 @@ import torch
 from numpy.typing import NDArray
 
 from distill_core.errors import ExportError
-from distill_core.export import onnx_graph
 from distill_core.export.check_queries import CheckQueries, check_queries
 from distill_core.export.onnx_check import check_onnx
-from distill_core.export.onnx_graph import onnx_model
-from distill_core.students import MemoryStudent, MlpStudent, ProjectionTransformer, Projector, Student
+from distill_core.students import (
+    MemoryStudent,
+    MlpStudent,
+    ProjectionTransformer,
+    Projector,
+    Student,
+    onnx_graph,
+)
+from distill_core.students.onnx_graph import onnx_model
 from distill_core.teacher import MultiHeadLDA
 
 D = 12

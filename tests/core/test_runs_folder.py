@@ -112,8 +112,8 @@ def make_run(root: Path, clock: Clock | None = None, config: RunConfig = CONFIG)
     run.write_data(DATA)
     run.write_notes(NOTES)
     run.write_evaluation(EVALUATION)
-    run.write_latency(LATENCY)
-    run.write_crossover(CROSSOVER)
+    run.write_result("latency", LATENCY)
+    run.write_result("crossover", CROSSOVER)
     run.log_path.write_text("started\n")
     with run.open_metrics() as metrics:
         for step in range(3):
@@ -204,7 +204,9 @@ def test_a_setting_that_toml_cannot_spell_out_has_nothing_as_its_default(
 
 def test_numbers_that_json_does_not_know_come_back_as_they_were(tmp_path: Path) -> None:
     run, nan, inf = make_run(tmp_path), float("nan"), float("inf")
-    run.write_latency(msgspec.structs.replace(LATENCY, single_ratio=nan, single_ratio_interval=(-inf, inf)))
+    run.write_result(
+        "latency", msgspec.structs.replace(LATENCY, single_ratio=nan, single_ratio_interval=(-inf, inf))
+    )
     tested = TestEvaluated(question_ids=(7, 9), cosines=(nan, 1.0))
     finished = msgspec.structs.replace(EVALUATION.finished, skill=-inf)
     run.write_evaluation(EvaluationRecord(finished=finished, tested=tested))

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from distill_core import torch_teacher
 from distill_core.teacher import MultiHeadLDA
-from distill_core.training import batches, labelling, sampling
-from distill_core.training.labelling import TorchTeacher
+from distill_core.torch_teacher import TorchTeacher
+from distill_core.training import batches, sampling
 from distill_core.training.random_state import OwnRandomState
 from distill_core.training.sampling import QuerySampler
 
@@ -91,7 +92,7 @@ def test_the_labeller_is_the_teacher(temperature: float, monkeypatch: pytest.Mon
     expected = teacher.project(queries)
     label = TorchTeacher(teacher, CPU).label
     np.testing.assert_allclose(label(torch.from_numpy(queries)).numpy(), expected, rtol=0, atol=2e-5)
-    monkeypatch.setattr(labelling, "_MAX_SCORES", 12)  # two queries at once
+    monkeypatch.setattr(torch_teacher, "_MAX_SCORES", 12)  # two queries at once
     label = TorchTeacher(teacher, CPU).label
     np.testing.assert_allclose(label(torch.from_numpy(queries)).numpy(), expected, rtol=0, atol=2e-5)
 

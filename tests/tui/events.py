@@ -6,25 +6,28 @@ import msgspec
 
 from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
 from distill_core.evaluation.metrics import CosineSummary, Evaluation
-from distill_core.latency.brackets import summarised
 from distill_core.latency.crossover import (
     BreakEven,
     CrossoverFinished,
     CrossoverPoint,
     CrossoverStarted,
     StudentTime,
+    summarised,
 )
 from distill_core.latency.events import (
     BlockTimed,
+    ContestantRow,
+    ContestantsFinished,
+    ContestantsStarted,
     LatencyFinished,
     LatencyStarted,
+    MachineRecord,
     ModelLatency,
     Percentiles,
+    RoundTimed,
     UnfoldedLatency,
 )
-from distill_core.latency.field_events import FieldFinished, FieldRow, FieldStarted, FieldTimed
-from distill_core.latency.machine_record import MachineRecord
-from distill_core.latency.statistics import RatioInterval
+from distill_core.latency.statistics import TimeRatio
 from distill_core.training.events import (
     EpochFinished,
     RunFinished,
@@ -186,7 +189,7 @@ def crossover_point(num_heads: int, batch_size: int = 1, *, elapsed: float = 12.
 
     def student(us: float, layers: int) -> StudentTime:
         ratio = us / lda
-        return StudentTime(layers=layers, us=us, over_lda=RatioInterval(ratio, 0.95 * ratio, 1.05 * ratio))
+        return StudentTime(layers=layers, us=us, over_lda=TimeRatio(ratio, 0.95 * ratio, 1.05 * ratio))
 
     return CrossoverPoint(
         num_heads=num_heads,
@@ -211,8 +214,8 @@ def crossover_finished(ended: str = "complete") -> CrossoverFinished:
     return summarised(points, ended=ended, machine=machine())
 
 
-def field_started() -> FieldStarted:
-    return FieldStarted(
+def contestants_started() -> ContestantsStarted:
+    return ContestantsStarted(
         machine=machine(),
         num_heads=4,
         dimension=8,
@@ -222,21 +225,21 @@ def field_started() -> FieldStarted:
     )
 
 
-def field_timed(done: int) -> FieldTimed:
-    return FieldTimed(done=done, total=40)
+def contestants_timed(done: int) -> RoundTimed:
+    return RoundTimed(done=done, total=40)
 
 
-def field_finished(ended: str = "complete", *, steady: bool = True) -> FieldFinished:
+def contestants_finished(ended: str = "complete", *, steady: bool = True) -> ContestantsFinished:
     """Return four contestants and two that could not be timed; the LDA and its top 8 are Pareto-best."""
 
-    def row(name: str, p90: float, per_second: float, parameters: int, cosine: float) -> FieldRow:
+    def row(name: str, p90: float, per_second: float, parameters: int, cosine: float) -> ContestantRow:
         ratio = p90 / 100
-        return FieldRow(
+        return ContestantRow(
             name=name,
             single_us=Percentiles(p50=0.9 * p90, p90=p90, p99=2 * p90),
-            single_over_lda=RatioInterval(ratio, 0.95 * ratio, 1.05 * ratio),
+            single_over_lda=TimeRatio(ratio, 0.95 * ratio, 1.05 * ratio),
             offline_per_second=per_second,
-            offline_over_lda=RatioInterval(ratio, 0.95 * ratio, 1.05 * ratio),
+            offline_over_lda=TimeRatio(ratio, 0.95 * ratio, 1.05 * ratio),
             parameters=parameters,
             size_bytes=4 * parameters,
             cosine=cosine,
@@ -244,14 +247,14 @@ def field_finished(ended: str = "complete", *, steady: bool = True) -> FieldFini
             pareto_best=name.startswith("LDA"),
         )
 
-    return FieldFinished(
+    return ContestantsFinished(
         rows=(
             row("LDA, NumPy", 100.0, 200_000.0, 64_000, 1.0),
             row("LDA, top 8", 80.0, 100_000.0, 64_000, 0.97),
             row("student, published", 900.0, 10_000.0, 2_000_000, 0.93),
             row("student, folded", 300.0, 30_000.0, 1_000_000, 0.93),
-            FieldRow(name="LDA, top 32 by faiss", note="does not work here: no index"),
-            FieldRow(name="student, compiled", note="takes half a minute"),
+            ContestantRow(name="LDA, top 32 by faiss", note="does not work here: no index"),
+            ContestantRow(name="student, compiled", note="takes half a minute"),
         ),
         batch_size=32,
         num_heads=4,

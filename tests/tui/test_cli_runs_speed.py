@@ -16,7 +16,7 @@ def new_run(root: Path, name: str, cpu: str) -> RunFolder:
     folder = RunFolder.create(root, RunConfig(data=DataConfig(database="lda.db")))
     folder.write_notes(msgspec.structs.replace(folder.read_notes(), name=name))
     machine = msgspec.structs.replace(events.machine(), cpu=cpu)
-    folder.write_latency(msgspec.structs.replace(events.latency_finished(), machine=machine))
+    folder.write_result("latency", msgspec.structs.replace(events.latency_finished(), machine=machine))
     return folder
 
 
@@ -28,7 +28,7 @@ def compared(tmp_path: Path, *folders: RunFolder, options: tuple[str, ...] = ())
 def test_latency_and_crossover_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "runs"
     here, there = new_run(root, "here", "Planted CPU"), new_run(root, "there", "Planted CPU")
-    here.write_crossover(events.crossover_finished())
+    here.write_result("crossover", events.crossover_finished())
     compared(tmp_path, here, there)
     lines = capsys.readouterr().out.splitlines()
     speeds = "LDA 22.0 us, student 1,342.0 us"

@@ -90,7 +90,7 @@ async def test_runs_are_listed_newest_first_with_what_they_are_and_are_worth(dat
             "database": "n18/lda.db",
         }
         assert row(stage, "new")["state"] == "stopped"
-        new.write_latency(events.latency_finished())
+        new.write_result("latency", events.latency_finished())
         stage.app.runs.list()
         await answer(stage)
         assert row(stage, "new")["p90 µs"] == f"{22 * 61.0:,.1f}"

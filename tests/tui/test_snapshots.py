@@ -146,7 +146,7 @@ async def crossover(stage: Stage) -> None:
 async def contestants(stage: Stage) -> None:
     await latency(stage)
     await stage.press("a")
-    told = (events.field_started(), events.field_finished())
+    told = (events.contestants_started(), events.contestants_finished())
     await stage.tell(
         Progressed(stage.app.latency.contestants, told),
         JobEnded(stage.app.latency.contestants, JobState.FINISHED),

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from distill_core.evaluation.cost import RunningCost
-from distill_core.evaluation.directions import Matrix, chunks, nearest_rows, unit_rows
+from distill_core.architecture import Cost
+from distill_core.arrays import Matrix
+from distill_core.evaluation.directions import chunks, nearest_rows, unit_rows
 from distill_core.evaluation.merged_teacher import merge_heads, merged_sizes
 from distill_core.evaluation.ridge import fit_ridge
 from distill_core.teacher import MultiHeadLDA
@@ -35,7 +36,7 @@ class Baseline:
 
     name: str
     label: str
-    cost: RunningCost
+    cost: Cost
     _project: Projector = field(repr=False)
 
     @property
@@ -94,14 +95,14 @@ def constant_output(train_targets: Matrix) -> Baseline:
     return Baseline(
         "constant",
         "constant mean output",
-        RunningCost(parameters=len(mean), flops=0),
+        Cost(parameters=len(mean), flops=0),
         lambda queries: np.tile(mean, (len(queries), 1)),
     )
 
 
 def query_itself(dimension: int) -> Baseline:
     """Return the query as it is: what retrieval does without any projection."""
-    return Baseline("query", "query itself", RunningCost(parameters=0, flops=0), lambda queries: queries)
+    return Baseline("query", "query itself", Cost(parameters=0, flops=0), lambda queries: queries)
 
 
 def nearest_query(train_queries: Matrix, train_targets: Matrix) -> Baseline:
@@ -111,7 +112,7 @@ def nearest_query(train_queries: Matrix, train_targets: Matrix) -> Baseline:
     return Baseline(
         "nearest_query",
         "nearest training query's output",
-        RunningCost(parameters=2 * count * dimension, flops=2 * count * dimension + 3 * dimension),
+        Cost(parameters=2 * count * dimension, flops=2 * count * dimension + 3 * dimension),
         lambda queries: targets[nearest_rows(unit_rows(queries), known)[0]],
     )
 
@@ -122,7 +123,7 @@ def nearest_centroid(teacher: MultiHeadLDA) -> Baseline:
     return Baseline(
         "nearest_centroid",
         "nearest centroid's answer",
-        RunningCost(parameters=2 * centroids.size, flops=2 * centroids.size + 3 * teacher.dimension),
+        Cost(parameters=2 * centroids.size, flops=2 * centroids.size + 3 * teacher.dimension),
         lambda queries: teacher.answers[nearest_rows(unit_rows(queries), centroids)[0]],
     )
 
@@ -141,7 +142,7 @@ def top_k_routing(teacher: MultiHeadLDA, k: int) -> Baseline:
         return out
 
     flops = 2 * size + 2 * k * teacher.dimension + 3 * teacher.dimension + 4 * k
-    return Baseline(f"top_{k}", f"top-{k} routing", RunningCost(parameters=2 * size, flops=flops), project)
+    return Baseline(f"top_{k}", f"top-{k} routing", Cost(parameters=2 * size, flops=flops), project)
 
 
 def ridge_regression(
@@ -155,7 +156,7 @@ def ridge_regression(
     return Baseline(
         "ridge",
         "ridge regression",
-        RunningCost(parameters=d_in * d_out + d_out, flops=2 * d_in * d_out + d_out + 3 * d_in),
+        Cost(parameters=d_in * d_out + d_out, flops=2 * d_in * d_out + d_out + 3 * d_in),
         lambda queries: ridge.predict(unit_rows(queries)),
     )
 

@@ -6,23 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from distill_core.architecture import Cost
 from distill_core.evaluation.intervals import Estimate
 
 CostOrder = Literal["cheaper", "dearer", "similar"]
-
-
-class RunningCost(msgspec.Struct, frozen=True, kw_only=True):
-    """What one model holds and does for a query.
-
-    Attributes:
-        parameters: Stored numbers.
-        flops: Floating-point operations a query; a multiplication and an addition count as two.
-        latency_us: Measured microseconds a query; None if not measured.
-    """
-
-    parameters: int
-    flops: int
-    latency_us: float | None = None
 
 
 class CostComparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +21,8 @@ class CostComparison(msgspec.Struct, frozen=True, kw_only=True):
         measured_ratio: Student's time over the teacher's, with its interval, where it was measured.
     """
 
-    student: RunningCost
-    teacher: RunningCost
+    student: Cost
+    teacher: Cost
     measured_ratio: Estimate | None = None
 
     @property
@@ -61,7 +48,7 @@ class CostComparison(msgspec.Struct, frozen=True, kw_only=True):
         return "cheaper" if high < 1 else "dearer" if low > 1 else "similar"
 
 
-def compare_size(one: RunningCost, other: RunningCost) -> CostOrder:
+def compare_size(one: Cost, other: Cost) -> CostOrder:
     """Return whether one model is cheaper than another in both parameters and operations."""
     mine, theirs = (one.parameters, one.flops), (other.parameters, other.flops)
     if mine == theirs:

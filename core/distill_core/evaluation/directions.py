@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Matrix = NDArray[np.float32]
+from distill_core.arrays import Ids, Matrix
 
 MAX_SCORES = 1 << 23
 """Scores held at once: rows are taken in chunks so that (chunk, columns) stays below this."""
@@ -28,7 +28,7 @@ def chunks(rows: int, columns: int) -> Iterator[slice]:
         yield slice(start, min(start + size, rows))
 
 
-def nearest_rows(queries: Matrix, others: Matrix) -> tuple[NDArray[np.int64], Matrix]:
+def nearest_rows(queries: Matrix, others: Matrix) -> tuple[Ids, Matrix]:
     """Return which unit row of `others` (m, d) is nearest to each of `queries` (n, d), and the cosine."""
     best = np.empty(len(queries), np.int64)
     cosines = np.empty(len(queries), np.float32)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.evaluation.directions import Matrix, chunks, nearest_rows, unit_rows
+from distill_core.arrays import Matrix
+from distill_core.evaluation.directions import chunks, nearest_rows, unit_rows
 
 NEAR_DUPLICATE_COSINE = 0.98
 """Above this cosine two embedded questions differ by punctuation or a filler word (FACTS 4, issue 3)."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from distill_core.evaluation.cost import CostComparison, RunningCost, compare_size
+from distill_core.architecture import Cost
+from distill_core.evaluation.cost import CostComparison, compare_size
 from distill_core.evaluation.intervals import Estimate
 
 
@@ -25,7 +26,7 @@ class Rival(msgspec.Struct, frozen=True, kw_only=True):
     skill: Estimate
     difference: Estimate
     agreement: Estimate | None
-    cost: RunningCost
+    cost: Cost
 
     @property
     def beaten(self) -> bool:

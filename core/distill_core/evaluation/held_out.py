@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distill_core.arrays import Ids, Matrix, Values
 from distill_core.errors import VectorError
 from distill_core.evaluation.duplicates import seen_in_training
 from distill_core.evaluation.retrieval import AnswerIndex
-
-Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ class HeldOut:
     train_targets: Matrix
     queries: Matrix
     targets: Matrix
-    clusters: NDArray[np.int64]
+    clusters: Ids
     answers: AnswerIndex | None = None
     true_answers: Sequence[Collection[int]] = ()
     cancelled: NDArray[np.bool_] | None = None
@@ -54,9 +53,9 @@ class HeldOut:
             raise VectorError("The teacher's projections hold NaN or infinite values.")
 
     @property
-    def constant(self) -> NDArray[np.float64]:
+    def constant(self) -> Values:
         """The mean (d,) of the training targets."""
-        mean: NDArray[np.float64] = np.asarray(self.train_targets, np.float64).mean(axis=0)
+        mean: Values = np.asarray(self.train_targets, np.float64).mean(axis=0)
         return mean
 
     def near_duplicates(self) -> NDArray[np.bool_]:

@@ -17,9 +17,9 @@ import math
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Values = NDArray[np.float64]
+from distill_core.arrays import Values
 
 DRAWS = 2000
 MIN_CLUSTERS = 2

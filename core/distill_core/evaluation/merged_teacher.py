@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.architecture import lda_cost
-from distill_core.evaluation.cost import RunningCost
-from distill_core.evaluation.directions import Matrix, chunks, nearest_rows, unit_rows
+from distill_core.architecture import Cost, lda_cost
+from distill_core.arrays import Matrix
+from distill_core.evaluation.directions import chunks, nearest_rows, unit_rows
 from distill_core.teacher import MultiHeadLDA
 
 MAX_GROUPS = 1024
@@ -40,11 +40,11 @@ class MergedTeacher:
     temperature: float
 
     @property
-    def cost(self) -> RunningCost:
+    def cost(self) -> Cost:
         """That of an LDA of N' heads, and a number a head for its size."""
         groups, dimension = self.centroids.shape
         cost = lda_cost(groups, dimension)
-        return RunningCost(parameters=cost.parameters + groups, flops=cost.flops + groups)
+        return Cost(parameters=cost.parameters + groups, flops=cost.flops + groups)
 
     def project(self, queries: Matrix) -> Matrix:
         """Return the projections (n, d) of queries (n, d)."""

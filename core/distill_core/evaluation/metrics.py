@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Values = NDArray[np.float64]
+from distill_core.arrays import Values
 
 PERFECT_LOSS = 1e-12
 """A mean of 1 - cosine below this is rounding: float32 rounding moves a direction by some 1e-7, which makes

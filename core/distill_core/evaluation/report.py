@@ -7,8 +7,9 @@ from itertools import chain
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from distill_core.arrays import Values
 from distill_core.errors import VectorError
 from distill_core.evaluation.baselines import Baseline
 from distill_core.evaluation.cost import CostComparison
@@ -24,8 +25,6 @@ from distill_core.evaluation.retrieval_table import (
 )
 from distill_core.evaluation.scores import Score, Scorer
 from distill_core.evaluation.verdict import Verdict, decide
-
-Matrix = NDArray[np.float32]
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,5 +188,5 @@ def _mean_cosine(score: Score) -> float:
     return float("-inf") if score.mean_cosine.value is None else score.mean_cosine.value
 
 
-def _numbers(values: NDArray[np.float64]) -> tuple[float | None, ...]:
+def _numbers(values: Values) -> tuple[float | None, ...]:
     return tuple(value if np.isfinite(value) else None for value in values.tolist())

@@ -6,13 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from distill_core.arrays import Ids, Values
 from distill_core.errors import VectorError
 from distill_core.evaluation.directions import chunks
-
-Ids = NDArray[np.int64]
-Values = NDArray[np.float64]
 
 TOP = 10
 """Answers kept of each ranking: agreement is asked at 1, 5 and 10."""

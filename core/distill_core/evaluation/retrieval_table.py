@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from distill_core.arrays import Values
 from distill_core.evaluation.intervals import ClusterBootstrap, Estimate
-from distill_core.evaluation.retrieval import Ranking, Values
+from distill_core.evaluation.retrieval import Ranking
 
 AGREEMENT_AT = (1, 5, 10)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from distill_core.evaluation.directions import Matrix
+from distill_core.arrays import Matrix, Values
 from distill_core.evaluation.metrics import cosine_similarities
-
-Values = NDArray[np.float64]
 
 STRENGTHS = np.logspace(-8, 3, 45)
 """Strengths tried, in units of the mean eigenvalue: from almost none to almost a constant."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from distill_core.evaluation.cost import RunningCost
+from distill_core.architecture import Cost
+from distill_core.arrays import Values
 from distill_core.evaluation.intervals import ClusterBootstrap, Estimate
 from distill_core.evaluation.metrics import (
     PERFECT_LOSS,
@@ -16,8 +17,6 @@ from distill_core.evaluation.metrics import (
     squared_errors,
     summarise,
 )
-
-Values = NDArray[np.float64]
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +42,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     label: str
-    cost: RunningCost
+    cost: Cost
     broken: int
     cosine: CosineSummary | None
     mean_cosine: Estimate
@@ -87,7 +86,7 @@ class Scorer:
         self,
         name: str,
         label: str,
-        cost: RunningCost,
+        cost: Cost,
         projections: ArrayLike,
         student_cosines: Values | None = None,
     ) -> Score:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from distill_core.evaluation.cost import CostComparison, RunningCost
+from distill_core.architecture import Cost
+from distill_core.evaluation.cost import CostComparison
 from distill_core.evaluation.evidence import Evidence, Rival
 from distill_core.evaluation.intervals import Estimate
 
@@ -98,7 +99,7 @@ def _factor(ratio: Estimate) -> str:
     return f"{_number(ratio.value)} ({_number(ratio.low)} to {_number(ratio.high)}) times"
 
 
-def _times(student: RunningCost, teacher: RunningCost) -> str:
+def _times(student: Cost, teacher: Cost) -> str:
     if student.latency_us is None or teacher.latency_us is None:
         return ""
     return f", {_number(student.latency_us)} µs against {_number(teacher.latency_us)} µs"

@@ -15,12 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from distill_core.arrays import Ids, Values
 from distill_core.evaluation.intervals import Estimate
 from distill_core.experiments.hl_events import Explained, HlCell
-
-Values = NDArray[np.float64]
 
 FLAT, UP_TO_N, PER_TEACHER_HEAD = "H^L", "min(H^L, N)", "H^L / N"
 
@@ -58,9 +56,9 @@ class _Sample:
     log_errors: Values
     quantities: dict[str, Values]
     log_teachers: Values
-    teachers: NDArray[np.int64]
-    combinations: NDArray[np.int64]
-    draws: NDArray[np.int64]
+    teachers: Ids
+    combinations: Ids
+    draws: Ids
 
 
 class HlRegression:
@@ -139,9 +137,7 @@ def _sample(cells: Sequence[HlCell], draws: int, rng: np.random.Generator) -> _S
     )
 
 
-def _drawn_cells(
-    teachers: NDArray[np.int64], combinations: NDArray[np.int64], draws: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _drawn_cells(teachers: Ids, combinations: Ids, draws: int, rng: np.random.Generator) -> Ids:
     """Return rows (draws, m) of cells: combinations of each N with replacement, seeds in each likewise."""
     members = [np.flatnonzero(combinations == number) for number in range(combinations.max() + 1)]
     counts = np.array([len(rows) for rows in members])
@@ -155,9 +151,7 @@ def _drawn_cells(
     return np.concatenate(parts, axis=1)
 
 
-def _fits(
-    sample: _Sample, values: Values, rows: NDArray[np.int64], groups: NDArray[np.int64] | None = None
-) -> tuple[Values, Values]:
+def _fits(sample: _Sample, values: Values, rows: Ids, groups: Ids | None = None) -> tuple[Values, Values]:
     """Return R2 and slope (draws,) of one quantity over rows (draws, m); NaN where nothing varies."""
     own = (sample.teachers if groups is None else groups)[rows]
     x, y = _centred(values[rows], own), _centred(sample.log_errors[rows], own)
@@ -168,7 +162,7 @@ def _fits(
     return r2, slope
 
 
-def _centred(values: Values, groups: NDArray[np.int64]) -> Values:
+def _centred(values: Values, groups: Ids) -> Values:
     """Return values (draws, m) minus the mean of their group in the same draw; groups (draws, m)."""
     out = values.copy()
     for group in np.unique(groups):

@@ -8,8 +8,7 @@ from distill_core.evaluation.report import Assessment
 from distill_core.evaluation.retrieval_table import RetrievalScores, RetrievalTable
 from distill_core.evaluation.scores import Score
 from distill_core.export.markdown import prose, table
-from distill_core.latency.events import LatencyFinished, ModelLatency
-from distill_core.latency.machine_record import MachineRecord
+from distill_core.latency.events import LatencyFinished, MachineRecord, ModelLatency
 from distill_core.runs.records import EvaluationRecord
 from distill_core.training.events import RunFinished
 from distill_core.wording import estimate_words, faster_sentence, plural

@@ -1,11 +1,16 @@
-"""What a search for the crossover tells: frozen events of plain numbers and strings."""
+"""From how many heads on a student is faster: events of the search, brackets, and the next N. No torch."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
 import msgspec
 
-from distill_core.latency.machine_record import MachineRecord
-from distill_core.latency.statistics import RatioInterval
+from distill_core.latency.events import MachineRecord
+from distill_core.latency.measurement import COMPLETE
+from distill_core.latency.statistics import TimeRatio
 
 PUBLISHED_SINGLE_HEADS = 400
 """The published claim: faster above 400 heads, one query at a time; extrapolated from N = 18."""
@@ -13,8 +18,14 @@ PUBLISHED_SINGLE_HEADS = 400
 PUBLISHED_BATCH_HEADS = 27
 """The published claim for batches of 32: faster from about 27 heads."""
 
-BATCH_SIZES = (1, 8, 32, 256)
-"""Queries a call, unless others are asked for."""
+
+Curve = Literal["fixed", "grown"]
+CURVES: tuple[Curve, ...] = ("fixed", "grown")
+
+NARROW = 2**0.25
+"""A bracket whose ends differ by less is narrow enough; runs differ from each other by more than that."""
+
+_UNSTEADY_SHARE = 0.1
 
 
 class Bracket(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +59,7 @@ class StudentTime(msgspec.Struct, frozen=True, kw_only=True):
 
     layers: int | None
     us: float
-    over_lda: RatioInterval
+    over_lda: TimeRatio
 
 
 class BreakEven(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +158,104 @@ class CrossoverFinished(CrossoverEvent, frozen=True, kw_only=True, tag="finished
     elapsed_seconds: float
     unsteady: bool
     machine: MachineRecord | None = None
+
+
+class RatioAt(NamedTuple):
+    """The ratio student over LDA at one N."""
+
+    num_heads: int
+    interval: TimeRatio
+
+
+def ratios_of(points: Sequence[CrossoverPoint], batch_size: int, curve: Curve) -> list[RatioAt]:
+    """Return one curve at one batch size, by ascending N."""
+    chosen = (point for point in points if point.batch_size == batch_size)
+    return [
+        RatioAt(point.num_heads, (point.fixed if curve == "fixed" else point.grown).over_lda)
+        for point in sorted(chosen, key=lambda point: point.num_heads)
+    ]
+
+
+def bracket_of(ratios: Sequence[RatioAt]) -> Bracket:
+    """Return the bracket of a curve.
+
+    Noise may put a sure "LDA" above a sure "student"; the bracket then spans both, as neither can be trusted.
+    """
+    measured_to = max((ratio.num_heads for ratio in ratios), default=0)
+    slower = [ratio.num_heads for ratio in ratios if ratio.interval.low > 1]
+    faster = [ratio.num_heads for ratio in ratios if ratio.interval.high < 1]
+    for_good = [n for n in faster if n > max(slower, default=0)]
+    if not for_good:
+        return Bracket(low=max(slower, default=None), high=None, reached=False, measured_to=measured_to)
+    low = max((n for n in slower if n < min(faster)), default=None)
+    return Bracket(low=low, high=min(for_good), reached=True, measured_to=measured_to)
+
+
+def next_heads(ratios: Sequence[RatioAt]) -> int | None:
+    """Return the N to time next for a narrower bracket: the middle, in log2 N, of where the sign changes.
+
+    Between the ends of the bracket lie only points whose interval contains 1. The gap beside the one end that
+    is wider is halved. None where the bracket is narrow, or cannot be narrowed.
+    """
+    bracket = bracket_of(ratios)
+    if bracket.low is None or bracket.high is None or bracket.high <= bracket.low * NARROW:
+        return None
+    inside = [ratio.num_heads for ratio in ratios if bracket.low <= ratio.num_heads <= bracket.high]
+    gaps = [(inside[0], inside[1]), (inside[-2], inside[-1])]
+    below, above = max(gaps, key=lambda gap: gap[1] / gap[0])
+    middle = round(math.sqrt(below * above))
+    if not below < middle < above or above <= below * math.sqrt(NARROW):
+        return None
+    return middle
+
+
+def far_past(interval: TimeRatio) -> bool:
+    """Return whether the student is surely at least twice as fast."""
+    return interval.high < 0.5
+
+
+def summarised(
+    points: Sequence[CrossoverPoint],
+    *,
+    ended: str,
+    machine: MachineRecord | None = None,
+    batch_sizes: Sequence[int] = (),
+    max_heads: int | None = None,
+) -> CrossoverFinished:
+    """Return the result of the points that there are; a stopped search is summed up the same way.
+
+    Args:
+        points: In any order.
+        ended: "complete", "budget" or "interrupted".
+        machine: Where they were measured.
+        batch_sizes: Those asked for: they have a bracket even without a point.
+        max_heads: The largest N asked for: a size that got there was not limited by the end of the search.
+    """
+    sizes = sorted({*batch_sizes, *(point.batch_size for point in points)})
+    fixed, grown = (
+        {
+            case_name(size): _limited(bracket_of(ratios_of(points, size, curve)), ended, max_heads)
+            for size in sizes
+        }
+        for curve in CURVES
+    )
+    return CrossoverFinished(
+        fixed=fixed,
+        grown=grown,
+        curve=tuple(sorted(points, key=lambda point: (point.batch_size, point.num_heads))),
+        ended=ended,
+        elapsed_seconds=max((point.elapsed_seconds for point in points), default=0.0),
+        unsteady=sum(point.unsteady for point in points) > _UNSTEADY_SHARE * len(points),
+        machine=machine,
+    )
+
+
+def _limited(bracket: Bracket, ended: str, max_heads: int | None) -> Bracket:
+    """Say what kept the crossover from being reached, if not the largest N."""
+    went_all_the_way = ended == COMPLETE or (max_heads is not None and bracket.measured_to >= max_heads)
+    if bracket.reached or went_all_the_way:
+        return bracket
+    return msgspec.structs.replace(bracket, limited_by=ended)
 
 
 def case_name(batch_size: int) -> str:

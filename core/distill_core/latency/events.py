@@ -1,16 +1,52 @@
-"""What a latency comparison tells: frozen events of plain numbers and strings."""
+"""What the comparisons of latency tell: frozen events of plain numbers and strings. No torch."""
 
 from __future__ import annotations
 
 import msgspec
 
-from distill_core.latency.machine_record import MachineRecord
+from distill_core.latency.statistics import Ends, TimeRatio
 
 METHOD = "single-stream and offline, MLPerf-like, shortened"
 """Whose words "single-stream" and "offline" are."""
 
-Interval = tuple[float, float]
-"""The ends of a 95 % bootstrap interval over blocks."""
+
+class MachineRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides how fast teacher and student are. None where the machine does not tell.
+
+    Attributes:
+        cpu: Name of the CPU model.
+        cores: Logical cores of the machine.
+        usable_cores: Those that this process may run on.
+        threads: CPU threads of torch during the measurement.
+        blas: Library and threads of NumPy's matrix products, such as "openblas 0.3.31, 1 thread".
+        torch: Version of torch with its build.
+        torch_cpu_capability: The instruction set that torch chose.
+        gpu: Name of the GPU, if the measurement runs on one.
+        gpu_clock_mhz: Its present clock, that of a device at rest before the measurement.
+        clock_mhz: Present clock of the first core.
+        load_average: Mean of running processes over the last minute, at the start.
+        system: Operating system and its architecture.
+        python: Version of Python.
+    """
+
+    cpu: str
+    cores: int
+    usable_cores: int
+    threads: int
+    blas: str | None
+    torch: str
+    torch_cpu_capability: str
+    gpu: str | None
+    clock_mhz: float | None
+    load_average: float | None
+    system: str
+    python: str
+    gpu_clock_mhz: float | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether other processes were likely to take part of the cores: load above half of them."""
+        return self.load_average is not None and self.load_average > self.usable_cores / 2
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +77,10 @@ class ModelLatency(msgspec.Struct, frozen=True, kw_only=True):
     single_qps: float
     batch_qps: float
     outliers: int
-    single_p50_interval: Interval | None = None
-    single_p90_interval: Interval | None = None
-    batch_interval: Interval | None = None
-    offline_interval: Interval | None = None
+    single_p50_interval: Ends | None = None
+    single_p90_interval: Ends | None = None
+    batch_interval: Ends | None = None
+    offline_interval: Ends | None = None
 
 
 class UnfoldedLatency(ModelLatency, frozen=True, kw_only=True):
@@ -57,9 +93,9 @@ class UnfoldedLatency(ModelLatency, frozen=True, kw_only=True):
     """
 
     single_ratio: float
-    single_ratio_interval: tuple[float, float]
+    single_ratio_interval: Ends
     batch_ratio: float
-    batch_ratio_interval: tuple[float, float]
+    batch_ratio_interval: Ends
 
 
 class LatencyEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -110,9 +146,9 @@ class LatencyFinished(LatencyEvent, frozen=True, kw_only=True, tag="finished"):
     transformer: ModelLatency
     unfolded: UnfoldedLatency | None = None
     single_ratio: float
-    single_ratio_interval: tuple[float, float]
+    single_ratio_interval: Ends
     batch_ratio: float
-    batch_ratio_interval: tuple[float, float]
+    batch_ratio_interval: Ends
     batch_size: int
     device: str
     threads: int
@@ -121,3 +157,82 @@ class LatencyFinished(LatencyEvent, frozen=True, kw_only=True, tag="finished"):
     machine: MachineRecord | None = None
     method: str = METHOD
     ended: str = "complete"
+
+
+class ContestantRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One contestant. What was not measured is None, and the note says why.
+
+    Attributes:
+        name: Such as "LDA, NumPy" or "student, folded".
+        single_us: Single-stream, microseconds a query; the headline is its p90.
+        single_p90_interval: Of the headline, 95 % over blocks.
+        single_over_lda: Its single-stream time over that of the LDA on the same device.
+        offline_per_second: Offline, queries a second in batches: all queries over all the time they took.
+        offline_interval: Of that, 95 % over blocks.
+        offline_over_lda: Its offline time over that of the LDA on the same device.
+        parameters: Numbers that are stored.
+        size_bytes: What they, and an index or a file, take.
+        cosine: Mean cosine to the teacher on the queries.
+        pareto_best: Whether no other one is at least as good in single-stream p90, cosine and bytes, and
+            better in one of them.
+        outliers: Calls beyond an outer quartile fence, of single queries and of batches; none is dropped.
+        note: Why it was not measured, and how it could be.
+    """
+
+    name: str
+    single_us: Percentiles | None = None
+    single_p90_interval: Ends | None = None
+    single_over_lda: TimeRatio | None = None
+    offline_per_second: float | None = None
+    offline_interval: Ends | None = None
+    offline_over_lda: TimeRatio | None = None
+    parameters: int | None = None
+    size_bytes: int | None = None
+    cosine: float | None = None
+    pareto_best: bool = False
+    outliers: int | None = None
+    note: str = ""
+
+
+class ContestantsEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of the events; as JSON each carries its name under `event`."""
+
+
+class ContestantsStarted(ContestantsEvent, frozen=True, kw_only=True, tag="started"):
+    """The contestants are built, warm-up is next."""
+
+    machine: MachineRecord
+    num_heads: int
+    dimension: int
+    batch_size: int
+    device: str
+    contestants: tuple[str, ...]
+
+
+class RoundTimed(ContestantsEvent, frozen=True, kw_only=True, tag="round"):
+    """Every contestant has had one more block; `done` of `total` rounds."""
+
+    done: int
+    total: int
+
+
+class ContestantsFinished(ContestantsEvent, frozen=True, kw_only=True, tag="finished"):
+    """The result, also of a comparison that was stopped.
+
+    Attributes:
+        rows: In the order of the contestants, those that could not be measured last.
+        ended: "complete" or "interrupted".
+        steady: False when blocks of one contestant disagree so much that the figures deserve doubt.
+        method: How.
+        reference: Name of the contestant that the ratios are over: the LDA on the same device.
+    """
+
+    rows: tuple[ContestantRow, ...]
+    batch_size: int
+    num_heads: int
+    device: str
+    machine: MachineRecord
+    ended: str
+    steady: bool
+    method: str = METHOD
+    reference: str = "LDA, NumPy"

@@ -6,12 +6,10 @@ import os
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from distill_core.arrays import Matrix
 from distill_core.errors import SettingsError
 from distill_core.teacher import MultiHeadLDA
-
-Array = NDArray[np.float32]
 
 _CHUNK = 1 << 14
 _MAX_RANK = 64
@@ -150,7 +148,7 @@ def available_memory_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
-def _distribution(teacher: MultiHeadLDA, seed: int) -> tuple[Array, Array]:
+def _distribution(teacher: MultiHeadLDA, seed: int) -> tuple[Matrix, Matrix]:
     """Return the mean (2d,) and the factors (rank, 2d) of the covariance, the last of them the jitter's."""
     pairs = np.hstack((teacher.centroids, teacher.answers)).astype(np.float64)
     mean = pairs.mean(axis=0)

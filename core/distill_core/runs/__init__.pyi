@@ -7,6 +7,9 @@ from .comparing import RunComparison as RunComparison
 from .comparing import compare_runs as compare_runs
 from .folder import RunFolder as RunFolder
 from .lock import RunLock as RunLock
+from .measured import RecordedMeasurement as RecordedMeasurement
+from .measured import StudentToTime as StudentToTime
+from .measured import keep as keep
 from .metrics_reading import MetricsChunk as MetricsChunk
 from .metrics_reading import MetricsFollower as MetricsFollower
 from .metrics_reading import read_metrics as read_metrics

@@ -10,7 +10,7 @@ import numpy as np
 
 from distill_core.config import UNUSED_SETTINGS
 from distill_core.latency.crossover import Bracket
-from distill_core.latency.machine_record import MachineRecord
+from distill_core.latency.events import MachineRecord
 from distill_core.runs.folder import RunFolder
 from distill_core.runs.records import DataRecord
 

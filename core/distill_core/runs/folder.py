@@ -6,13 +6,14 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
+
+import msgspec
 
 from distill_core.config import RunConfig
 from distill_core.errors import RunError
 from distill_core.latency.crossover import CrossoverFinished
-from distill_core.latency.events import LatencyFinished
-from distill_core.latency.field_events import FieldFinished
+from distill_core.latency.events import ContestantsFinished, LatencyFinished
 from distill_core.runs import config_file, liveness, lock
 from distill_core.runs.atomic_files import write_atomically
 from distill_core.runs.clock import Clock, utc_now
@@ -31,6 +32,8 @@ from distill_core.runs.records import (
     ShownState,
 )
 from distill_core.runs.run_name import run_prefix
+
+Result = TypeVar("Result", bound=msgspec.Struct)
 
 _TELLING = ("config.toml", "state.json", "metrics.jsonl")
 """A folder with one of these is a run, however damaged."""
@@ -163,36 +166,40 @@ class RunFolder:
 
     def read_latency(self) -> LatencyFinished | None:
         """Return the latency beside the teacher's; None before it was measured."""
-        return read_optional_record(self.path / "latency.json", LatencyFinished)
-
-    def write_latency(self, latency: LatencyFinished) -> None:
-        """Write the latency beside the teacher's."""
-        write_record(self.path / "latency.json", latency)
+        return self.read_result("latency", LatencyFinished)
 
     def read_crossover(self) -> CrossoverFinished | None:
         """Return from how many heads on the student is faster; None before it was measured."""
-        return read_optional_record(self.path / "crossover.json", CrossoverFinished)
+        return self.read_result("crossover", CrossoverFinished)
 
-    def write_crossover(self, crossover: CrossoverFinished) -> None:
-        """Write from how many heads on the student is faster."""
-        write_record(self.path / "crossover.json", crossover)
-
-    def read_contestants(self) -> FieldFinished | None:
+    def read_contestants(self) -> ContestantsFinished | None:
         """Return every contestant's figures; None before they were measured."""
-        return read_optional_record(self.path / "contestants.json", FieldFinished)
+        return self.read_result("contestants", ContestantsFinished)
 
-    def write_contestants(self, contestants: FieldFinished) -> None:
-        """Write every contestant's figures."""
-        write_record(self.path / "contestants.json", contestants)
-
-    def write_samples(self, measurement: str, content: bytes) -> None:
-        """Write the raw samples of a measurement, the content of an npz file; returns once it is on the disk.
+    def read_result(self, measurement: str, kind: type[Result]) -> Result | None:
+        """Return the result of a measurement; None before it was measured.
 
         Args:
-            measurement: "latency", "contestants" or "crossover".
-            content: As `distill_core.latency.samples_bytes` makes it.
+            measurement: Its name, such as "latency".
+            kind: Of the result.
         """
-        write_atomically(self.path / f"{measurement}_samples.npz", content)
+        return read_optional_record(self.result_path(measurement), kind)
+
+    def write_result(self, measurement: str, result: msgspec.Struct, samples: bytes = b"") -> None:
+        """Write the result of a measurement, whatever is there; `keep` looks at that first.
+
+        Args:
+            measurement: Its name, such as "latency".
+            result: Its result.
+            samples: Its raw samples as `distill_core.latency.samples_bytes` makes them; empty for none.
+        """
+        write_record(self.result_path(measurement), result)
+        if samples:
+            write_atomically(self.path / f"{measurement}_samples.npz", samples)
+
+    def result_path(self, measurement: str) -> Path:
+        """Return the file of a measurement's result."""
+        return self.path / f"{measurement}.json"
 
     def read_state(self) -> RunState:
         """Return what the run's process wrote last; `shown_state` tells whether that still holds."""

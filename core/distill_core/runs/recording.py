@@ -137,8 +137,6 @@ class RecordedRun:
                 case Assessed():
                     self._assessed = event
                 case RunFinished():
-                    if measured is not None:
-                        self.folder.write_latency(measured)
                     self._write_evaluation(event)
             yield event
 

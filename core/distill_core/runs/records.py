@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from distill_core.latency.machine_record import MachineRecord
+from distill_core.latency.events import MachineRecord
 from distill_core.training.events import Assessed, RunFinished, TestEvaluated
 
 RecordedState = Literal["running", "stopped", "finished", "failed"]

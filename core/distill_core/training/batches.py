@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from distill_core.training.labelling import TorchTeacher
+from distill_core.torch_teacher import TorchTeacher
 from distill_core.training.sampling import QuerySampler
 
 
@@ -130,6 +130,6 @@ class DrawnBatches:
         """Go on with what was drawn."""
         self._drawn = None
         if state:
-            device = self._teacher.centroids.device
+            device = self._teacher.device
             self._drawn = LabelledQueries(state["queries"].to(device), state["targets"].to(device))
             self._position = int(state["position"])

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from distill_core.architecture import Cost, inference_cost, lda_cost
+from distill_core.architecture import inference_cost, lda_cost
 from distill_core.config import RunConfig
 from distill_core.evaluation.baselines import Baseline, ladder
-from distill_core.evaluation.cost import CostComparison, RunningCost
+from distill_core.evaluation.cost import CostComparison
 from distill_core.evaluation.held_out import HeldOut
 from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.metrics import Evaluation, cosine_similarities, evaluate
 from distill_core.evaluation.report import Assessment, assess
-from distill_core.latency.events import LatencyFinished, ModelLatency
+from distill_core.latency.events import LatencyFinished
 from distill_core.teacher_data import TeacherData
 from distill_core.training.events import Assessed, BaselineResult, RunFinished, TestEvaluated, TrainEvent
 
@@ -85,17 +86,12 @@ def _costs(data: TeacherData, config: RunConfig, measured: LatencyFinished | Non
     student = inference_cost(config.student, dimension, data.teacher.num_heads)
     teacher = lda_cost(data.teacher.num_heads, dimension)
     if measured is None:
-        return CostComparison(student=_running(student), teacher=_running(teacher))
+        return CostComparison(student=student, teacher=teacher)
     return CostComparison(
-        student=_running(student, measured.transformer),
-        teacher=_running(teacher, measured.lda),
+        student=replace(student, latency_us=measured.transformer.single_us.p50),
+        teacher=replace(teacher, latency_us=measured.lda.single_us.p50),
         measured_ratio=Estimate(measured.single_ratio, *measured.single_ratio_interval),
     )
-
-
-def _running(cost: Cost, measured: ModelLatency | None = None) -> RunningCost:
-    latency_us = measured.single_us.p50 if measured else None
-    return RunningCost(parameters=cost.parameters, flops=cost.flops, latency_us=latency_us)
 
 
 def _finished(evaluation: Evaluation, assessment: Assessment, trained: tuple[int, float]) -> RunFinished:

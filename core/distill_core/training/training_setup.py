@@ -11,8 +11,8 @@ from distill_core.config import RunConfig, TrainingConfig
 from distill_core.evaluation.held_out import HeldOut
 from distill_core.students import Student, new_student
 from distill_core.teacher_data import TeacherData
+from distill_core.torch_teacher import TorchTeacher
 from distill_core.training.batches import DrawnBatches, LabelledQueries, StoredBatches
-from distill_core.training.labelling import TorchTeacher
 from distill_core.training.learner import Learner
 from distill_core.training.random_state import OwnRandomState
 from distill_core.training.recipes import resolve_training, strong_steps_per_epoch
@@ -78,7 +78,8 @@ def book_trainer(
 def _drawn_batches(data: TeacherData, train: LabelledQueries, batch_size: int) -> DrawnBatches:
     teacher = TorchTeacher(data.teacher, train.queries.device)
     per_epoch = strong_steps_per_epoch(len(train), batch_size)
-    return DrawnBatches(QuerySampler(train.queries, teacher.centroids), teacher, batch_size, per_epoch)
+    centroids = torch.from_numpy(data.teacher.unit_centroids()).to(teacher.device)
+    return DrawnBatches(QuerySampler(train.queries, centroids), teacher, batch_size, per_epoch)
 
 
 @torch.no_grad()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 
-from distill_core.latency.brackets import covering_layers
-from distill_core.latency.timing.crossover_contestants import Trio
+from distill_core.latency.timing.crossover_contestants import CallsAtN, covering_layers
 
 Times = Callable[[int, int], float]
 """Microseconds a call, from N and the batch size."""
@@ -20,11 +20,12 @@ class PlantedClock:
     def __call__(self) -> int:
         return self.nanoseconds
 
-    def call_taking(self, microseconds: float) -> Callable[[], None]:
-        step = round(1000 * microseconds)
+    def call_taking(self, *microseconds: float) -> Callable[[], None]:
+        """Return a call that takes these times in turn."""
+        steps = cycle([round(1000 * each) for each in microseconds])
 
         def call() -> None:
-            self.nanoseconds += step
+            self.nanoseconds += next(steps)
 
         return call
 
@@ -39,10 +40,10 @@ class PlantedContestants:
         self._times = (lda, fixed, grown)
         self.asked: list[tuple[int, int]] = []
 
-    def trio(self, num_heads: int, batch_size: int) -> Trio:
+    def calls(self, num_heads: int, batch_size: int) -> CallsAtN:
         self.asked.append((num_heads, batch_size))
         lda, fixed, grown = ([self._clock.call_taking(t(num_heads, batch_size))] for t in self._times)
-        return Trio(lda, fixed, grown, 2, covering_layers(num_heads, 4))
+        return CallsAtN(lda, fixed, grown, 2, covering_layers(num_heads, 4))
 
     def real_heads(self, num_heads: int) -> int:
         return min(num_heads, 30)

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from distill_core.errors import DeviceError, DistillError, SettingsError
 from distill_core.latency import (
-    FieldComparison,
-    FieldFinished,
-    FieldRow,
-    FieldSettings,
-    FieldStarted,
-    FieldTimed,
+    ContestantRow,
+    ContestantsComparison,
+    ContestantsFinished,
+    ContestantsSettings,
+    ContestantsStarted,
+    RoundTimed,
 )
-from distill_core.latency.pareto import pareto_best
-from distill_core.latency.timing import contestants as field
+from distill_core.latency.statistics import pareto_best
+from distill_core.latency.timing import contestants as module
 from distill_core.latency.timing.blocks import TimedCalls
-from distill_core.latency.timing.forms import Absent, Entry, Field
+from distill_core.latency.timing.forms import Absent, Contestant
 from distill_core.students import ProjectionTransformer
 from distill_core.teacher import MultiHeadLDA
 from tests.core.latency.planted_times import PlantedClock
@@ -38,9 +38,9 @@ def teacher() -> MultiHeadLDA:
     return MultiHeadLDA(rng.normal(size=(5, 8)), rng.normal(size=(5, 8)), 0.1)
 
 
-def entry(
+def planted_contestant(
     clock: PlantedClock, name: str, us: Callable[[int], float], answer: Callable[[Floats], Floats], size: int
-) -> Entry:
+) -> Contestant:
     """Return one whose time is planted for each batch size."""
 
     def project(queries: object) -> Floats:
@@ -48,7 +48,7 @@ def entry(
         clock.call_taking(us(len(queries)))()
         return answer(queries)
 
-    return Entry(name, project, "arrays", size // 4, size)
+    return Contestant(name, project, "arrays", size // 4, size)
 
 
 @pytest.fixture
@@ -66,21 +66,21 @@ def planted(monkeypatch: pytest.MonkeyPatch, clock: PlantedClock) -> None:
         answers[:, 0::2], answers[:, 1::2] = answers[:, 1::2].copy(), -answers[:, 0::2].copy()
         return answers
 
-    def entries(of: Field) -> Iterator[Entry | Absent]:
-        yield entry(clock, "LDA", lambda n: 98 + 2.0 * n, lda.project, 400)
-        yield entry(clock, "small", lambda n: 200.0, turned, 40)
+    def contestants(*of: object, compiled: bool) -> Iterator[Contestant | Absent]:
+        yield planted_contestant(clock, "LDA", lambda n: 98 + 2.0 * n, lda.project, 400)
+        yield planted_contestant(clock, "small", lambda n: 200.0, turned, 40)
         yield Absent("missing", "needs something")
-        yield entry(clock, "slow", lambda n: 400.0 * n, lda.project, 4_000)
+        yield planted_contestant(clock, "slow", lambda n: 400.0 * n, lda.project, 4_000)
 
-    monkeypatch.setattr(field, "entries", entries)
-
-
-def comparison(clock: PlantedClock, **settings: object) -> FieldComparison:
-    chosen = msgspec.convert({"device": "cpu", "blocks": 4, **settings}, FieldSettings)
-    return FieldComparison(teacher(), ProjectionTransformer(8, 2, 1, 12), QUERIES, chosen, clock=clock)
+    monkeypatch.setattr(module, "contestants", contestants)
 
 
-def rows_of(result: FieldFinished | None) -> dict[str, FieldRow]:
+def comparison(clock: PlantedClock, **settings: object) -> ContestantsComparison:
+    chosen = msgspec.convert({"device": "cpu", "blocks": 4, **settings}, ContestantsSettings)
+    return ContestantsComparison(teacher(), ProjectionTransformer(8, 2, 1, 12), QUERIES, chosen, clock=clock)
+
+
+def rows_of(result: ContestantsFinished | None) -> dict[str, ContestantRow]:
     assert result is not None
     return {row.name: row for row in result.rows}
 
@@ -88,10 +88,10 @@ def rows_of(result: FieldFinished | None) -> dict[str, FieldRow]:
 @pytest.mark.usefixtures("planted")
 def test_every_figure_is_the_planted_one(clock: PlantedClock) -> None:
     started, *rounds, finished = comparison(clock)
-    assert isinstance(started, FieldStarted)
-    assert isinstance(finished, FieldFinished)
+    assert isinstance(started, ContestantsStarted)
+    assert isinstance(finished, ContestantsFinished)
     assert started.contestants == ("LDA", "small", "slow")
-    assert rounds == [FieldTimed(done=done, total=8) for done in range(1, 9)]
+    assert rounds == [RoundTimed(done=done, total=8) for done in range(1, 9)]
     rows = rows_of(finished)
     assert list(rows) == ["LDA", "small", "slow", "missing"]
     for name, single, per_second in (
@@ -104,11 +104,11 @@ def test_every_figure_is_the_planted_one(clock: PlantedClock) -> None:
         assert (row.single_us.p50, row.single_us.p90) == pytest.approx((single, single))
         assert row.offline_per_second == pytest.approx(per_second)
         assert row.single_over_lda is not None
-        assert row.single_over_lda.ratio == pytest.approx(single / 100)
+        assert row.single_over_lda.value == pytest.approx(single / 100)
         assert row.single_over_lda.low <= single / 100 <= row.single_over_lda.high
     assert [rows[name].cosine for name in ("LDA", "small", "slow")] == pytest.approx([1, 0, 1], abs=1e-6)
     assert [rows[name].pareto_best for name in rows] == [True, True, False, False]
-    assert rows["missing"] == FieldRow(name="missing", note="needs something")
+    assert rows["missing"] == ContestantRow(name="missing", note="needs something")
     assert (finished.ended, finished.steady) == ("complete", True)
 
 
@@ -136,10 +136,10 @@ def test_figures_have_intervals_and_blocks_that_disagree_are_told(
 ) -> None:
     lda = teacher()
     drifting = in_rounds(clock, [1_000.0, 2_000.0, 3_000.0, 4_000.0, 5_000.0], 8)
-    one = entry(clock, "LDA", lambda n: 1_000.0, lda.project, 400)
-    other = entry(clock, "drifting", drifting, lda.project, 400)
-    monkeypatch.setattr(field, "entries", lambda of: iter([one, other]))
-    result = next(event for event in comparison(clock, blocks=5) if isinstance(event, FieldFinished))
+    one = planted_contestant(clock, "LDA", lambda n: 1_000.0, lda.project, 400)
+    other = planted_contestant(clock, "drifting", drifting, lda.project, 400)
+    monkeypatch.setattr(module, "contestants", lambda *of, **options: iter([one, other]))
+    result = next(event for event in comparison(clock, blocks=5) if isinstance(event, ContestantsFinished))
     rows = rows_of(result)
     assert rows["LDA"].single_p90_interval == pytest.approx((1_000.0, 1_000.0))
     assert rows["LDA"].offline_interval == pytest.approx((32e3, 32e3))
@@ -158,8 +158,8 @@ def test_offline_counts_slow_blocks_and_every_call_is_kept(
     def us(count: int) -> float:
         return 30_000.0 if count == 32 and next(calls) == 2 + 4 + 3 else 10_000.0
 
-    lda = entry(clock, "LDA", us, teacher().project, 400)
-    monkeypatch.setattr(field, "entries", lambda of: iter([lda]))
+    lda = planted_contestant(clock, "LDA", us, teacher().project, 400)
+    monkeypatch.setattr(module, "contestants", lambda *of, **options: iter([lda]))
     measured = comparison(clock, blocks=8)
     list(measured)
     row = rows_of(measured.result())["LDA"]
@@ -175,16 +175,16 @@ def test_on_a_device_ratios_are_over_the_lda_there_and_single_queries_wait(
 ) -> None:
     """A pretended cuda, where a call takes 1 us and the wait for it 2 ms; NumPy's LDA takes 100 us."""
 
-    def on_device(name: str, *, is_reference: bool = False) -> Entry:
+    def on_device(name: str, *, is_reference: bool = False) -> Contestant:
         def project(queries: object) -> object:
             clock.call_taking(1.0)()
             return queries
 
-        return Entry(name, project, "tensors", 100, 400, is_reference=is_reference)
+        return Contestant(name, project, "tensors", 100, 400, is_reference=is_reference)
 
-    numpy = entry(clock, "LDA, NumPy", lambda n: 100.0, teacher().project, 400)
+    numpy = planted_contestant(clock, "LDA, NumPy", lambda n: 100.0, teacher().project, 400)
     there = [numpy, on_device("LDA, torch on cuda", is_reference=True), on_device("student")]
-    monkeypatch.setattr(field, "entries", lambda of: iter(there))
+    monkeypatch.setattr(module, "contestants", lambda *of, **options: iter(there))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Fast GPU")
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: clock.call_taking(2_000.0)())
@@ -192,7 +192,7 @@ def test_on_a_device_ratios_are_over_the_lda_there_and_single_queries_wait(
     monkeypatch.setattr(ProjectionTransformer, "to", lambda self, device: self)
     measured = comparison(clock, device="cuda")
     list(measured)
-    result = measured.result(ended="complete")
+    result = measured.result()
     rows = rows_of(result)
     assert result is not None
     assert result.reference == "LDA, torch on cuda"
@@ -203,10 +203,10 @@ def test_on_a_device_ratios_are_over_the_lda_there_and_single_queries_wait(
         ratio, offline = rows[name].single_over_lda, rows[name].offline_over_lda
         assert ratio is not None
         assert offline is not None
-        assert (ratio.ratio, offline.ratio) == pytest.approx((1.0, 1.0))
+        assert (ratio.value, offline.value) == pytest.approx((1.0, 1.0))
     (numpy_ratio,) = [rows["LDA, NumPy"].single_over_lda]
     assert numpy_ratio is not None
-    assert numpy_ratio.ratio == pytest.approx(100 / 2_001)
+    assert numpy_ratio.value == pytest.approx(100 / 2_001)
 
 
 @pytest.mark.usefixtures("planted")
@@ -250,8 +250,8 @@ def test_a_device_that_fails_is_one_sentence_and_keeps_the_rounds(
             raise RuntimeError("CUDA error: device lost\nmore lines")
         return lda.project(queries)
 
-    one = entry(clock, "LDA", lambda n: 100.0, project, 400)
-    monkeypatch.setattr(field, "entries", lambda of: iter([one]))
+    one = planted_contestant(clock, "LDA", lambda n: 100.0, project, 400)
+    monkeypatch.setattr(module, "contestants", lambda *of, **options: iter([one]))
     search = comparison(clock)
     events = iter(search)
     list(itertools.islice(events, 3))
@@ -264,22 +264,22 @@ def test_a_device_that_fails_is_one_sentence_and_keeps_the_rounds(
 def test_the_student_and_the_threads_are_left_as_they_were() -> None:
     student, threads = ProjectionTransformer(8, 2, 1, 12).train(), torch.get_num_threads()
     ticks = itertools.count(step=1_000_000)
-    settings = FieldSettings(device="cpu", blocks=1, batch_size=2)
-    *_, finished = FieldComparison(teacher(), student, QUERIES, settings, clock=lambda: next(ticks))
-    assert isinstance(finished, FieldFinished)
+    settings = ContestantsSettings(device="cpu", blocks=1, batch_size=2)
+    *_, finished = ContestantsComparison(teacher(), student, QUERIES, settings, clock=lambda: next(ticks))
+    assert isinstance(finished, ContestantsFinished)
     assert student.training
     assert torch.get_num_threads() == threads
 
 
 def test_without_queries_there_is_nothing_to_time() -> None:
     with pytest.raises(DistillError, match="no queries"):
-        FieldComparison(teacher(), ProjectionTransformer(8, 2, 1, 12), np.empty((0, 8)))
+        ContestantsComparison(teacher(), ProjectionTransformer(8, 2, 1, 12), np.empty((0, 8)))
 
 
 @pytest.mark.parametrize("name", ["blocks", "batch_size"])
 def test_settings_below_one_are_refused(name: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        msgspec.convert({name: 0}, FieldSettings)
+        msgspec.convert({name: 0}, ContestantsSettings)
     assert caught.value.field == name
 
 

@@ -167,7 +167,7 @@ def test_a_torch_student_is_left_as_it_was_and_knows_its_break_even() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
     assert started.break_even.fixed_flops is not None
     # every call takes one tick of the clock, so nobody is faster
-    assert [point.fixed.over_lda.ratio for point in points if isinstance(point, CrossoverPoint)] == [1.0, 1.0]
+    assert [point.fixed.over_lda.value for point in points if isinstance(point, CrossoverPoint)] == [1.0, 1.0]
     assert not finished.fixed["single"].reached
     assert finished.fixed["single"].low is None
 

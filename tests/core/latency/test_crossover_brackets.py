@@ -7,23 +7,25 @@ import pytest
 
 from distill_core.architecture import encoder_cost, folded_encoder_cost, lda_cost
 from distill_core.latency import Bracket
-from distill_core.latency.brackets import (
-    Ratio,
+from distill_core.latency.crossover import (
+    RatioAt,
     bracket_of,
+    next_heads,
+)
+from distill_core.latency.statistics import TimeRatio, is_unsteady, ratio_interval
+from distill_core.latency.timing.blocks import BLOCK_NS, TimedCalls
+from distill_core.latency.timing.crossover_contestants import (
     break_even_heads,
     covering_layers,
     growing_break_even_heads,
-    next_heads,
 )
-from distill_core.latency.statistics import RatioInterval, is_unsteady, ratio_interval
-from distill_core.latency.timing.blocks import BLOCK_NS, TimedCalls
 from tests.core.latency.planted_times import PlantedClock
 
 # Brackets
 
 
-def curve(*points: tuple[int, float, float]) -> list[Ratio]:
-    return [Ratio(n, RatioInterval((low + high) / 2, low, high)) for n, low, high in points]
+def curve(*points: tuple[int, float, float]) -> list[RatioAt]:
+    return [RatioAt(n, TimeRatio((low + high) / 2, low, high)) for n, low, high in points]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def curve(*points: tuple[int, float, float]) -> list[Ratio]:
     ],
 )
 def test_the_bracket_lies_between_sure_and_sure(
-    ratios: list[Ratio], low: int | None, high: int | None, reached: bool
+    ratios: list[RatioAt], low: int | None, high: int | None, reached: bool
 ) -> None:
     measured_to = ratios[-1].num_heads if ratios else 0
     assert bracket_of(ratios) == Bracket(low=low, high=high, reached=reached, measured_to=measured_to)
@@ -59,7 +61,7 @@ def test_the_bracket_lies_between_sure_and_sure(
         (curve((2, 3, 4), (3, 0.4, 0.5)), None),
     ],
 )
-def test_the_next_number_of_heads_halves_the_wider_gap(ratios: list[Ratio], expected: int | None) -> None:
+def test_the_next_number_of_heads_halves_the_wider_gap(ratios: list[RatioAt], expected: int | None) -> None:
     assert next_heads(ratios) == expected
 
 
@@ -92,7 +94,7 @@ def test_layers_cover_the_heads(heads: int, layers: int) -> None:
 
 def test_paired_blocks_cancel_what_slows_both() -> None:
     lda = np.array([1.0, 5.0, 1.0, 2.0, 1.0, 9.0])
-    assert ratio_interval(3 * lda, lda) == RatioInterval(3.0, 3.0, 3.0)
+    assert ratio_interval(3 * lda, lda) == TimeRatio(3.0, 3.0, 3.0)
 
 
 def test_the_interval_is_between_the_blocks_and_holds_the_median() -> None:
@@ -101,8 +103,8 @@ def test_the_interval_is_between_the_blocks_and_holds_the_median() -> None:
     student = 2 * rng.lognormal(0, 0.1, 12)
     found = ratio_interval(student, lda, seed=3)
     ratios = student / lda
-    assert ratios.min() <= found.low < found.ratio < found.high <= ratios.max()
-    assert found.ratio == pytest.approx(np.median(ratios))
+    assert ratios.min() <= found.low < found.value < found.high <= ratios.max()
+    assert found.value == pytest.approx(np.median(ratios))
     assert found == ratio_interval(student, lda, seed=3)
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from distill_core.errors import DeviceError
 from distill_core.latency import Bracket, CrossoverFinished, CrossoverPoint
-from distill_core.latency.brackets import NARROW, summarised
+from distill_core.latency.crossover import NARROW, summarised
 from distill_core.latency.timing.blocks import Call
-from distill_core.latency.timing.crossover_contestants import Trio
+from distill_core.latency.timing.crossover_contestants import CallsAtN
 from distill_core.latency.timing.crossover_search import CrossoverSearch, doublings
 from tests.core.latency.planted_times import PlantedClock, PlantedContestants, Times
 
@@ -222,10 +222,10 @@ def test_sizes_without_a_point_are_told_as_such() -> None:
 def test_outliers_are_counted_and_every_call_is_kept() -> None:
     """One call of the LDA's takes ten times as long, after the warm-up."""
     search, contestants = planted(lambda n, size: 1_000.0, lambda n, size: 1_000.0, lambda n, size: 1_000.0)
-    trio, numbers = contestants.trio, itertools.count()
+    at_n, numbers = contestants.calls, itertools.count()
 
-    def recorded(num_heads: int, batch_size: int) -> Trio:
-        found = trio(num_heads, batch_size)
+    def recorded(num_heads: int, batch_size: int) -> CallsAtN:
+        found = at_n(num_heads, batch_size)
 
         def call() -> None:
             for _ in range(10 if next(numbers) == 30 else 1):
@@ -233,7 +233,7 @@ def test_outliers_are_counted_and_every_call_is_kept() -> None:
 
         return found._replace(lda=[call])
 
-    contestants.trio = recorded  # type: ignore[method-assign]
+    contestants.calls = recorded  # type: ignore[method-assign]
     point = next(iter(search))
     assert point.outliers == 1
     lda = search.samples["lda, N 16, batch 1"]
@@ -249,7 +249,7 @@ def test_a_point_says_what_was_timed() -> None:
     assert (point.num_heads, point.real_heads, point.batch_size) == (16, 16, 8)
     assert point.lda_us == pytest.approx((300 + 0.5 * 16) / 8)
     assert point.fixed.us == pytest.approx(4_300 / 8)
-    assert point.fixed.over_lda.ratio == pytest.approx(4_300 / 308)
+    assert point.fixed.over_lda.value == pytest.approx(4_300 / 308)
     assert point.grown.layers == 2
     assert (point.outliers, point.unsteady, point.refining) == (0, False, False)
 
@@ -257,7 +257,7 @@ def test_a_point_says_what_was_timed() -> None:
 def test_blocks_run_in_the_order_abc_cba() -> None:
     order: list[str] = []
     search, contestants = planted()
-    trio = contestants.trio
+    at_n = contestants.calls
 
     def noting(name: str, calls: Sequence[Call]) -> list[Call]:
         def call() -> None:
@@ -266,13 +266,13 @@ def test_blocks_run_in_the_order_abc_cba() -> None:
 
         return [call]
 
-    def recorded(num_heads: int, batch_size: int) -> Trio:
-        found = trio(num_heads, batch_size)
+    def recorded(num_heads: int, batch_size: int) -> CallsAtN:
+        found = at_n(num_heads, batch_size)
         return found._replace(
             lda=noting("a", found.lda), fixed=noting("b", found.fixed), grown=noting("c", found.grown)
         )
 
-    contestants.trio = recorded  # type: ignore[method-assign]
+    contestants.calls = recorded  # type: ignore[method-assign]
     next(iter(search))
     runs = "".join(name for name, _ in itertools.groupby(order))
     # warm-up abc, then abc cba abc cba ...; equal neighbours are one run

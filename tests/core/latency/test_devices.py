@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from distill_core.latency import (
+    ContestantsComparison,
+    ContestantsFinished,
+    ContestantsSettings,
     CrossoverFinished,
     CrossoverSettings,
-    FieldComparison,
-    FieldFinished,
-    FieldSettings,
     LatencyFinished,
     LatencySettings,
     compare_latency,
@@ -58,8 +58,8 @@ def test_lda_and_student_are_compared_there(device: str, teacher: MultiHeadLDA, 
 
 def test_the_contestants_run_there(device: str, teacher: MultiHeadLDA, queries: np.ndarray) -> None:
     student = ProjectionTransformer(8, 2, 1, 12)
-    *_, last = FieldComparison(teacher, student, queries, FieldSettings(device=device, blocks=2))
-    assert isinstance(last, FieldFinished)
+    *_, last = ContestantsComparison(teacher, student, queries, ContestantsSettings(device=device, blocks=2))
+    assert isinstance(last, ContestantsFinished)
     assert f"LDA, torch on {device}" in last.reference
     graphs = [row for row in last.rows if "CUDA graph" in row.name and row.single_us is not None]
     assert len(graphs) == (2 if device == "cuda" else 0)

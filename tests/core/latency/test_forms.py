@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from distill_core.latency.nearest_heads import NearestHeads, approximate_search, exact_search
 from distill_core.latency.timing import forms as module
-from distill_core.latency.timing.cuda_graphs import graph_call
-from distill_core.latency.timing.forms import Absent, Entry, Field, entries
+from distill_core.latency.timing.calls import graph_call
+from distill_core.latency.timing.forms import Absent, Contestant, contestants
 from distill_core.students import MemoryStudent, ProjectionTransformer, Student
 from distill_core.teacher import MultiHeadLDA
 
@@ -30,9 +30,9 @@ def teacher(num_heads: int = 40) -> MultiHeadLDA:
     return MultiHeadLDA(rng.normal(size=(num_heads, 8)), rng.normal(size=(num_heads, 8)), 0.2)
 
 
-def by_name(student: Student | None = None, num_heads: int = 40) -> dict[str, Entry | Absent]:
-    of = Field(teacher(num_heads), student or ProjectionTransformer(8, 2, 2, 12).eval(), CPU)
-    return {one.name: one for one in entries(of)}
+def by_name(student: Student | None = None, num_heads: int = 40) -> dict[str, Contestant | Absent]:
+    of = student or ProjectionTransformer(8, 2, 2, 12).eval()
+    return {one.name: one for one in contestants(teacher(num_heads), of, CPU)}
 
 
 @pytest.mark.parametrize(("device", "reference"), [("cpu", "LDA, NumPy"), ("cuda", "LDA, torch on cuda")])
@@ -40,19 +40,19 @@ def test_the_others_are_compared_with_the_lda_on_their_device(
     monkeypatch: pytest.MonkeyPatch, device: str, reference: str
 ) -> None:
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device: self)
-    of = Field(teacher(), ProjectionTransformer(8, 2, 2, 12).eval(), torch.device(device))
-    ldas = itertools.islice(entries(of), 2)
-    assert [one.name for one in ldas if isinstance(one, Entry) and one.is_reference] == [reference]
+    student = ProjectionTransformer(8, 2, 2, 12).eval()
+    ldas = itertools.islice(contestants(teacher(), student, torch.device(device)), 2)
+    assert [one.name for one in ldas if isinstance(one, Contestant) and one.is_reference] == [reference]
 
 
 def test_numpys_lda_gets_a_single_query_as_it_is() -> None:
     lda = by_name()["LDA, NumPy"]
-    assert isinstance(lda, Entry)
+    assert isinstance(lda, Contestant)
     assert lda.takes == "queries"
 
 
-def answer(one: Entry | Absent) -> Floats:
-    assert isinstance(one, Entry)
+def answer(one: Contestant | Absent) -> Floats:
+    assert isinstance(one, Contestant)
     given: object = QUERIES if one.takes in ("arrays", "queries") else torch.from_numpy(QUERIES)
     out = one.project(given)
     return out.numpy() if isinstance(out, torch.Tensor) else np.asarray(out)
@@ -93,8 +93,8 @@ def test_all_forms_of_an_encoder_agree_and_the_folded_one_is_smaller() -> None:
     published, folded, onnx = (found[f"student, {form}"] for form in ("published", "folded", "ONNX Runtime"))
     np.testing.assert_allclose(answer(folded), answer(published), atol=1e-5)
     np.testing.assert_allclose(answer(onnx), answer(published), atol=1e-5)
-    assert isinstance(published, Entry)
-    assert isinstance(folded, Entry)
+    assert isinstance(published, Contestant)
+    assert isinstance(folded, Contestant)
     assert folded.parameters < published.parameters
     assert folded.size_bytes == 4 * folded.parameters
 
@@ -128,12 +128,12 @@ def test_compiling_is_only_done_when_asked_and_a_failure_is_one_sentence(
         raise RuntimeError("\nNo working C++ compiler found\nand a long trace")
 
     monkeypatch.setattr(torch, "compile", broken)
-    asked = {one.name: one for one in entries(Field(teacher(), student, CPU, compiled=True))}
+    asked = {one.name: one for one in contestants(teacher(), student, CPU, compiled=True)}
     assert asked["student, compiled"] == Absent(
         "student, compiled", "does not work here: No working C++ compiler found"
     )
     monkeypatch.setattr(torch, "compile", lambda module, **options: module)
-    asked = {one.name: one for one in entries(Field(teacher(), student, CPU, compiled=True))}
+    asked = {one.name: one for one in contestants(teacher(), student, CPU, compiled=True)}
     np.testing.assert_allclose(
         answer(asked["student, compiled"]), answer(asked["student, folded"]), atol=1e-6
     )
@@ -241,15 +241,15 @@ def test_a_graph_is_captured_once_and_replayed_on_each_querys_values(monkeypatch
 def test_on_a_device_every_contestant_agrees_with_its_kind() -> None:
     device = torch.device("cuda")
     student = ProjectionTransformer(8, 2, 2, 12).eval().to(device)
-    found = {one.name: one for one in entries(Field(teacher(), student, device))}
+    found = {one.name: one for one in contestants(teacher(), student, device)}
     folded = found["student, folded"]
-    assert isinstance(folded, Entry)
+    assert isinstance(folded, Contestant)
     queries = torch.from_numpy(QUERIES)
     expected = folded.project(queries.to(device))
     assert isinstance(expected, torch.Tensor)
     for name in ("student, CUDA graph", "student, CUDA graph with the copy from the host"):
         graph = found[name]
-        assert isinstance(graph, Entry)
+        assert isinstance(graph, Contestant)
         assert graph.by_size is not None
         given = queries.pin_memory() if graph.takes == "host" else queries.to(device)
         out = graph.by_size(QUERIES)(given)

@@ -4,25 +4,29 @@ import json
 import re
 import signal
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from distill_core.errors import DeviceError
 from distill_core.latency import (
     Bracket,
     CrossoverEvent,
+    CrossoverFinished,
     CrossoverPoint,
     CrossoverSettings,
     CrossoverStarted,
+    Measurement,
 )
 from distill_core.latency.timing import crossover
-from distill_core.latency.timing.crossover_contestants import Lineup
+from distill_core.latency.timing.crossover_contestants import CrossoverContestants
 from distill_core.latency.timing.crossover_search import CrossoverSearch
 from distill_core.runs import RunFolder
-from distill_tui.cli import crossover_command, run
+from distill_tui.cli import measuring, run
 from distill_tui.text.crossover import bracket_words
 from tests.core.finished_run import finish_run
 from tests.core.latency.planted_times import PlantedClock, PlantedContestants
@@ -37,7 +41,7 @@ class PlantedSearch(CrossoverSearch):
     fails_after = 10_000
     failure: type[BaseException] = KeyboardInterrupt
 
-    def __init__(self, contestants: Lineup, **options: Any) -> None:  # noqa: ANN401 - whatever the search takes
+    def __init__(self, contestants: CrossoverContestants, **options: Any) -> None:  # noqa: ANN401 - whatever the search takes
         clock = PlantedClock()
         planted = PlantedContestants(
             clock,
@@ -48,10 +52,10 @@ class PlantedSearch(CrossoverSearch):
         super().__init__(planted, **{**options, "clock": clock})
 
     def __iter__(self) -> Iterator[CrossoverPoint]:
-        for number, point in enumerate(super().__iter__()):
-            if number == self.fails_after:
-                raise self.failure("the device is gone")
-            yield point
+        points = super().__iter__()
+        yield from islice(points, self.fails_after)
+        if self.fails_after < 10_000:
+            raise self.failure("the device is gone")
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +63,24 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> type[PlantedSearch]:
     search = type("Search", (PlantedSearch,), {})
     monkeypatch.setattr(crossover, "CrossoverSearch", search)
     return search
+
+
+class NothingMeasured(Measurement[CrossoverEvent, CrossoverFinished]):
+    """A search that ends at once."""
+
+    name, result_type = "crossover", CrossoverFinished
+
+    def __iter__(self) -> Iterator[CrossoverEvent]:
+        return iter(())
+
+    def result(self) -> None:
+        """Nothing was measured."""
+
+    def samples(self) -> dict[str, NDArray[np.float64]]:
+        return {}
+
+    def is_better_than(self, kept: CrossoverFinished | None) -> bool:
+        return False
 
 
 def searched(
@@ -160,7 +182,7 @@ def test_ctrl_c_while_loading_ends_with_empty_brackets_too(
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(crossover_command, "what_is_timed", interrupted)
+    monkeypatch.setattr(measuring, "what_is_timed", interrupted)
     lines, _ = searched(database, "--json", capsys=capsys, code=130)
     (line,) = lines
     assert json.loads(line)["batch_32"]["reached"] is False
@@ -207,11 +229,11 @@ def test_the_options_reach_the_search(
     file = save_student(ProjectionTransformer(8, 2, 3, 16), tmp_path / "student.pt")
     got: list[Any] = []
 
-    def recorded(*arguments: object, **others: object) -> Iterator[CrossoverEvent]:
+    def noted(*arguments: object) -> NothingMeasured:
         got.extend(arguments)
-        return iter(())
+        return NothingMeasured()
 
-    monkeypatch.setattr(latency, "find_crossover", recorded)
+    monkeypatch.setattr(latency, "Crossover", noted)
     searched(database, "--student", str(file), "--seed", "5", "--threads", "2", capsys=capsys)
     teacher, student, queries, settings = got
     assert settings == CrossoverSettings(max_heads=4096, budget_seconds=9000.0, threads=2, seed=5)

@@ -14,14 +14,26 @@ import numpy as np
 import pytest
 
 from distill_core.config import StudentConfig, StudentKind
-from distill_core.latency import LatencyFinished
+from distill_core.latency import ContestantsFinished, LatencyFinished
 from distill_core.latency.timing.blocks import TimedCalls
 from distill_core.runs import RunFolder
 from distill_tui.cli import run
-from distill_tui.cli.stopping_measurements import MeasurementStopped, StopAtOnce
+from distill_tui.cli.stopping import MeasurementStopped, StopAtOnce
 from tests.core.finished_run import finish_run
 
 QUICK = ("--blocks", "2", "--ff-dim", "8", "--batch-size", "4")
+
+
+class NothingMeasured:
+    """A comparison that ends at once."""
+
+    name, result_type, milestones = "latency", LatencyFinished, ()
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(())
+
+    def result(self) -> None:
+        """Nothing was measured."""
 
 
 def timed(
@@ -101,11 +113,11 @@ def test_the_shape_options_reach_the_student(
 
     got: list[object] = []
 
-    def recorded(teacher: object, student: object, *others: object) -> Iterator[object]:
+    def noted(teacher: object, student: object, *others: object) -> NothingMeasured:
         got.append(student)
-        return iter(())
+        return NothingMeasured()
 
-    monkeypatch.setattr(latency, "LatencyComparison", recorded)
+    monkeypatch.setattr(latency, "LatencyComparison", noted)
     shape = ("--student", "memory", "--heads", "2", "--layers", "3", "--slots", "3", "--width", "6")
     timed(database, *shape, capsys=capsys)
     timed(database, "--student", "memory", capsys=capsys)
@@ -175,20 +187,22 @@ def test_ctrl_c_prints_the_rows_that_are_there(
     from tests.tui import events
 
     class Interrupted:
+        name, result_type, milestones = "contestants", ContestantsFinished, ()
+
         def __init__(self, *arguments: object) -> None:
             pass
 
         def __iter__(self) -> Iterator[object]:
-            yield events.field_started()
+            yield events.contestants_started()
             raise KeyboardInterrupt
 
         def result(self) -> object:
-            return events.field_finished("interrupted")
+            return events.contestants_finished("interrupted")
 
         def samples(self) -> dict[str, object]:
             return {}
 
-    monkeypatch.setattr(latency, "FieldComparison", Interrupted)
+    monkeypatch.setattr(latency, "ContestantsComparison", Interrupted)
     lines, err = timed(database, "--all", capsys=capsys, code=130)
     assert err.strip() == "Interrupted."
     assert any(line.startswith("* LDA, NumPy") for line in lines)
@@ -308,11 +322,11 @@ def test_the_student_and_the_temperature_are_the_runs(
 
     got: list[Any] = []
 
-    def recorded(*arguments: object) -> Iterator[object]:
+    def noted(*arguments: object) -> NothingMeasured:
         got.extend(arguments)
-        return iter(())
+        return NothingMeasured()
 
-    monkeypatch.setattr(latency, "LatencyComparison", recorded)
+    monkeypatch.setattr(latency, "LatencyComparison", noted)
     timed_run(run_folder, capsys=capsys)
     teacher, student, queries, _ = got
     best = load_student(run_folder.best_checkpoint)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import DataTable, ProgressBar
 
-from distill_core.latency import FieldEvent
+from distill_core.latency import ContestantsEvent
 from distill_tui.jobs import JobEnded, JobState, Progressed
 from distill_tui.text.contestants import COLUMNS
 from tests.tui import events
@@ -18,7 +18,7 @@ def names(stage: Stage) -> list[str]:
 
 
 async def compare(
-    stage: Stage, *told: FieldEvent, outcome: JobState = JobState.FINISHED, error: str = ""
+    stage: Stage, *told: ContestantsEvent, outcome: JobState = JobState.FINISHED, error: str = ""
 ) -> None:
     await stage.press("a")
     await stage.tell(
@@ -27,7 +27,7 @@ async def compare(
     )
 
 
-FULL = (events.field_started(), events.field_timed(40), events.field_finished())
+FULL = (events.contestants_started(), events.contestants_timed(40), events.contestants_finished())
 
 
 async def test_a_measures_everyone_and_the_bar_follows(database: Path) -> None:
@@ -39,7 +39,9 @@ async def test_a_measures_everyone_and_the_bar_follows(database: Path) -> None:
         assert stage.jobs.groups[-1] == "engine"
         assert "building and warming up" in stage.text("#contestants-headline")
         await stage.tell(
-            Progressed(stage.app.latency.contestants, (events.field_started(), events.field_timed(10)))
+            Progressed(
+                stage.app.latency.contestants, (events.contestants_started(), events.contestants_timed(10))
+            )
         )
         bar = stage.find("#latency-progress", ProgressBar)
         assert (bar.display, bar.progress, bar.total) == (True, 10, 40)
@@ -129,7 +131,7 @@ async def test_what_was_measured_before_the_end_is_shown(
     async with staged(database) as stage:
         await stage.show_teacher()
         await stage.go("latency")
-        result = events.field_finished("interrupted", steady=False)
+        result = events.contestants_finished("interrupted", steady=False)
         await compare(stage, FULL[0], result, outcome=outcome, error=error)
         assert sentence in " ".join(stage.text("#contestants-headline").split())
         assert len(names(stage)) == 4

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from numpy.typing import NDArray
 from textual.widgets import Input, Label
 
+from distill_core.latency import CrossoverSettings, LatencyComparison, LatencyEvent, LatencyFinished
 from distill_core.runs import RunFolder
 from distill_core.runs.checkpoint import save_weights
 from distill_core.students import new_student, student_bytes
-from distill_tui.crossover_limits import CrossoverLimits
 from distill_tui.jobs import Answered, Jobs, JobState, Progressed
+from distill_tui.latency.crossover_dialog import typed_settings
 from distill_tui.latency.desk import NO_QUERIES
 from distill_tui.teacher.loading import load_teacher
 from distill_tui.training.watching import Watching
@@ -44,9 +46,9 @@ async def open_first(stage: Stage) -> None:
 
 async def test_what_was_measured_of_an_opened_run_is_shown_again(database: Path) -> None:
     folder = with_weights(database)
-    folder.write_latency(events.latency_finished())
-    folder.write_crossover(events.crossover_finished())
-    folder.write_contestants(events.field_finished())
+    folder.write_result("latency", events.latency_finished())
+    folder.write_result("crossover", events.crossover_finished())
+    folder.write_result("contestants", events.contestants_finished())
     async with staged(database) as stage:
         await stage.show_teacher()
         await open_first(stage)
@@ -77,21 +79,25 @@ async def test_a_run_without_measurements_shows_none_of_another(database: Path) 
 async def test_measuring_times_the_weights_of_the_opened_run_and_keeps_the_result(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from distill_tui import measuring
+    from distill_core import latency
 
     timed: list[object] = []
 
-    class Planted:
+    class Planted(LatencyComparison):
         def __init__(self, teacher: object, student: object, *others: object) -> None:
             timed.append(student)
+            self._ended = "complete"
 
-        def __iter__(self) -> object:
+        def __iter__(self) -> Iterator[LatencyEvent]:
             return iter((events.latency_finished(),))
 
-        def samples(self) -> dict[str, object]:
+        def result(self) -> LatencyFinished:
+            return events.latency_finished()
+
+        def samples(self) -> dict[str, NDArray[np.float64]]:
             return {}
 
-    monkeypatch.setattr(measuring, "LatencyComparison", Planted)
+    monkeypatch.setattr(latency, "LatencyComparison", Planted)
     folder = with_weights(database)
     async with staged(database, jobs=PromptJobs) as stage:
         await stage.show_teacher()
@@ -144,20 +150,20 @@ async def test_the_limits_of_the_crossover_are_asked_for_and_remembered(database
         assert "do not fit in the free memory" in str(stage.find("#crossover-note", Label).render())
         await stage.fill("#max-heads", "4,096")
         await stage.press("enter")
-        assert stage.app.latency.limits == CrossoverLimits(20.0, 4_096)
+        assert stage.app.latency.crossover_settings == CrossoverSettings(budget_seconds=20.0, max_heads=4_096)
         assert stage.app.latency.crossover.view.state is JobState.RUNNING
 
 
 @pytest.mark.parametrize(
     ("seconds", "heads", "limits"),
     [
-        ("60", "1,048,576", CrossoverLimits()),
-        ("", "", CrossoverLimits()),
-        ("5.5", "64", CrossoverLimits(5.5, 64)),
+        ("60", "1,048,576", CrossoverSettings()),
+        ("", "", CrossoverSettings()),
+        ("5.5", "64", CrossoverSettings(budget_seconds=5.5, max_heads=64)),
     ],
 )
-def test_what_was_typed_is_read(seconds: str, heads: str, limits: CrossoverLimits) -> None:
-    assert CrossoverLimits.parsed(seconds, heads) == limits
+def test_what_was_typed_is_read(seconds: str, heads: str, limits: CrossoverSettings) -> None:
+    assert typed_settings(seconds, heads) == limits
 
 
 @pytest.mark.parametrize("size", [(120, 36), NARROW])

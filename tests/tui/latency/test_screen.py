@@ -263,7 +263,7 @@ async def test_times_of_another_student_go_when_a_run_starts(database: Path) -> 
                 ),
                 (
                     stage.app.latency.contestants.start,
-                    Progressed(stage.app.latency.contestants, (events.field_finished(),)),
+                    Progressed(stage.app.latency.contestants, (events.contestants_finished(),)),
                 ),
             ):
                 assert start()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from distill_core.config import RunConfig, StudentConfig, TrainingConfig
+from distill_core.latency import LatencyFinished
 from distill_core.training.recipes import resolve
 from distill_tui.jobs import JobState
 from tests.tui.stage import PromptJobs, Stage, staged
@@ -17,11 +18,13 @@ from tests.tui.stage import PromptJobs, Stage, staged
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The students that were to be timed; none is."""
-    from distill_tui import measuring
+    from distill_core import latency
 
     students: list[object] = []
 
     class Recorded:
+        name, result_type, milestones = "latency", LatencyFinished, ()
+
         def __init__(self, teacher: object, student: object, *others: object) -> None:
             students.append(student)
 
@@ -31,7 +34,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         def result(self) -> None:
             """Nothing was measured."""
 
-    monkeypatch.setattr(measuring, "LatencyComparison", Recorded)
+    monkeypatch.setattr(latency, "LatencyComparison", Recorded)
     return students
 
 

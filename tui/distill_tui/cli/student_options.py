@@ -14,7 +14,7 @@ from distill_core.errors import CheckpointError
 from distill_tui.cli.options import setting
 
 if TYPE_CHECKING:
-    from distill_core.students import Student
+    from distill_core.runs import StudentToTime
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -72,13 +72,14 @@ timed_student_option = click.option(
 )
 
 
-def timed_student(given: str, options: ShapeOptions, num_heads: int, dimension: int) -> Student:
-    """Return the student to time: a new one of a kind, or the one in a file.
+def timed_student(given: str, options: ShapeOptions, num_heads: int, dimension: int) -> StudentToTime:
+    """Return the student to time: an untrained one of a kind, or the one in a file.
 
     Raises:
-        DistillError: The file cannot be read or does not fit, or H does not divide what the heads share.
+        CheckpointError: There is no such file.
+        SettingsError: H does not divide what the heads share.
     """
-    from distill_core.students import load_student, new_student
+    from distill_core.runs import StudentToTime
 
     if given not in KINDS:
         if not Path(given).is_file():
@@ -86,5 +87,5 @@ def timed_student(given: str, options: ShapeOptions, num_heads: int, dimension: 
                 f"There is no file of weights at {given}.",
                 f"Take one of {', '.join(KINDS)}, a file, or for a run: --run NAME.",
             )
-        return load_student(Path(given), dimension=dimension)
-    return new_student(shaped_student(given, options, num_heads, dimension), dimension, num_heads)
+        return StudentToTime(Path(given))
+    return StudentToTime(shaped_student(given, options, num_heads, dimension))

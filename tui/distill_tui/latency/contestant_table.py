@@ -12,19 +12,19 @@ from textual.containers import Container
 from textual.reactive import reactive
 from textual.widgets import DataTable, Static
 
-from distill_core.latency.field_events import FieldRow
+from distill_core.latency.events import ContestantRow
 from distill_tui.jobs import JobState
 from distill_tui.latency.desk import MeasurementView
 from distill_tui.text.contestants import COLUMNS, COSINE, PARETO, UNTRAINED, row_cells
 from distill_tui.text.machine import doubts, machine_words
 
-Key = Callable[[FieldRow], float | str]
+Key = Callable[[ContestantRow], float | str]
 
 KEYS: tuple[Key, ...] = (
     lambda row: row.name,
     lambda row: math.inf if row.single_us is None else row.single_us.p90,
     lambda row: math.inf if row.single_us is None else row.single_us.p50,
-    lambda row: math.inf if row.single_over_lda is None else row.single_over_lda.ratio,
+    lambda row: math.inf if row.single_over_lda is None else row.single_over_lda.value,
     lambda row: -(row.offline_per_second or 0.0),
     lambda row: math.inf if row.outliers is None else row.outliers,
     lambda row: math.inf if row.parameters is None else row.parameters,

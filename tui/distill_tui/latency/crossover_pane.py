@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from distill_core.latency.crossover import CrossoverFinished, CrossoverStarted, case_name
-from distill_core.latency.machine_record import MachineRecord
+from distill_core.latency.events import MachineRecord
 from distill_tui.jobs import JobState
 from distill_tui.latency.crossover_chart import CrossoverChart
 from distill_tui.latency.desk import MeasurementView

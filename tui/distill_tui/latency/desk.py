@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_core.config import RunConfig, StudentConfig
-from distill_tui.crossover_limits import CrossoverLimits
+from distill_core.latency.settings import CrossoverSettings
 from distill_tui.jobs import JobState
-from distill_tui.student_to_time import StudentToTime
+from distill_tui.latency import measurements
 from distill_tui.teacher.desk import TeacherView
 from distill_tui.ui.desk import Desk
 
 if TYPE_CHECKING:
-    from distill_core.runs import RunFolder
+    from distill_core.runs import RecordedMeasurement, StudentToTime
     from distill_tui.app import DistillApp
 
 Shape = tuple[StudentConfig, str, int]
@@ -57,14 +56,12 @@ class MeasurementKind:
     Attributes:
         name: Of the job, and of its files in a run's folder.
         build: Makes it, on the measuring thread.
-        result_type: Returns the type of its last event.
-        read: Returns what a run's folder has of it; None for nothing.
+        result_type: Returns the type of its last event, importing it only then.
     """
 
     name: str
-    build: Callable[[TeacherView, RunConfig, StudentToTime], Any]
+    build: measurements.Build
     result_type: Callable[[], type]
-    read: Callable[[RunFolder], Any]
 
 
 class MeasurementDesk(Desk[MeasurementView]):
@@ -87,7 +84,7 @@ class MeasurementDesk(Desk[MeasurementView]):
         config = app.student.run_config(teacher)
         timed = app.latency.student_to_time(config)
         build = partial(self.kind.build, teacher, config, timed)
-        made: list[Any] = []
+        made: list[RecordedMeasurement[Any, Any]] = []
 
         def events() -> Iterator[Any]:
             made.append(build())
@@ -140,21 +137,16 @@ class LatencyDesk:
     """What screen 5 measures: of this run's student, of an opened run's, or of an untrained one.
 
     Attributes:
-        limits: Of the next search for the crossover.
+        crossover_settings: Of the next search for the crossover.
+        all: The kinds of measurement, each with its desk.
     """
 
     def __init__(self, app: DistillApp) -> None:
         self._app = app
-        self.limits = CrossoverLimits()
-        self.comparison = MeasurementDesk(
-            app, MeasurementKind("latency", _latency, _latency_result, _read_latency)
-        )
-        self.crossover = MeasurementDesk(
-            app, MeasurementKind("crossover", self._crossover, _crossover_result, _read_crossover)
-        )
-        self.contestants = MeasurementDesk(
-            app, MeasurementKind("contestants", _contestants, _contestants_result, _read_contestants)
-        )
+        self.crossover_settings = CrossoverSettings()
+        self.comparison = self._desk("latency", measurements.latency, _latency_result)
+        self.crossover = self._desk("crossover", self._crossover, _crossover_result)
+        self.contestants = self._desk("contestants", measurements.contestants, _contestants_result)
         self.all = (self.comparison, self.crossover, self.contestants)
 
     def can_measure(self) -> bool:
@@ -173,19 +165,22 @@ class LatencyDesk:
 
     def student_to_time(self, config: RunConfig) -> StudentToTime:
         """Return the opened run's student, else the last run's of this shape, else an untrained one."""
+        from distill_core.runs import StudentToTime
+
         opened = self._opened_student()
         if opened is not None:
             return opened
         training = self._app.training
         run = training.run
         if run is None or run.session is None or not training.has_student_for(config):
-            return StudentToTime()
-        return StudentToTime(run.folder.path, run.session.student)
+            return StudentToTime(config.student)
+        return StudentToTime.of_run(run.folder, run.session.student)
 
     def opened_name(self, timed: StudentToTime) -> str:
         """Return the name of the opened run whose student is timed; empty if it is not an opened one's."""
         watched = self._app.training.view.watched
-        return watched.name if watched is not None and timed.run == Path(watched.path) else ""
+        is_opened = watched is not None and timed.run is not None and str(timed.run.path) == watched.path
+        return watched.name if watched is not None and is_opened else ""
 
     def use(self, measured: MeasurementDesk) -> None:
         """Let a trained student be judged again by what it costs."""
@@ -206,7 +201,7 @@ class LatencyDesk:
             from distill_core.runs import RunFolder
 
             run = RunFolder(path)
-            return tuple(desk.kind.read(run) for desk in self.all)
+            return tuple(run.read_result(desk.kind.name, desk.kind.result_type()) for desk in self.all)
 
         show = partial(self._show_measured, path)
         self._app.jobs.ask(work, show, self._app.complain("Measurements not read"), "measured")
@@ -220,38 +215,30 @@ class LatencyDesk:
 
     def _opened_student(self) -> StudentToTime | None:
         """Return that of the run which is opened, if it has weights and is of the open projection."""
-        from distill_core.runs import RunFolder
+        from distill_core.runs import RunFolder, StudentToTime
 
         app = self._app
         watched, runs, teacher = app.training.view.watched, app.runs.view, app.teacher.view
         run = runs.find(watched.path) if watched is not None and runs is not None else None
-        if run is None or not RunFolder(run.path).best_checkpoint.is_file():
+        student = None if run is None else StudentToTime.of_run(RunFolder(run.path))
+        if run is None or student is None or not student.is_there:
             return None
         if teacher is None or not teacher.is_of_run(run):
             app.notify(f"{run.name} is of another projection; it is not timed.", markup=False)
             return None
-        return StudentToTime(Path(run.path))
+        return student
 
-    def _crossover(self, view: TeacherView, config: RunConfig, timed: StudentToTime) -> object:
-        from distill_tui.measuring import Crossover
+    def _desk(self, name: str, build: measurements.Build, result_type: Callable[[], type]) -> MeasurementDesk:
+        return MeasurementDesk(self._app, MeasurementKind(name, build, result_type))
 
-        return Crossover(view, config, timed, self.limits)
+    def _crossover(
+        self, view: TeacherView, config: RunConfig, timed: StudentToTime
+    ) -> RecordedMeasurement[Any, Any]:
+        return measurements.crossover(view, config, timed, self.crossover_settings)
 
 
 def _shape(config: RunConfig) -> Shape:
     return config.student.with_values(dropout=None), config.data.database, config.data.mh_id
-
-
-def _latency(view: TeacherView, config: RunConfig, timed: StudentToTime) -> object:
-    from distill_tui.measuring import Latency
-
-    return Latency(view, config, timed)
-
-
-def _contestants(view: TeacherView, config: RunConfig, timed: StudentToTime) -> object:
-    from distill_tui.measuring import Contestants
-
-    return Contestants(view, config, timed)
 
 
 def _latency_result() -> type:
@@ -267,18 +254,6 @@ def _crossover_result() -> type:
 
 
 def _contestants_result() -> type:
-    from distill_core.latency.field_events import FieldFinished
+    from distill_core.latency.events import ContestantsFinished
 
-    return FieldFinished
-
-
-def _read_latency(run: RunFolder) -> object:
-    return run.read_latency()
-
-
-def _read_crossover(run: RunFolder) -> object:
-    return run.read_crossover()
-
-
-def _read_contestants(run: RunFolder) -> object:
-    return run.read_contestants()
+    return ContestantsFinished

@@ -10,8 +10,8 @@ from textual.reactive import reactive
 from textual.widgets import DataTable, ProgressBar, Static
 
 from distill_core.latency.events import LatencyFinished
+from distill_core.latency.settings import CrossoverSettings
 from distill_core.wording import plural
-from distill_tui.crossover_limits import CrossoverLimits
 from distill_tui.jobs import JobState
 from distill_tui.latency.bar_chart import BarChart
 from distill_tui.latency.contestant_table import ContestantTable
@@ -135,7 +135,7 @@ class LatencyScreen(WorkbenchScreen):
         """Ask for the time budget and the largest N, then search."""
         if not self.workbench.latency.can_measure():
             return
-        dialog = CrossoverDialog(self.workbench.latency.limits, self._check_limits)
+        dialog = CrossoverDialog(self.workbench.latency.crossover_settings, self._check_limits)
         self.app.push_screen(dialog, self._search_within)
 
     def action_contestants(self) -> None:
@@ -164,17 +164,17 @@ class LatencyScreen(WorkbenchScreen):
         """Read the curves at the next N."""
         self.query_one(CrossoverPane).move_cursor(steps)
 
-    def _check_limits(self, limits: CrossoverLimits) -> None:
+    def _check_limits(self, settings: CrossoverSettings) -> None:
         """Refuse more heads than fit in the free memory."""
         from distill_core.latency.growing_teacher import require_fitting
 
         teacher = self.workbench.teacher.view
-        if limits.max_heads is not None and teacher is not None:
-            require_fitting(limits.max_heads, teacher.teacher.dimension)
+        if settings.max_heads is not None and teacher is not None:
+            require_fitting(settings.max_heads, teacher.teacher.dimension)
 
-    def _search_within(self, limits: CrossoverLimits | None) -> None:
-        if limits is not None:
-            self.workbench.latency.limits = limits
+    def _search_within(self, settings: CrossoverSettings | None) -> None:
+        if settings is not None:
+            self.workbench.latency.crossover_settings = settings
             self.action_crossover()
 
     def _show_crossover(self, view: MeasurementView) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from distill_core.latency.field_events import FieldRow
-    from distill_core.latency.statistics import RatioInterval
+    from distill_core.latency.events import ContestantRow
+    from distill_core.latency.statistics import TimeRatio
 
 COLUMNS = (
     "contestant",
@@ -28,7 +28,7 @@ PARETO = (
 )
 
 
-def row_cells(row: FieldRow) -> tuple[str, ...]:
+def row_cells(row: ContestantRow) -> tuple[str, ...]:
     """Return one contestant's cells; a dash for what was not measured."""
     times = row.single_us
     return (
@@ -44,6 +44,6 @@ def row_cells(row: FieldRow) -> tuple[str, ...]:
     )
 
 
-def ratio_cell(ratio: RatioInterval) -> str:
+def ratio_cell(ratio: TimeRatio) -> str:
     """Return a time over the LDA's with its interval."""
-    return f"{ratio.ratio:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
+    return f"{ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"

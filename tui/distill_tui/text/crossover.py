@@ -52,7 +52,7 @@ def ended_words(result: CrossoverFinished) -> str:
 def ratio_words(student: StudentTime) -> str:
     """Return a student's time over the LDA's with its interval."""
     interval = student.over_lda
-    return f"{_figures(interval.ratio)} ({_figures(interval.low)} to {_figures(interval.high)})"
+    return f"{_figures(interval.value)} ({_figures(interval.low)} to {_figures(interval.high)})"
 
 
 def expectations(started: CrossoverStarted) -> Iterator[tuple[str, str]]:

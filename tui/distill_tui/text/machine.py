@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from distill_core.wording import plural
 
 if TYPE_CHECKING:
-    from distill_core.latency.machine_record import MachineRecord
+    from distill_core.latency.events import MachineRecord
 
 UNSTEADY = "The machine was unsteady: blocks of one model disagree. Repeat on a quiet machine."
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
+
+from distill_core.arrays import Values
+from distill_core.latency.statistics import count_outliers
 
 Call = Callable[[], object]
 Clock = Callable[[], int]
@@ -41,7 +43,7 @@ class TimedCalls:
     synchronize: Call
     in_order: bool = True
     calls_per_block: int = 1
-    call_us: list[NDArray[np.float64]] = field(default_factory=list)
+    call_us: list[Values] = field(default_factory=list)
     _next: int = 0
 
     def warm_up(self) -> None:
@@ -65,11 +67,11 @@ class TimedCalls:
         """Time one block and keep it."""
         self.call_us.append(self._timed())
 
-    def block_medians_us(self) -> NDArray[np.float64]:
+    def block_medians_us(self) -> Values:
         """Return the microseconds a call of each block, (blocks,)."""
         return np.array([_middle(block) for block in self.call_us])
 
-    def all_us(self) -> NDArray[np.float64]:
+    def all_us(self) -> Values:
         """Return the microseconds of every call, (calls,)."""
         return np.concatenate(self.call_us)
 
@@ -80,7 +82,7 @@ class TimedCalls:
     def _fit_block(self, call_us: float) -> None:
         self.calls_per_block = int(np.clip(BLOCK_NS / 1e3 / max(call_us, 1e-3), 1, _MAX_CALLS))
 
-    def _timed(self) -> NDArray[np.float64]:
+    def _timed(self) -> Values:
         stamps = np.empty(self.calls_per_block + 1)
         with no_garbage_collection():
             self.synchronize()
@@ -105,13 +107,6 @@ def single_stream(
     return TimedCalls(calls, clock, synchronize)
 
 
-def count_outliers(times: NDArray[np.float64]) -> int:
-    """Count the times outside p25 - 3 to p75 + 3 interquartile ranges (Tukey's severe outliers)."""
-    lower, upper = np.percentile(times, [25, 75])
-    reach = 3 * (upper - lower)
-    return int(((times < lower - reach) | (times > upper + reach)).sum())
-
-
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
     """Keep the garbage collector off inside `with`."""
@@ -129,5 +124,5 @@ def _call_and_wait(call: Call, wait: Callable[[], None]) -> None:
     wait()
 
 
-def _middle(times: NDArray[np.float64]) -> float:
+def _middle(times: Values) -> float:
     return float(np.median(times))

@@ -2,23 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Literal, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from distill_core.arrays import Matrix
+from distill_core.devices import cpu_threads, synchronize
+from distill_core.errors import DeviceError, DistillError
+from distill_core.latency.timing.blocks import Clock, TimedCalls, single_stream
+from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
+from distill_core.torch_teacher import TorchTeacher
 
 Project = Callable[[object], object]
 
-Form = Literal["queries", "arrays", "tensors"]
-"""What a call takes: "tensors" or "arrays" (batch, d), or "queries": arrays, but (d,) for a single one."""
+Form = Literal["queries", "arrays", "tensors", "host"]
+"""What a call takes: "tensors" of the device, "host" ones to be copied inside the call, "arrays" (batch, d),
+or "queries": arrays, but (d,) for a single one."""
 
 INPUTS = 16
 """Inputs taken in turn, so that none stays in the caches alone."""
+
+_GRAPH_WARM_UPS = 3
+"""Calls before the capture, as torch's documentation of CUDA graphs asks for."""
+
+
+@contextmanager
+def measured_on(device: torch.device, threads: int, student: Student | None = None) -> Iterator[None]:
+    """Have so many CPU threads, and a student on the device and in evaluation, inside `with`.
+
+    The student is given back as it was.
+
+    Raises:
+        DeviceError: The device failed, or its memory does not suffice.
+    """
+    home = None if student is None else (next(student.parameters()).device, student.training)
+    try:
+        if student is not None:
+            student.to(device).eval()
+        with cpu_threads(threads):
+            yield
+    except (RuntimeError, MemoryError) as error:
+        raise DeviceError(f"The measurement failed: {str(error).partition(chr(10))[0]}") from error
+    finally:
+        if student is not None and home is not None:
+            student.to(home[0]).train(home[1])
+
+
+def queries_to_time(queries: ArrayLike) -> Matrix:
+    """Return queries (n, d) as float32, n >= 1.
+
+    Raises:
+        DistillError: There are none.
+    """
+    rows = np.ascontiguousarray(queries, dtype=np.float32)
+    if rows.ndim != 2 or len(rows) == 0:
+        raise DistillError(
+            "There are no queries to time with.", "Choose a projection with question embeddings."
+        )
+    return rows
 
 
 def lda_call(teacher: MultiHeadLDA, device: torch.device) -> Project:
@@ -36,15 +84,7 @@ def lda_form(device: torch.device) -> Form:
 
 def torch_lda_call(teacher: MultiHeadLDA, device: torch.device) -> Project:
     """Return the LDA of tensors (batch, d) in torch, on any device."""
-    norms = np.linalg.norm(teacher.centroids, axis=1, keepdims=True)
-    scaled = torch.from_numpy(teacher.centroids / (norms * teacher.temperature)).T.contiguous().to(device)
-    answers = torch.from_numpy(teacher.answers).to(device)
-
-    def project(queries: object) -> Tensor:
-        directions = torch.nn.functional.normalize(cast(Tensor, queries), dim=-1)
-        return torch.softmax(directions @ scaled, dim=-1) @ answers
-
-    return torch.inference_mode()(project)
+    return torch.inference_mode()(cast(Project, TorchTeacher(teacher, device).project))
 
 
 def student_call(student: torch.nn.Module) -> Project:
@@ -52,12 +92,63 @@ def student_call(student: torch.nn.Module) -> Project:
     return torch.inference_mode()(cast(Project, student.__call__))
 
 
-def query_batches(
-    rows: NDArray[np.float32], batch_size: int, device: torch.device, form: Form = "tensors"
-) -> tuple[object, ...]:
-    """Return `INPUTS` batches of queries as a call takes them, tensors on the device."""
+def graph_call(student: torch.nn.Module, example: Tensor) -> Project:
+    """Return the student's forward pass as a CUDA graph: one launch a call in place of one a kernel.
+
+    Args:
+        student: On the device, in evaluation.
+        example: (batch, d) on the device; the call takes queries of this shape, from the device or the host.
+
+    Raises:
+        RuntimeError: The student cannot be captured.
+    """
+    inputs = example.clone()
+    with torch.inference_mode():
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(_GRAPH_WARM_UPS):
+                student(inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            outputs = student(inputs)
+
+    def project(queries: object) -> Tensor:
+        inputs.copy_(cast(Tensor, queries), non_blocking=True)
+        graph.replay()
+        return cast(Tensor, outputs)
+
+    return torch.inference_mode()(project)
+
+
+def query_batches(rows: Matrix, batch_size: int) -> list[Matrix]:
+    """Return `INPUTS` batches (batch, d) of queries (n, d), which begin anew where they end."""
     starts = np.arange(INPUTS) * batch_size
-    batches = [rows[np.arange(start, start + batch_size) % len(rows)] for start in starts]
-    if form == "tensors":
-        return tuple(torch.from_numpy(batch).to(device) for batch in batches)
-    return tuple(batch[0] if form == "queries" and batch_size == 1 else batch for batch in batches)
+    return [rows[np.arange(start, start + batch_size) % len(rows)] for start in starts]
+
+
+def given(batch: Matrix, form: Form, device: torch.device) -> object:
+    """Return a batch (batch, d) as a call takes it."""
+    if form in ("arrays", "queries"):
+        return batch[0] if form == "queries" and len(batch) == 1 else batch
+    tensor = torch.from_numpy(batch)
+    return tensor.pin_memory() if form == "host" else tensor.to(device)
+
+
+def timed_calls(
+    project: Project,
+    form: Form,
+    batches: list[Matrix],
+    device: torch.device,
+    clock: Clock,
+    *,
+    single: bool,
+) -> TimedCalls:
+    """Return calls with batches of one size, to be timed; `single` ones wait for the device one by one."""
+    calls = [partial(project, given(batch, form, device)) for batch in batches]
+    wait = partial(synchronize, device)
+    in_order = device.type == "cpu" or form in ("arrays", "queries")
+    if single:
+        return single_stream(calls, clock, wait, in_order=in_order)
+    return TimedCalls(calls, clock, wait, in_order=in_order)

@@ -3,52 +3,121 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from distill_core.devices import resolve_device, synchronize
-from distill_core.errors import DistillError, SettingsError
-from distill_core.latency.events import BlockTimed, LatencyEvent, LatencyFinished, LatencyStarted
-from distill_core.latency.machine_record import MachineRecord
-from distill_core.latency.measurement import Samples, sample_name
-from distill_core.latency.timing.blocks import Call, Clock, TimedCalls, single_stream
-from distill_core.latency.timing.borrowed import borrowed
-from distill_core.latency.timing.calls import Form, Project, lda_call, lda_form, query_batches, student_call
+from distill_core.arrays import Values
+from distill_core.devices import resolve_device
+from distill_core.latency.events import (
+    BlockTimed,
+    ContestantsFinished,
+    LatencyEvent,
+    LatencyFinished,
+    LatencyStarted,
+    MachineRecord,
+    ModelLatency,
+    Percentiles,
+    UnfoldedLatency,
+)
+from distill_core.latency.measurement import (
+    COMPLETE,
+    INTERRUPTED,
+    Measurement,
+    Samples,
+    sample_name,
+)
+from distill_core.latency.settings import LatencySettings
+from distill_core.latency.statistics import (
+    is_unsteady,
+    percentile_interval,
+    queries_per_second,
+    rate_interval,
+    ratio_interval,
+)
+from distill_core.latency.timing.blocks import Clock, TimedCalls
+from distill_core.latency.timing.calls import (
+    Form,
+    Project,
+    lda_call,
+    lda_form,
+    measured_on,
+    queries_to_time,
+    query_batches,
+    student_call,
+    timed_calls,
+)
 from distill_core.latency.timing.machine import read_machine
-from distill_core.latency.timing.model_latency import Pair, finished_of
 from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
 
+Event = TypeVar("Event", covariant=True)
+Finished = TypeVar("Finished", LatencyFinished, ContestantsFinished)
 
-class LatencySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and where to time.
 
-    Attributes:
-        batch_size: Queries a call in the batched case.
-        blocks: Blocks of about 8 ms for each model and batch size; even, so that the order is balanced.
-        device: As in training; all models run there.
-        threads: CPU threads of torch and of NumPy's BLAS alike; 0 leaves their own choice.
-        seed: Of the bootstrap.
+class Pair(NamedTuple):
+    """One contestant, with single queries and in batches."""
+
+    single: TimedCalls
+    batch: TimedCalls
+
+    def first(self, rounds: int) -> Pair:
+        """Return the same with the first rounds only, so that a stop leaves all with as many."""
+        return Pair(*(replace(timed, call_us=timed.call_us[:rounds]) for timed in self))
+
+
+class StudentComparison(Measurement[Event, Finished]):
+    """What is compared in rounds with one student, which is given back as it was; see its two kinds.
+
+    Args:
+        teacher: The LDA.
+        student: Left as it was, on its device, afterwards.
+        queries: (n, d), n >= 1.
+        settings: How long and where.
+        clock: Nanoseconds.
+
+    Raises:
+        DistillError: There are no queries, or the device is not there, or (while iterating) fails.
     """
 
-    batch_size: int = 32
-    blocks: int = 20
-    device: str = "auto"
-    threads: int = 1
-    seed: int = 0
+    def __init__(
+        self,
+        teacher: MultiHeadLDA,
+        student: Student,
+        queries: ArrayLike,
+        settings: LatencySettings,
+        clock: Clock,
+    ) -> None:
+        self._teacher, self._student = teacher, student
+        self._rows = queries_to_time(queries)
+        self._settings, self._clock = settings, clock
+        self._device = resolve_device(settings.device)
+        self._machine: MachineRecord | None = None
+        self._ended = INTERRUPTED
 
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "blocks"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"The {name} of a latency comparison must be at least 1.", field=name)
+    def __iter__(self) -> Iterator[Event | Finished]:
+        with measured_on(self._device, self._settings.threads, self._student):
+            self._machine = read_machine(self._device)
+            yield from self._rounds(self._machine)
+            self._ended = COMPLETE
+            result = self.result()
+            assert result is not None
+            yield result
+
+    def is_better_than(self, kept: Finished | None) -> bool:
+        """Return whether it replaces a kept result: one that was cut short replaces no complete one."""
+        return kept is None or self._ended == COMPLETE or kept.ended == INTERRUPTED
+
+    def _rounds(self, machine: MachineRecord) -> Iterator[Event]:
+        raise NotImplementedError
 
 
-class LatencyComparison:
+class LatencyComparison(StudentComparison[LatencyEvent, LatencyFinished]):
     """One comparison, as an iterator of events; what it has measured outlives a stop and a failure.
 
     A student that folds is timed folded, and as it is beside it. Blocks go forwards and backwards in turn
@@ -68,6 +137,9 @@ class LatencyComparison:
         DistillError: There are no queries, or the device is not there, or (while iterating) fails.
     """
 
+    name = "latency"
+    result_type = LatencyFinished
+
     def __init__(
         self,
         teacher: MultiHeadLDA,
@@ -77,29 +149,14 @@ class LatencyComparison:
         *,
         clock: Clock = time.perf_counter_ns,
     ) -> None:
-        self._teacher, self._student = teacher, student
-        self._settings = settings or LatencySettings()
-        self._rows: NDArray[np.float32] = np.ascontiguousarray(queries, dtype=np.float32)
-        if self._rows.ndim != 2 or len(self._rows) == 0:
-            raise DistillError(
-                "There are no queries to time with.", "Choose a projection with question embeddings."
-            )
-        self._clock = clock
-        self._device = resolve_device(self._settings.device)
-        self._machine: MachineRecord | None = None
+        super().__init__(teacher, student, queries, settings or LatencySettings(), clock)
         self._pairs: dict[str, Pair] = {}
         """Single queries and batches of each contestant, in the order of the blocks."""
 
-    def __iter__(self) -> Iterator[LatencyEvent]:
-        with borrowed(self._student, self._device, self._settings.threads):
-            yield from self._events()
-
-    def result(self, *, ended: str = "interrupted") -> LatencyFinished | None:
+    def result(self) -> LatencyFinished | None:
         """Return what is measured so far; None before the first round is over."""
-        if self._machine is None or not self._pairs:
-            return None
-        rounds = min(len(timed.call_us) for pair in self._pairs.values() for timed in pair)
-        if rounds == 0:
+        rounds = min((len(timed.call_us) for pair in self._pairs.values() for timed in pair), default=0)
+        if self._machine is None or rounds == 0:
             return None
         return finished_of(
             {model: pair.first(rounds) for model, pair in self._pairs.items()},
@@ -108,7 +165,7 @@ class LatencyComparison:
             device=str(self._device),
             num_heads=self._teacher.num_heads,
             machine=self._machine,
-            ended=ended,
+            ended=self._ended,
         )
 
     def samples(self) -> Samples:
@@ -120,8 +177,7 @@ class LatencyComparison:
             if timed.call_us
         }
 
-    def _events(self) -> Iterator[LatencyEvent]:
-        self._machine = read_machine(self._device)
+    def _rounds(self, machine: MachineRecord) -> Iterator[LatencyEvent]:
         blocks = self._settings.blocks
         self._pairs = {model: self._pair(project, form) for model, project, form in self._models()}
         yield LatencyStarted(
@@ -137,9 +193,6 @@ class LatencyComparison:
                 pair[case].warm_up()
         for number in range(blocks):
             yield from self._round(number)
-        result = self.result(ended="complete")
-        assert result is not None
-        yield result
 
     def _models(self) -> Iterator[tuple[str, Project, Form]]:
         """Yield the contestants by name, in the order of the blocks."""
@@ -150,18 +203,14 @@ class LatencyComparison:
             yield "unfolded", student_call(self._student), "tensors"
 
     def _pair(self, project: Project, form: Form) -> Pair:
-        in_order = self._device.type == "cpu"
-        single, batch = (self._calls(project, size, form) for size in (1, self._settings.batch_size))
+        single, batch = (query_batches(self._rows, size) for size in (1, self._settings.batch_size))
         return Pair(
-            single_stream(single, self._clock, self._wait, in_order=in_order),
-            TimedCalls(batch, self._clock, self._wait, in_order=in_order),
+            timed_calls(project, form, single, self._device, self._clock, single=True),
+            timed_calls(project, form, batch, self._device, self._clock, single=False),
         )
 
-    def _calls(self, project: Project, size: int, form: Form) -> list[Call]:
-        return [partial(project, queries) for queries in query_batches(self._rows, size, self._device, form)]
-
     def _round(self, number: int) -> Iterator[BlockTimed]:
-        """Time a block of everyone with single queries, and then in batches."""
+        """Time a block of every contestant with single queries, and then in batches."""
         models = list(self._pairs) if number % 2 == 0 else list(reversed(self._pairs))
         sizes = (1, self._settings.batch_size)
         for case, size in enumerate(sizes):
@@ -176,9 +225,6 @@ class LatencyComparison:
                     median_us_per_query=float(np.median(timed.call_us[-1])) / size,
                 )
 
-    def _wait(self) -> None:
-        synchronize(self._device)
-
 
 def compare_latency(
     teacher: MultiHeadLDA, student: Student, queries: ArrayLike, settings: LatencySettings | None = None
@@ -191,3 +237,70 @@ def compare_latency(
         DistillError: There are no queries, or the device is not there.
     """
     yield from LatencyComparison(teacher, student, queries, settings)
+
+
+def finished_of(pairs: Mapping[str, Pair], *, seed: int, batch_size: int, **others: Any) -> LatencyFinished:  # noqa: ANN401 - fields of the event that are known elsewhere
+    """Return the result of contestants called lda, transformer and, if the student folds, unfolded.
+
+    Args:
+        pairs: All with as many blocks, paired by round.
+        seed: Of the bootstrap.
+        batch_size: Queries a call in batches.
+        others: Further fields of `LatencyFinished`.
+    """
+    lda, student = pairs["lda"], pairs["transformer"]
+    blocks = [timed.block_medians_us() for pair in pairs.values() for timed in pair]
+    return LatencyFinished(
+        lda=_model_latency(lda, batch_size, seed),
+        transformer=_model_latency(student, batch_size, seed),
+        unfolded=_unfolded_latency(pairs, batch_size, seed),
+        **_ratios(student, lda, seed),
+        batch_size=batch_size,
+        threads=torch.get_num_threads(),
+        steady=not any(is_unsteady(medians) for medians in blocks),
+        **others,
+    )
+
+
+def percentiles(times_us: Values) -> Percentiles:
+    """Return p50, p90 and p99."""
+    p50, p90, p99 = (float(value) for value in np.percentile(times_us, [50, 90, 99]))
+    return Percentiles(p50=p50, p90=p90, p99=p99)
+
+
+def _unfolded_latency(pairs: Mapping[str, Pair], batch_size: int, seed: int) -> UnfoldedLatency | None:
+    """Return the times of the student as it was trained, and over those of its folded form."""
+    unfolded = pairs.get("unfolded")
+    if unfolded is None:
+        return None
+    times = msgspec.structs.asdict(_model_latency(unfolded, batch_size, seed))
+    return UnfoldedLatency(**times, **_ratios(unfolded, pairs["transformer"], seed))
+
+
+def _model_latency(pair: Pair, batch_size: int, seed: int) -> ModelLatency:
+    single, batch = pair
+    low, high = percentile_interval(batch.call_us, 50, seed=seed)
+    return ModelLatency(
+        single_us=percentiles(single.all_us()),
+        batch_us_per_query=percentiles(batch.all_us() / batch_size),
+        single_qps=queries_per_second(single.call_us, 1),
+        batch_qps=queries_per_second(batch.call_us, batch_size),
+        outliers=single.outliers() + batch.outliers(),
+        single_p50_interval=percentile_interval(single.call_us, 50, seed=seed),
+        single_p90_interval=percentile_interval(single.call_us, 90, seed=seed),
+        batch_interval=(low / batch_size, high / batch_size),
+        offline_interval=rate_interval(batch.call_us, batch_size, seed=seed),
+    )
+
+
+def _ratios(upper: Pair, lower: Pair, seed: int) -> dict[str, Any]:
+    single, batch = (
+        ratio_interval(over.block_medians_us(), under.block_medians_us(), seed=seed)
+        for over, under in zip(upper, lower, strict=True)
+    )
+    return {
+        "single_ratio": single.value,
+        "single_ratio_interval": (single.low, single.high),
+        "batch_ratio": batch.value,
+        "batch_ratio_interval": (batch.low, batch.high),
+    }

@@ -4,81 +4,53 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from distill_core.devices import resolve_device, synchronize
-from distill_core.errors import DistillError, SettingsError
-from distill_core.latency.field_events import (
-    FieldEvent,
-    FieldFinished,
-    FieldRow,
-    FieldStarted,
-    FieldTimed,
+from distill_core.arrays import Matrix
+from distill_core.evaluation.metrics import cosine_similarities
+from distill_core.latency.events import (
+    ContestantRow,
+    ContestantsEvent,
+    ContestantsFinished,
+    ContestantsStarted,
+    MachineRecord,
+    RoundTimed,
 )
-from distill_core.latency.machine_record import MachineRecord
-from distill_core.latency.measurement import Samples, sample_name
-from distill_core.latency.pareto import pareto_best
+from distill_core.latency.measurement import (
+    Samples,
+    sample_name,
+)
+from distill_core.latency.settings import ContestantsSettings
 from distill_core.latency.statistics import (
-    RatioInterval,
+    TimeRatio,
     is_unsteady,
+    pareto_best,
     percentile_interval,
     queries_per_second,
     rate_interval,
     ratio_interval,
 )
-from distill_core.latency.timing.blocks import Call, Clock, TimedCalls, single_stream
-from distill_core.latency.timing.borrowed import borrowed
-from distill_core.latency.timing.calls import INPUTS
-from distill_core.latency.timing.forms import Absent, Entry, Field, entries
-from distill_core.latency.timing.machine import read_machine
-from distill_core.latency.timing.model_latency import percentiles
+from distill_core.latency.timing.blocks import Clock, TimedCalls
+from distill_core.latency.timing.calls import given, query_batches, timed_calls
+from distill_core.latency.timing.comparison import StudentComparison, percentiles
+from distill_core.latency.timing.forms import Absent, Contestant, contestants
 from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
 
-Rows = NDArray[np.float32]
-
 _MOST_QUERIES = 1024
 """Queries that the cosine is taken over; a mean over so many is known to a thousandth."""
-
-_ARRAYS = ("arrays", "queries")
 
 _COSINE_CHUNK = 32
 _COSINE_DIGITS = 6
 """Cosines that agree to so many digits are alike: float32 knows no more."""
 
 
-class FieldSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and where to time.
-
-    Attributes:
-        batch_size: Queries a call offline.
-        blocks: Rounds, in each of which every contestant has one block of about 8 ms.
-        device: As in training; NumPy's contestants stay on the CPU.
-        threads: CPU threads of torch, NumPy's BLAS and the index alike; 0 leaves their own choice.
-        seed: Of the bootstrap.
-        compiled: Whether torch.compile takes part.
-    """
-
-    batch_size: int = 32
-    blocks: int = 20
-    device: str = "auto"
-    threads: int = 1
-    seed: int = 0
-    compiled: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "blocks"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"The {name} of a latency comparison must be at least 1.", field=name)
-
-
-class FieldComparison:
+class ContestantsComparison(StudentComparison[ContestantsEvent, ContestantsFinished]):
     """One comparison, as an iterator of events; what it has measured outlives a stop and a failure.
 
     Args:
@@ -92,178 +64,140 @@ class FieldComparison:
         DistillError: There are no queries, or (while iterating) the device is not there or fails.
     """
 
+    name = "contestants"
+    result_type = ContestantsFinished
+
     def __init__(
         self,
         teacher: MultiHeadLDA,
         student: Student,
         queries: ArrayLike,
-        settings: FieldSettings | None = None,
+        settings: ContestantsSettings | None = None,
         *,
         clock: Clock = time.perf_counter_ns,
     ) -> None:
-        self._teacher, self._student = teacher, student
-        self._settings = settings or FieldSettings()
-        self._rows = np.ascontiguousarray(queries, dtype=np.float32)
-        if self._rows.ndim != 2 or len(self._rows) == 0:
-            raise DistillError(
-                "There are no queries to time with.", "Choose a projection with question embeddings."
-            )
-        self._clock = clock
-        self._device = resolve_device(self._settings.device)
-        self._taking_part: list[Entry] = []
+        settings = settings or ContestantsSettings()
+        super().__init__(teacher, student, queries, settings, clock)
+        self._compiled = settings.compiled
+        self._taking_part: list[Contestant] = []
         self._absent: list[Absent] = []
         self._timed: dict[int, list[TimedCalls]] = {}
         self._cosines: list[float] = []
-        self._machine: MachineRecord | None = None
 
-    def __iter__(self) -> Iterator[FieldEvent]:
-        with borrowed(self._student, self._device, self._settings.threads):
-            yield from self._events()
-
-    def result(self, *, ended: str = "interrupted") -> FieldFinished | None:
+    def result(self) -> ContestantsFinished | None:
         """Return what is measured so far; None before the first round."""
         singles = self._timed.get(1)
         if self._machine is None or not singles or not all(timed.call_us for timed in singles):
             return None
         rows = self._measured_rows()
         best = pareto_best([_costs(row) for row in rows])
-        timed = [contestant for field in self._timed.values() for contestant in field if contestant.call_us]
-        return FieldFinished(
+        timed = [one for all_of_size in self._timed.values() for one in all_of_size if one.call_us]
+        return ContestantsFinished(
             rows=(
                 *(
                     msgspec.structs.replace(row, pareto_best=is_best)
                     for row, is_best in zip(rows, best, strict=True)
                 ),
-                *(FieldRow(name=absent.name, note=absent.reason) for absent in self._absent),
+                *(ContestantRow(name=absent.name, note=absent.reason) for absent in self._absent),
             ),
             batch_size=self._settings.batch_size,
             num_heads=self._teacher.num_heads,
             device=str(self._device),
             machine=self._machine,
-            ended=ended,
-            steady=not any(is_unsteady(contestant.block_medians_us()) for contestant in timed),
+            ended=self._ended,
+            steady=not any(is_unsteady(one.block_medians_us()) for one in timed),
             reference=self._taking_part[self._reference()].name,
         )
 
     def samples(self) -> Samples:
         """Return the microseconds of every call so far, by contestant and batch size."""
         return {
-            sample_name(entry.name, size): timed.all_us()
-            for size, field in self._timed.items()
-            for entry, timed in zip(self._taking_part, field, strict=True)
+            sample_name(contestant.name, size): timed.all_us()
+            for size, all_of_size in self._timed.items()
+            for contestant, timed in zip(self._taking_part, all_of_size, strict=True)
             if timed.call_us
         }
 
-    def _events(self) -> Iterator[FieldEvent]:
-        self._machine = read_machine(self._device)
-        field = Field(self._teacher, self._student, self._device, compiled=self._settings.compiled)
-        for one in entries(field):
-            if isinstance(one, Entry):
+    def _rounds(self, machine: MachineRecord) -> Iterator[ContestantsEvent]:
+        for one in contestants(self._teacher, self._student, self._device, compiled=self._compiled):
+            if isinstance(one, Contestant):
                 self._taking_part.append(one)
             else:
                 self._absent.append(one)
-        yield FieldStarted(
-            machine=self._machine,
+        yield ContestantsStarted(
+            machine=machine,
             num_heads=self._teacher.num_heads,
             dimension=self._teacher.dimension,
             batch_size=self._settings.batch_size,
             device=str(self._device),
-            contestants=tuple(entry.name for entry in self._taking_part),
+            contestants=tuple(one.name for one in self._taking_part),
         )
         expected = self._teacher.project(self._rows[:_MOST_QUERIES])
-        self._cosines = [self._cosine(entry, expected) for entry in self._taking_part]
-        yield from self._rounds()
-        result = self.result(ended="complete")
-        assert result is not None
-        yield result
-
-    def _rounds(self) -> Iterator[FieldTimed]:
+        self._cosines = [self._cosine(one, expected) for one in self._taking_part]
         sizes = dict.fromkeys((1, self._settings.batch_size))
         done, total = 0, len(sizes) * self._settings.blocks
         for size in sizes:
-            field = self._timed[size] = [self._timed_calls(entry, size) for entry in self._taking_part]
-            for contestant in field:
-                contestant.warm_up()
+            timed = self._timed[size] = [self._calls(one, size) for one in self._taking_part]
+            for calls in timed:
+                calls.warm_up()
             for number in range(self._settings.blocks):
-                for contestant in field if number % 2 == 0 else reversed(field):
-                    contestant.time_block()
+                for calls in timed if number % 2 == 0 else reversed(timed):
+                    calls.time_block()
                 done += 1
-                yield FieldTimed(done=done, total=total)
+                yield RoundTimed(done=done, total=total)
 
-    def _timed_calls(self, entry: Entry, size: int) -> TimedCalls:
-        """Return the contestant at a batch size; single queries wait for the device, each for itself."""
-        starts = np.arange(INPUTS) * size
-        batches = [self._rows[np.arange(start, start + size) % len(self._rows)] for start in starts]
-        project = entry.project if entry.by_size is None else entry.by_size(batches[0])
-        calls: list[Call] = [partial(project, self._given(entry, batch)) for batch in batches]
-        on_cpu = self._device.type == "cpu" or entry.takes in _ARRAYS
-        if size == 1:
-            return single_stream(calls, self._clock, self._wait, in_order=on_cpu)
-        return TimedCalls(calls, self._clock, self._wait, in_order=on_cpu)
+    def _calls(self, contestant: Contestant, size: int) -> TimedCalls:
+        batches = query_batches(self._rows, size)
+        project = contestant.project if contestant.by_size is None else contestant.by_size(batches[0])
+        return timed_calls(project, contestant.takes, batches, self._device, self._clock, single=size == 1)
 
-    def _given(self, entry: Entry, batch: Rows) -> object:
-        if entry.takes in _ARRAYS:
-            return batch[0] if entry.takes == "queries" and len(batch) == 1 else batch
-        tensor = torch.from_numpy(batch)
-        return tensor.pin_memory() if entry.takes == "host" else tensor.to(self._device)
-
-    def _cosine(self, entry: Entry, expected: Rows) -> float:
+    def _cosine(self, one: Contestant, expected: Matrix) -> float:
         count = len(expected)
         chunk = self._rows[np.arange(_COSINE_CHUNK) % count]
-        project = entry.project if entry.by_size is None else entry.by_size(chunk)
-        given: list[Rows] = []
+        project = one.project if one.by_size is None else one.by_size(chunk)
+        answers: list[Matrix] = []
         for start in range(0, count, _COSINE_CHUNK):
             rows = self._rows[np.arange(start, start + _COSINE_CHUNK) % count]
-            given.append(_array(project(self._given(entry, rows))))
-        return mean_cosine(np.concatenate(given)[:count], expected)
+            answers.append(_array(project(given(rows, one.takes, self._device))))
+        return float(cosine_similarities(np.concatenate(answers)[:count], expected).mean())
 
-    def _measured_rows(self) -> list[FieldRow]:
+    def _measured_rows(self) -> list[ContestantRow]:
         size, seed, reference = self._settings.batch_size, self._settings.seed, self._reference()
         singles, batches = self._timed[1], self._timed.get(size, [])
         has_batches = bool(batches) and all(timed.call_us for timed in batches)
         return [
-            FieldRow(
-                name=entry.name,
+            ContestantRow(
+                name=one.name,
                 single_us=percentiles(singles[index].all_us()),
                 single_p90_interval=percentile_interval(singles[index].call_us, 90, seed=seed),
                 single_over_lda=_ratio(singles[index], singles[reference], seed),
                 **(_offline(batches[index], batches[reference], size, seed) if has_batches else {}),
-                parameters=entry.parameters,
-                size_bytes=entry.size_bytes,
+                parameters=one.parameters,
+                size_bytes=one.size_bytes,
                 cosine=self._cosines[index],
                 outliers=singles[index].outliers() + (batches[index].outliers() if has_batches else 0),
             )
-            for index, entry in enumerate(self._taking_part)
+            for index, one in enumerate(self._taking_part)
         ]
 
     def _reference(self) -> int:
         """Return the place of the LDA that runs where the students run."""
-        return next((place for place, entry in enumerate(self._taking_part) if entry.is_reference), 0)
-
-    def _wait(self) -> None:
-        synchronize(self._device)
+        return next((place for place, one in enumerate(self._taking_part) if one.is_reference), 0)
 
 
-def compare_field(
-    teacher: MultiHeadLDA, student: Student, queries: ArrayLike, settings: FieldSettings | None = None
-) -> Iterator[FieldEvent]:
-    """Time every contestant; the last event has the rows. See `FieldComparison`."""
-    yield from FieldComparison(teacher, student, queries, settings)
+def compare_contestants(
+    teacher: MultiHeadLDA, student: Student, queries: ArrayLike, settings: ContestantsSettings | None = None
+) -> Iterator[ContestantsEvent]:
+    """Time every contestant; the last event has the rows. See `ContestantsComparison`."""
+    yield from ContestantsComparison(teacher, student, queries, settings)
 
 
-def mean_cosine(given: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Return the mean cosine of rows (n, d) with those expected."""
-    left, right = given.astype(np.float64), expected.astype(np.float64)
-    lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    return float(((left * right).sum(axis=1) / np.maximum(lengths, 1e-30)).mean())
-
-
-def _array(output: object) -> Rows:
-    found: Rows = output.cpu().numpy() if isinstance(output, torch.Tensor) else np.asarray(output)
+def _array(output: object) -> Matrix:
+    found: Matrix = output.cpu().numpy() if isinstance(output, torch.Tensor) else np.asarray(output)
     return found.copy()  # a CUDA graph writes every answer into the same place
 
 
-def _ratio(upper: TimedCalls, lower: TimedCalls, seed: int) -> RatioInterval:
+def _ratio(upper: TimedCalls, lower: TimedCalls, seed: int) -> TimeRatio:
     """Compare two over the rounds that both have."""
     over, under = upper.block_medians_us(), lower.block_medians_us()
     rounds = min(len(over), len(under))
@@ -278,7 +212,7 @@ def _offline(timed: TimedCalls, lda: TimedCalls, batch_size: int, seed: int) -> 
     }
 
 
-def _costs(row: FieldRow) -> tuple[float, ...]:
+def _costs(row: ContestantRow) -> tuple[float, ...]:
     assert row.single_us is not None
     assert row.cosine is not None
     assert row.size_bytes is not None

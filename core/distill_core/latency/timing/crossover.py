@@ -1,20 +1,21 @@
-"""From how many heads on a transformer is faster than the LDA, measured on this machine."""
+"""From how many heads on a student is faster than the LDA, measured on this machine."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
-import msgspec
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
 from distill_core.devices import cpu_threads, resolve_device
-from distill_core.errors import DistillError, SettingsError
-from distill_core.latency.brackets import summarised
-from distill_core.latency.crossover import BATCH_SIZES, CrossoverEvent, CrossoverStarted
+from distill_core.latency.crossover import (
+    CrossoverEvent,
+    CrossoverFinished,
+    CrossoverPoint,
+    CrossoverStarted,
+    summarised,
+)
 from distill_core.latency.growing_teacher import (
     GrowingTeacher,
     heads_that_fit,
@@ -22,60 +23,23 @@ from distill_core.latency.growing_teacher import (
     require_fitting,
     spare_arrays_on,
 )
-from distill_core.latency.measurement import Samples
+from distill_core.latency.measurement import INTERRUPTED, Measurement, Samples
+from distill_core.latency.settings import DEFAULT_MAX_HEADS, CrossoverSettings
 from distill_core.latency.timing.blocks import Clock
-from distill_core.latency.timing.crossover_contestants import Lineup, TimedStudent
+from distill_core.latency.timing.calls import queries_to_time
+from distill_core.latency.timing.crossover_contestants import AnyStudent, GrowingContestants
 from distill_core.latency.timing.crossover_search import CrossoverSearch
 from distill_core.latency.timing.machine import read_machine
 from distill_core.teacher import MultiHeadLDA
 
-DEFAULT_MAX_HEADS = 1_048_576
 
+class Crossover(Measurement[CrossoverEvent, CrossoverFinished]):
+    """One search, as an iterator of events; what it has measured outlives a stop and a failure.
 
-class CrossoverSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to search, and for how long.
-
-    Attributes:
-        max_heads: The largest N; None for 1,048,576, or as many as fit in the free memory.
-        budget_seconds: The search ends by then, with what it has.
-        batch_sizes: Queries a call.
-        device: As in training; all contestants run there.
-        threads: CPU threads of torch and of NumPy's BLAS alike; 0 leaves their own choice.
-        seed: Of the drawn heads and of the bootstrap.
-    """
-
-    max_heads: int | None = None
-    budget_seconds: float = 60.0
-    batch_sizes: tuple[int, ...] = BATCH_SIZES
-    device: str = "auto"
-    threads: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.max_heads is not None and self.max_heads < 1:
-            raise SettingsError("The largest number of heads must be at least 1.", field="max_heads")
-        if not (math.isfinite(self.budget_seconds) and self.budget_seconds > 0):
-            raise SettingsError("The time budget must be a positive number.", field="budget_seconds")
-        sizes = self.batch_sizes
-        if not sizes or min(sizes) < 1 or len(set(sizes)) < len(sizes):
-            raise SettingsError("The batch sizes must be different and at least 1.", field="batch_sizes")
-
-
-def find_crossover(
-    teacher: MultiHeadLDA,
-    student: TimedStudent,
-    queries: ArrayLike,
-    settings: CrossoverSettings | None = None,
-    *,
-    clock: Clock = time.perf_counter_ns,
-    samples: Samples | None = None,
-) -> Generator[CrossoverEvent, None, None]:
-    """Time the LDA against a fixed student and one that grows with H^L >= N, over growing N.
-
-    One `CrossoverStarted`, a `CrossoverPoint` for each N and batch size, and `CrossoverFinished` at the end.
-    Closing the generator stops the search; `summarised(..., ended="interrupted")` sums up what it gave.
-    At each point the three run in alternating blocks (ABC CBA). Times are of the call, without the copy of
-    the queries to the device.
+    The LDA is timed against a fixed student and one that grows with H^L >= N, over growing N: one
+    `CrossoverStarted`, a `CrossoverPoint` for each N and batch size, and `CrossoverFinished` at the end. At
+    each point the three run in alternating blocks (ABC CBA). Times are of the call, without the copy of the
+    queries to the device.
 
     Args:
         teacher: The real heads; more are drawn from their distribution.
@@ -83,52 +47,111 @@ def find_crossover(
         queries: (n, d), n >= 1.
         settings: None for the defaults.
         clock: Nanoseconds; the budget is kept by it.
-        samples: Filled, while the search goes on, with the microseconds of every call.
 
     Raises:
-        SettingsError: So many heads do not fit in memory, or the student cannot run on the device.
-        DeviceError: The device is not there, or failed while measuring; the points before stand.
-        DistillError: There are no queries.
+        DistillError: There are no queries, or the device is not there. While iterating: so many heads do not
+            fit in memory, the student cannot run on the device, or that fails; the points before stand.
     """
-    settings = settings or CrossoverSettings()
-    rows = np.ascontiguousarray(queries, dtype=np.float32)
-    if rows.ndim != 2 or len(rows) == 0:
-        raise DistillError(
-            "There are no queries to time with.", "Choose a projection with question embeddings."
-        )
-    device = resolve_device(settings.device)
-    spare = spare_arrays_on(device.type)
-    fitting = _fitting_heads(teacher.dimension, device, max(settings.batch_sizes))
-    max_heads = settings.max_heads or min(DEFAULT_MAX_HEADS, fitting)
-    require_fitting(max_heads, teacher.dimension, fitting=fitting)
-    with cpu_threads(settings.threads):
-        machine = read_machine(device)
-        growing = GrowingTeacher(teacher, max_heads, seed=settings.seed, spare_arrays=spare)
-        lineup = Lineup(growing, student, rows, device)
-        yield CrossoverStarted(
-            machine=machine,
-            dimension=teacher.dimension,
-            real_heads=teacher.num_heads,
-            max_heads=max_heads,
+
+    name = "crossover"
+    result_type = CrossoverFinished
+    milestones = (CrossoverPoint,)
+
+    def __init__(
+        self,
+        teacher: MultiHeadLDA,
+        student: AnyStudent,
+        queries: ArrayLike,
+        settings: CrossoverSettings | None = None,
+        *,
+        clock: Clock = time.perf_counter_ns,
+    ) -> None:
+        self._teacher, self._student = teacher, student
+        self._settings = settings or CrossoverSettings()
+        self._rows = queries_to_time(queries)
+        self._clock = clock
+        self._device = resolve_device(self._settings.device)
+        self._started: CrossoverStarted | None = None
+        self._search: CrossoverSearch | None = None
+        self._ended = INTERRUPTED
+
+    def __iter__(self) -> Iterator[CrossoverEvent]:
+        with cpu_threads(self._settings.threads):
+            fitting = _fitting_heads(self._teacher.dimension, self._device, max(self._settings.batch_sizes))
+            contestants = self._contestants(fitting)
+            self._started = self._start(contestants, fitting)
+            yield self._started
+            self._search = CrossoverSearch(
+                contestants,
+                max_heads=self._started.max_heads,
+                batch_sizes=self._settings.batch_sizes,
+                budget_seconds=self._settings.budget_seconds,
+                seed=self._settings.seed,
+                clock=self._clock,
+            )
+            yield from self._search
+            self._ended = self._search.ended
+            yield self._summary(self._started, self._search)
+
+    def result(self) -> CrossoverFinished | None:
+        """Return the brackets of the points so far; None before the first."""
+        if self._started is None or self._search is None or not self._search.points:
+            return None
+        return self._summary(self._started, self._search)
+
+    def samples(self) -> Samples:
+        """Return the microseconds of every call so far, by contestant, N and batch size."""
+        return {} if self._search is None else self._search.samples
+
+    def is_better_than(self, kept: CrossoverFinished | None) -> bool:
+        """Return whether it replaces a kept result: one that was cut short needs more points for that."""
+        points = [] if self._search is None else self._search.points
+        if kept is None or self._ended != INTERRUPTED or len(points) > len(kept.curve):
+            return bool(points)
+        return kept.ended == INTERRUPTED and len(points) == len(kept.curve)
+
+    def _contestants(self, fitting: int) -> GrowingContestants:
+        max_heads = self._settings.max_heads or min(DEFAULT_MAX_HEADS, fitting)
+        require_fitting(max_heads, self._teacher.dimension, fitting=fitting)
+        spare = spare_arrays_on(self._device.type)
+        growing = GrowingTeacher(self._teacher, max_heads, seed=self._settings.seed, spare_arrays=spare)
+        return GrowingContestants(growing, self._student, self._rows, self._device)
+
+    def _start(self, contestants: GrowingContestants, fitting: int) -> CrossoverStarted:
+        return CrossoverStarted(
+            machine=read_machine(self._device),
+            dimension=self._teacher.dimension,
+            real_heads=self._teacher.num_heads,
+            max_heads=contestants.teacher.max_heads,
             heads_that_fit=fitting,
-            batch_sizes=settings.batch_sizes,
-            budget_seconds=settings.budget_seconds,
-            device=str(device),
-            folded=lineup.folded,
-            grown_heads=lineup.grown_heads,
-            break_even=lineup.break_even(),
+            batch_sizes=self._settings.batch_sizes,
+            budget_seconds=self._settings.budget_seconds,
+            device=str(self._device),
+            folded=contestants.folded,
+            grown_heads=contestants.grown_heads,
+            break_even=contestants.break_even(),
         )
-        search = _search(lineup, settings, max_heads, clock)
-        if samples is not None:
-            search.samples = samples
-        yield from search
-        yield summarised(
+
+    def _summary(self, started: CrossoverStarted, search: CrossoverSearch) -> CrossoverFinished:
+        return summarised(
             search.points,
-            ended=search.ended,
-            machine=machine,
-            batch_sizes=settings.batch_sizes,
-            max_heads=max_heads,
+            ended=self._ended,
+            machine=started.machine,
+            batch_sizes=started.batch_sizes,
+            max_heads=started.max_heads,
         )
+
+
+def find_crossover(
+    teacher: MultiHeadLDA,
+    student: AnyStudent,
+    queries: ArrayLike,
+    settings: CrossoverSettings | None = None,
+    *,
+    clock: Clock = time.perf_counter_ns,
+) -> Generator[CrossoverEvent, None, None]:
+    """Search from how many heads on a student is faster; the last event is the result. See `Crossover`."""
+    yield from Crossover(teacher, student, queries, settings, clock=clock)
 
 
 def _fitting_heads(dimension: int, device: torch.device, largest_batch: int) -> int:
@@ -138,14 +161,3 @@ def _fitting_heads(dimension: int, device: torch.device, largest_batch: int) -> 
         free_bytes, _ = torch.cuda.mem_get_info(device)
         fitting = min(fitting, heads_that_fit_on(dimension, free_bytes, largest_batch=largest_batch))
     return fitting
-
-
-def _search(lineup: Lineup, settings: CrossoverSettings, max_heads: int, clock: Clock) -> CrossoverSearch:
-    return CrossoverSearch(
-        lineup,
-        max_heads=max_heads,
-        batch_sizes=settings.batch_sizes,
-        budget_seconds=settings.budget_seconds,
-        seed=settings.seed,
-        clock=clock,
-    )

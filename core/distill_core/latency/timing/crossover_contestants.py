@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from distill_core.architecture import BOOK_HEADS, Cost, default_architecture
+from distill_core.architecture import BOOK_HEADS, Cost, default_architecture, folded_encoder_cost, lda_cost
+from distill_core.arrays import Matrix
 from distill_core.devices import synchronize
 from distill_core.errors import SettingsError
-from distill_core.latency.brackets import break_even_heads, covering_layers, growing_break_even_heads
 from distill_core.latency.crossover import BreakEven
 from distill_core.latency.growing_teacher import GrowingTeacher
 from distill_core.latency.timing.blocks import Call
-from distill_core.latency.timing.calls import Form, Project, lda_call, lda_form, query_batches, student_call
+from distill_core.latency.timing.calls import (
+    Form,
+    Project,
+    given,
+    lda_call,
+    lda_form,
+    query_batches,
+    student_call,
+)
 from distill_core.latency.timing.student_costs import running_cost
 from distill_core.students import ProjectionTransformer
 
 _FF_DIM = 512
 
 
-class TimedStudent(Protocol):
+class AnyStudent(Protocol):
     """Whatever projects queries; `fold()`, which returns its faster form, is used where there is one."""
 
-    def project(self, queries: NDArray[np.float32], /) -> NDArray[np.float32]:
+    def project(self, queries: Matrix, /) -> Matrix:
         """Return the projections (n, d) of queries (n, d)."""
 
 
-class Trio(NamedTuple):
+class CallsAtN(NamedTuple):
     """Calls of the three at one N and one batch size, and the layers of the students."""
 
     lda: Sequence[Call]
@@ -42,12 +49,12 @@ class Trio(NamedTuple):
     grown_layers: int
 
 
-class Contestants(Protocol):
-    """What the search times; `Lineup` in life."""
+class CrossoverContestants(Protocol):
+    """What the search times at each N; `GrowingContestants` builds them."""
 
     in_order: bool
 
-    def trio(self, num_heads: int, batch_size: int) -> Trio:
+    def calls(self, num_heads: int, batch_size: int) -> CallsAtN:
         """Return the calls at one point."""
 
     def real_heads(self, num_heads: int) -> int:
@@ -57,7 +64,7 @@ class Contestants(Protocol):
         """Wait for the device."""
 
 
-class Lineup:
+class GrowingContestants:
     """Builds the contestants on one device.
 
     On a CPU the LDA runs in NumPy. A student that is a torch module is timed by its forward pass on tensors
@@ -82,8 +89,8 @@ class Lineup:
     def __init__(
         self,
         teacher: GrowingTeacher,
-        student: TimedStudent,
-        queries: NDArray[np.float32],
+        student: AnyStudent,
+        queries: Matrix,
         device: torch.device,
     ) -> None:
         self.teacher = teacher
@@ -107,14 +114,14 @@ class Lineup:
             self._lda = None
             self._lda = num_heads, lda_call(self.teacher.grown(num_heads), self._device)
 
-    def trio(self, num_heads: int, batch_size: int) -> Trio:
+    def calls(self, num_heads: int, batch_size: int) -> CallsAtN:
         """Return the calls at one point; the same queries for all three."""
         self._build(num_heads)
         assert self._lda is not None
         layers = covering_layers(num_heads, self._power_of)
         if self._grown is None or self._grown[0] != layers:
             self._grown = layers, self._runner(self._untrained(layers).fold())
-        return Trio(
+        return CallsAtN(
             lda=self._calls(self._lda[1], batch_size, lda_form(self._device)),
             fixed=self._calls(self._fixed[0], batch_size, self._fixed[1]),
             grown=self._calls(self._grown[1][0], batch_size, self._grown[1][1]),
@@ -144,7 +151,7 @@ class Lineup:
             fixed_flops=fixed[0], fixed_parameters=fixed[1], grown_flops=flops, grown_parameters=parameters
         )
 
-    def _runner(self, runner: TimedStudent) -> tuple[Project, Form]:
+    def _runner(self, runner: AnyStudent) -> tuple[Project, Form]:
         """Return what is timed of a student in its form for inference, and what that takes."""
         if isinstance(runner, torch.nn.Module):
             return student_call(_copy_on(runner, self._device)), "tensors"
@@ -159,12 +166,12 @@ class Lineup:
             return ProjectionTransformer(self.teacher.dimension, self.grown_heads, layers, self._ff_dim)
 
     def _calls(self, project: Project, batch_size: int, form: Form) -> list[Call]:
-        batches = query_batches(self._queries, batch_size, self._device, form)
-        return [partial(project, batch) for batch in batches]
+        batches = query_batches(self._queries, batch_size)
+        return [partial(project, given(batch, form, self._device)) for batch in batches]
 
 
-def _inference_form(student: TimedStudent) -> TimedStudent:
-    fold: Callable[[], TimedStudent] | None = getattr(student, "fold", None)
+def _inference_form(student: AnyStudent) -> AnyStudent:
+    fold: Callable[[], AnyStudent] | None = getattr(student, "fold", None)
     return student if fold is None else fold()
 
 
@@ -179,3 +186,32 @@ def _flops(cost: Cost) -> int:
 
 def _parameters(cost: Cost) -> int:
     return cost.parameters
+
+
+def covering_layers(num_heads: int, heads: int) -> int:
+    """Return the smallest L >= 1 with H^L >= N, for H >= 2."""
+    layers = 1
+    while heads**layers < num_heads:
+        layers += 1
+    return layers
+
+
+def break_even_heads(cost_of: Callable[[Cost], int], student: Cost, dimension: int) -> int:
+    """Return the smallest N at which the LDA costs at least as much as a student of fixed size."""
+    return math.ceil((cost_of(student) - cost_of(lda_cost(0, dimension))) / _per_head(cost_of, dimension))
+
+
+def growing_break_even_heads(cost_of: Callable[[Cost], int], heads: int, dimension: int, ff_dim: int) -> int:
+    """Return the smallest N at which the LDA costs at least as much as the folded encoder with H^L >= N."""
+    layers = 1
+    while True:
+        student = folded_encoder_cost(dimension, layers, ff_dim)
+        smallest = heads ** (layers - 1) + 1 if layers > 1 else 1
+        found = max(break_even_heads(cost_of, student, dimension), smallest)
+        if found <= heads**layers:
+            return found
+        layers += 1
+
+
+def _per_head(cost_of: Callable[[Cost], int], dimension: int) -> int:
+    return cost_of(lda_cost(1, dimension)) - cost_of(lda_cost(0, dimension))

@@ -8,12 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from distill_core.errors import DeviceError
-from distill_core.latency.brackets import CURVES, bracket_of, far_past, next_heads, ratios_of
-from distill_core.latency.crossover import CrossoverPoint, StudentTime
-from distill_core.latency.measurement import Samples, sample_name
+from distill_core.latency.crossover import (
+    CURVES,
+    CrossoverPoint,
+    StudentTime,
+    bracket_of,
+    far_past,
+    next_heads,
+    ratios_of,
+)
+from distill_core.latency.measurement import BUDGET, COMPLETE, Samples, sample_name
 from distill_core.latency.statistics import is_unsteady, ratio_interval
 from distill_core.latency.timing.blocks import Call, Clock, TimedCalls
-from distill_core.latency.timing.crossover_contestants import Contestants, Trio
+from distill_core.latency.timing.crossover_contestants import CallsAtN, CrossoverContestants
 
 SMALLEST_HEADS = 16
 ROUNDS, FEWEST_ROUNDS = 12, 6
@@ -43,7 +50,7 @@ class CrossoverSearch:
 
     def __init__(
         self,
-        contestants: Contestants,
+        contestants: CrossoverContestants,
         *,
         max_heads: int,
         batch_sizes: Sequence[int],
@@ -52,7 +59,7 @@ class CrossoverSearch:
         clock: Clock,
     ) -> None:
         self.points: list[CrossoverPoint] = []
-        self.ended = "complete"
+        self.ended = COMPLETE
         self.samples: Samples = {}
         self._contestants = contestants
         self._max_heads = max_heads
@@ -88,7 +95,7 @@ class CrossoverSearch:
         while True:
             wanted = [place for place in self._wanted() if place[1:] not in given_up]
             if not wanted:
-                self.ended = "budget" if given_up else "complete"
+                self.ended = BUDGET if given_up else COMPLETE
                 return
             _, num_heads, size = min(wanted)
             point = self._measured(num_heads, size, 1.0, refining=True)
@@ -150,8 +157,8 @@ class CrossoverSearch:
 
     def _time(self, num_heads: int, size: int, *, refining: bool) -> CrossoverPoint | None:
         started = self._elapsed()
-        trio = self._contestants.trio(num_heads, size)
-        timed = [self._timed(calls) for calls in (trio.lda, trio.fixed, trio.grown)]
+        calls = self._contestants.calls(num_heads, size)
+        timed = [self._timed(of_one) for of_one in (calls.lda, calls.fixed, calls.grown)]
         for contestant in timed:
             if self._elapsed() > self._budget_seconds:
                 return None
@@ -166,10 +173,10 @@ class CrossoverSearch:
                 contestant.time_block()
         for name, contestant in zip(("lda", "fixed", "grown"), timed, strict=True):
             self.samples[sample_name(name, size, num_heads)] = contestant.all_us()
-        return self._point(num_heads, size, trio, timed, refining=refining)
+        return self._point(num_heads, size, calls, timed, refining=refining)
 
     def _point(
-        self, num_heads: int, size: int, trio: Trio, timed: list[TimedCalls], *, refining: bool
+        self, num_heads: int, size: int, calls: CallsAtN, timed: list[TimedCalls], *, refining: bool
     ) -> CrossoverPoint:
         lda, fixed, grown = (contestant.block_medians_us() / size for contestant in timed)
         fixed_time, grown_time = (
@@ -178,7 +185,7 @@ class CrossoverSearch:
                 us=float(np.median(blocks)),
                 over_lda=ratio_interval(blocks, lda, seed=self._seed),
             )
-            for layers, blocks in ((trio.fixed_layers, fixed), (trio.grown_layers, grown))
+            for layers, blocks in ((calls.fixed_layers, fixed), (calls.grown_layers, grown))
         )
         return CrossoverPoint(
             num_heads=num_heads,

@@ -1,17 +1,16 @@
-"""Everyone who can take part in a comparison, built on one device, or the reason why not."""
+"""Every form in which LDA and student can be timed on one device, or the reason why it cannot."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from subprocess import SubprocessError
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from distill_core.arrays import Matrix
 from distill_core.errors import DistillError
 from distill_core.export.extras import EXTRAS, failing_as, first_line, is_installed, require_extra
 from distill_core.latency.nearest_heads import (
@@ -20,27 +19,35 @@ from distill_core.latency.nearest_heads import (
     approximate_search,
     exact_search,
 )
-from distill_core.latency.timing.calls import Project, lda_call, student_call, torch_lda_call
-from distill_core.latency.timing.cuda_graphs import graph_call
+from distill_core.latency.timing.calls import (
+    Form,
+    Project,
+    graph_call,
+    lda_call,
+    student_call,
+    torch_lda_call,
+)
 from distill_core.students import MemoryStudent, MlpStudent, Projector, Student
 from distill_core.teacher import MultiHeadLDA
-
-Rows = NDArray[np.float32]
 
 BUILD_ERRORS = (RuntimeError, OSError, ImportError, MemoryError, SubprocessError, ValueError, DistillError)
 """What packages raise where they do not work on this machine; torch.compile raises most kinds."""
 
+COMPILE_HINT = "takes half a minute: ask for it with 'distill-tui latency --all --compile'"
 ONNX_HINT = "needs onnx and onnxruntime: pip install 'distill-tui[onnx]'"
 
 
-class Entry(NamedTuple):
-    """One that takes part.
+TOP_K = (8, 32)
+"""To how many heads the LDA is restricted."""
+
+
+class Contestant(NamedTuple):
+    """One form that takes part.
 
     Attributes:
         name: As the table has it.
-        project: Takes queries as `takes` says; for a CUDA graph a function of the batch size, see `by_size`.
-        takes: "arrays", "queries" (the same, but (d,) for a single one), "tensors" of the device, or "host":
-            tensors of the host to be copied inside the call.
+        project: Takes queries as `takes` says.
+        takes: The form of the queries.
         parameters: Numbers that are stored.
         size_bytes: What they take.
         by_size: Makes the call for one batch size, where it depends on it.
@@ -49,10 +56,10 @@ class Entry(NamedTuple):
 
     name: str
     project: Project
-    takes: str
+    takes: Form
     parameters: int
     size_bytes: int
-    by_size: Callable[[Rows], Project] | None = None
+    by_size: Callable[[Matrix], Project] | None = None
     is_reference: bool = False
 
 
@@ -63,49 +70,39 @@ class Absent(NamedTuple):
     reason: str
 
 
-class Field(NamedTuple):
-    """What the contestants are built from.
+def contestants(
+    teacher: MultiHeadLDA, student: Student, device: torch.device, *, compiled: bool = False
+) -> Iterator[Contestant | Absent]:
+    """Yield every form, the LDA in NumPy first; the others are compared with it, or with that of the device.
 
-    Attributes:
+    Args:
         teacher: The LDA.
         student: As trained; on the device, in evaluation.
         device: Where all but NumPy's run.
-        top_k: To how many heads the LDA is restricted.
         compiled: Whether torch.compile takes part; it needs a compiler and half a minute.
     """
-
-    teacher: MultiHeadLDA
-    student: Student
-    device: torch.device
-    top_k: tuple[int, ...] = (8, 32)
-    compiled: bool = False
+    yield from _lda_forms(teacher, device)
+    yield from _student_forms(student, device, compiled=compiled)
 
 
-def entries(field: Field) -> Iterator[Entry | Absent]:
-    """Yield everyone, the LDA in NumPy first; the others are compared with it, or with that of the device."""
-    yield from _lda_entries(field)
-    yield from _student_entries(field)
-
-
-def _lda_entries(field: Field) -> Iterator[Entry | Absent]:
-    teacher = field.teacher
+def _lda_forms(teacher: MultiHeadLDA, device: torch.device) -> Iterator[Contestant | Absent]:
     parameters = 2 * teacher.num_heads * teacher.dimension
     size = 4 * parameters
-    on_cpu = field.device.type == "cpu"
-    numpy = Entry("LDA, NumPy", lda_call(teacher, torch.device("cpu")), "queries", parameters, size)
+    on_cpu = device.type == "cpu"
+    numpy = Contestant("LDA, NumPy", lda_call(teacher, torch.device("cpu")), "queries", parameters, size)
     yield numpy._replace(is_reference=on_cpu)
-    on_device = torch_lda_call(teacher, field.device)
-    yield Entry(
-        f"LDA, torch on {field.device}", on_device, "tensors", parameters, size, is_reference=not on_cpu
+    on_device = torch_lda_call(teacher, device)
+    yield Contestant(
+        f"LDA, torch on {device}", on_device, "tensors", parameters, size, is_reference=not on_cpu
     )
-    for count in field.top_k:
+    for count in TOP_K:
         if count < teacher.num_heads:
             nearest = NearestHeads(teacher, exact_search(teacher, count))
-            yield Entry(f"LDA, top {count}", cast(Project, nearest.project), "arrays", parameters, size)
+            yield Contestant(f"LDA, top {count}", cast(Project, nearest.project), "arrays", parameters, size)
     yield _approximate(teacher, parameters)
 
 
-def _approximate(teacher: MultiHeadLDA, parameters: int) -> Entry | Absent:
+def _approximate(teacher: MultiHeadLDA, parameters: int) -> Contestant | Absent:
     name = f"LDA, top {min(NEIGHBOURS, teacher.num_heads)} by faiss"
     try:
         search, index_bytes = approximate_search(teacher, threads=torch.get_num_threads())
@@ -113,22 +110,24 @@ def _approximate(teacher: MultiHeadLDA, parameters: int) -> Entry | Absent:
         return Absent(name, _reason(error))
     nearest = NearestHeads(teacher, search)
     size = index_bytes + teacher.answers.nbytes
-    return Entry(name, cast(Project, nearest.project), "arrays", parameters, size)
+    return Contestant(name, cast(Project, nearest.project), "arrays", parameters, size)
 
 
-def _student_entries(field: Field) -> Iterator[Entry | Absent]:
-    student, folded = field.student, field.student.fold()
-    kind = _kind(student)
+def _student_forms(
+    student: Student, device: torch.device, *, compiled: bool
+) -> Iterator[Contestant | Absent]:
+    kind, folded = _kind(student), student.fold()
     if folded is not student:
-        folded = copy.deepcopy(folded).to(field.device).eval()
-        yield _module_entry(f"{kind}, published", student, student_call(student))
+        folded = copy.deepcopy(folded).to(device).eval()
+        yield _module_form(f"{kind}, published", student, student_call(student))
     name = f"{kind}, folded" if folded is not student else kind
-    yield _module_entry(name, folded, student_call(folded))
-    yield _compiled(f"{kind}, compiled", folded, field)
-    yield _onnx(f"{kind}, ONNX Runtime", folded, field.device)
-    if field.device.type == "cuda":
-        for takes, words in (("tensors", ""), ("host", " with the copy from the host")):
-            yield _graph(f"{kind}, CUDA graph{words}", folded, field.device, takes)
+    yield _module_form(name, folded, student_call(folded))
+    name = f"{kind}, compiled"
+    yield _compiled(name, folded, device) if compiled else Absent(name, COMPILE_HINT)
+    yield _onnx(f"{kind}, ONNX Runtime", folded, device)
+    if device.type == "cuda":
+        yield _graph(f"{kind}, CUDA graph", folded, device, "tensors")
+        yield _graph(f"{kind}, CUDA graph with the copy from the host", folded, device, "host")
 
 
 def _kind(student: Student) -> str:
@@ -140,34 +139,34 @@ def _kind(student: Student) -> str:
     return "student"
 
 
-def _module_entry(name: str, student: Projector, project: Project) -> Entry:
-    return Entry(name, project, "tensors", student.num_parameters, 4 * student.num_parameters)
+def _module_form(name: str, student: Projector, project: Project) -> Contestant:
+    return Contestant(name, project, "tensors", student.num_parameters, 4 * student.num_parameters)
 
 
-def _compiled(name: str, student: Projector, field: Field) -> Entry | Absent:
-    if not field.compiled:
-        return Absent(name, "takes half a minute: ask for it with 'distill-tui latency --all --compile'")
+def _compiled(name: str, student: Projector, device: torch.device) -> Contestant | Absent:
     try:
         project = student_call(cast(torch.nn.Module, torch.compile(student, dynamic=False)))
         for size in (1, 2):
-            project(torch.zeros(size, field.teacher.dimension, device=field.device))
+            project(torch.zeros(size, student.embed_dim, device=device))
     except BUILD_ERRORS as error:
         return Absent(name, _reason(error))
-    return _module_entry(name, student, project)
+    return _module_form(name, student, project)
 
 
-def _onnx(name: str, student: Projector, device: torch.device) -> Entry | Absent:
+def _onnx(name: str, student: Projector, device: torch.device) -> Contestant | Absent:
     if not all(is_installed(package) for package in EXTRAS["onnx"]):
         return Absent(name, ONNX_HINT)
     try:
         require_extra("onnx")
         with failing_as("onnx or onnxruntime"):
-            runtime: Any = import_module("onnxruntime")
+            import onnxruntime as runtime
+
+            from distill_core.students.onnx_graph import QUERIES, onnx_model
+
             provider = "CPUExecutionProvider" if device.type == "cpu" else "CUDAExecutionProvider"
             if device.type != "cpu" and provider not in runtime.get_available_providers():
                 return Absent(name, f"the installed onnxruntime does not run on {device}")
-            graph: Any = import_module("distill_core.export.onnx_graph")
-            content: bytes = graph.onnx_model(copy.deepcopy(student).cpu())
+            content = onnx_model(copy.deepcopy(student).cpu())
             options = runtime.SessionOptions()
             options.log_severity_level = 3
             options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
@@ -176,20 +175,20 @@ def _onnx(name: str, student: Projector, device: torch.device) -> Entry | Absent
         return Absent(name, _reason(error))
 
     def project(queries: object) -> object:
-        return session.run(None, {graph.QUERIES: queries})[0]
+        return session.run(None, {QUERIES: queries})[0]
 
-    return Entry(name, project, "arrays", student.num_parameters, len(content))
+    return Contestant(name, project, "arrays", student.num_parameters, len(content))
 
 
-def _graph(name: str, student: Projector, device: torch.device, takes: str) -> Entry | Absent:
-    def by_size(batch: Rows) -> Project:
+def _graph(name: str, student: Projector, device: torch.device, takes: Form) -> Contestant | Absent:
+    def by_size(batch: Matrix) -> Project:
         return graph_call(student, torch.from_numpy(batch).to(device))
 
     try:
         project = by_size(np.zeros((1, student.embed_dim), np.float32))
     except BUILD_ERRORS as error:
         return Absent(name, _reason(error))
-    return Entry(name, project, takes, student.num_parameters, 4 * student.num_parameters, by_size)
+    return Contestant(name, project, takes, student.num_parameters, 4 * student.num_parameters, by_size)
 
 
 def _reason(error: BaseException) -> str:

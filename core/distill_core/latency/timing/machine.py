@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_info
 
-from distill_core.latency.machine_record import MachineRecord
+from distill_core.latency.events import MachineRecord
 from distill_core.wording import plural
 
 
