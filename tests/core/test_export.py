@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import json
 import os
+import sqlite3
 import sys
 import tomllib
 from pathlib import Path
@@ -406,8 +408,8 @@ def test_damaged_lines_of_the_metrics_are_counted_and_passed_over(
 def test_a_gone_database_leaves_random_queries_to_check_on(tmp_path: Path) -> None:
     run = finish_run(tmp_path)
     database = Path(run.read_config().data.database)
-    with database.open("ab") as file:
-        file.write(b"more")
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE multi_head_projections SET temperature = 2 * temperature")
     changed = report_of(list(export_run(run, tmp_path / "changed")))
     database.unlink()
     gone = report_of(list(export_run(run, tmp_path / "gone")))

@@ -15,7 +15,15 @@ import torch
 
 from distill_core.config import DataConfig, Recipe, RunConfig, StudentConfig, TrainingConfig
 from distill_core.errors import RunError, TrainingError
-from distill_core.runs import RecordedRun, RunFolder, RunWatcher, atomic_files, load_checkpoint, recording
+from distill_core.runs import (
+    RecordedRun,
+    RunFolder,
+    RunWatcher,
+    atomic_files,
+    liveness,
+    load_checkpoint,
+    recording,
+)
 from distill_core.students import load_student
 from distill_core.training import (
     Assessed,
@@ -447,7 +455,7 @@ def test_a_watcher_starts_again_where_a_run_was_cut_back(tmp_path: Path, config:
 def test_a_pause_leaves_the_heart_beating(
     tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "_BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(liveness, "BEAT_SECONDS", 0.0)
     beats: list[int] = []
     monkeypatch.setattr(RunFolder, "beat", lambda self: beats.append(1))
     run = new_run(tmp_path, config)

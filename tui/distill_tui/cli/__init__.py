@@ -72,8 +72,8 @@ def commands() -> None:
     distill-tui lda.db      open the app on a database
     distill-tui demo        open the app on the bundled demo database
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or unreadable input, 130 interrupted, 128 and a
-    number: ended by that signal, such as 143 by SIGTERM.
+    Exit codes: 0 done, 1 failed, 2 wrong usage or unreadable input, 130 interrupted, 129 and 143
+    ended by SIGHUP and SIGTERM, likewise 128 and the number of any other signal.
     """  # noqa: D301 - click wants the character itself
 
 
