@@ -82,7 +82,7 @@ def transplants_only() -> Iterator[None]:
 @contextmanager
 def no_start() -> Iterator[None]:
     """Leave the first map as it is drawn."""
-    with mock.patch("distill_core.students.encoder._FIRST_GAIN", 0.0):
+    with mock.patch("distill_core.students.networks.encoder._FIRST_GAIN", 0.0):
         yield
 
 

@@ -15,7 +15,7 @@ from distill_core.errors import ExportError
 from distill_core.export import onnx_graph
 from distill_core.export.check_queries import CheckQueries, check_queries
 from distill_core.export.onnx_check import check_onnx
-from distill_core.export.onnx_graph import onnx_model
+from distill_core.students.networks.onnx_graph import onnx_model
 from distill_core.students import MemoryStudent, MlpStudent, ProjectionTransformer, Projector, Student
 from distill_core.teacher import MultiHeadLDA
 

@@ -26,7 +26,7 @@ from distill_core.training.recipes import resolve
 from distill_core.training.trainer import Trainer
 from distill_core.training.training_setup import make_trainer
 from tests.core.database_factory import write_lda_db
-from tests.core.test_student_encoder import make_student
+from tests.core.students.test_encoder import make_student
 
 CPU = torch.device("cpu")
 

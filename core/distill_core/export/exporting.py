@@ -129,7 +129,7 @@ class _Export:
     def _onnx_model(self, student: Student) -> bytes:
         require_extra("onnx")
         from distill_core.export.onnx_check import check_onnx
-        from distill_core.export.onnx_graph import onnx_model
+        from distill_core.students.networks.onnx_graph import onnx_model
 
         contents, folded = self._contents, student.fold()
         content = onnx_model(folded, {"student": student.KIND, "run": contents.name})

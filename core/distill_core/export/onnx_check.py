@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 from distill_core.errors import ExportError
 from distill_core.export.check_queries import CheckQueries
 from distill_core.export.events import OnnxCheck
-from distill_core.export.onnx_graph import OPSET, PROJECTIONS, QUERIES
+from distill_core.students.networks.onnx_graph import OPSET, PROJECTIONS, QUERIES
 from distill_core.students import Projector
 
 TOLERANCE = 1e-5

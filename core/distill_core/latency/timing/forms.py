@@ -170,7 +170,7 @@ def _onnx(name: str, student: Projector, device: torch.device) -> Entry | Absent
         provider = "CPUExecutionProvider" if device.type == "cpu" else "CUDAExecutionProvider"
         if device.type != "cpu" and provider not in runtime.get_available_providers():
             return Absent(name, f"the installed onnxruntime does not run on {device}")
-        graph: Any = import_module("distill_core.export.onnx_graph")
+        graph: Any = import_module("distill_core.students.networks.onnx_graph")
         content: bytes = graph.onnx_model(copy.deepcopy(student).cpu())
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()

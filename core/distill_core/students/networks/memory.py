@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from distill_core.config import require_divisible
 from distill_core.errors import SettingsError
 from distill_core.evaluation.merged_teacher import MergedTeacher, merge_heads
-from distill_core.students.one_row import Array, LinearView, as_array, as_linear, as_rows, suits_numpy
-from distill_core.students.student import Student
+from distill_core.students.networks.one_row import Array, LinearView, as_array, as_linear, as_rows, suits_numpy
+from distill_core.students.networks.student import Student
 from distill_core.teacher import MultiHeadLDA
 
 _MOST_MERGED = 16_384

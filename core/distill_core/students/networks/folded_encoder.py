@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from torch import Tensor, nn
 
-from distill_core.students.one_row import Array, LinearView, as_array, as_linear, as_rows, suits_numpy
-from distill_core.students.student import Projector
+from distill_core.students.networks.one_row import Array, LinearView, as_array, as_linear, as_rows, suits_numpy
+from distill_core.students.networks.student import Projector
 
 
 class FoldedEncoder(Projector):

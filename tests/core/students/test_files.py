@@ -22,7 +22,7 @@ from distill_core.students import (
     require_writable,
     save_student,
 )
-from tests.core.test_student_encoder import make_queries, make_student
+from tests.core.students.test_encoder import make_queries, make_student
 
 NAMES = ["student.pt", "student.safetensors", "student.bin", "student"]
 SHAPE: dict[str, object] = {"embed_dim": 8, "num_heads": 2, "num_layers": 1, "ff_dim": 12, "dropout": 0.1}

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from distill_core.config import RunConfig, parse_config
 from distill_core.errors import CheckpointError, SettingsError
-from distill_core.students.encoder import ProjectionTransformer
-from distill_core.students.memory import MemoryStudent
-from distill_core.students.mlp import MlpStudent
-from distill_core.students.student import Student
+from distill_core.students.networks.encoder import ProjectionTransformer
+from distill_core.students.networks.memory import MemoryStudent
+from distill_core.students.networks.mlp import MlpStudent
+from distill_core.students.networks.student import Student
 
 _SHAPE = {"embed_dim": int, "num_heads": int, "num_layers": int, "ff_dim": int, "dropout": float}
 _KINDS: dict[str, type[ProjectionTransformer] | type[MemoryStudent] | type[MlpStudent]] = {

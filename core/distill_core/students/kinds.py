@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from distill_core.architecture import memory_slots, memory_width, mlp_width
 from distill_core.config import StudentConfig, require_fitting_heads
-from distill_core.students.encoder import ProjectionTransformer
-from distill_core.students.memory import MemoryStudent
-from distill_core.students.mlp import MlpStudent
-from distill_core.students.student import Student
+from distill_core.students.networks.encoder import ProjectionTransformer
+from distill_core.students.networks.memory import MemoryStudent
+from distill_core.students.networks.mlp import MlpStudent
+from distill_core.students.networks.student import Student
 
 
 def new_student(config: StudentConfig, dimension: int, num_heads: int) -> Student:

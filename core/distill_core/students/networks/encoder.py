@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from distill_core.config import StudentConfig, require_divisible
-from distill_core.students.folded_encoder import FoldedEncoder
-from distill_core.students.one_token import OneTokenEncoder
-from distill_core.students.student import Student
+from distill_core.students.networks.folded_encoder import FoldedEncoder
+from distill_core.students.networks.one_token import OneTokenEncoder
+from distill_core.students.networks.student import Student
 from distill_core.teacher import MultiHeadLDA
 
 _FIRST_GAIN = 5.0
