@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.evaluation.metrics import CosineSummary, Evaluation
 from distill_core.latency.brackets import summarised
 from distill_core.latency.crossover import (
@@ -25,6 +25,8 @@ from distill_core.latency.events import (
 from distill_core.latency.field_events import FieldFinished, FieldRow, FieldStarted, FieldTimed
 from distill_core.latency.machine_record import MachineRecord
 from distill_core.latency.statistics import RatioInterval
+from distill_core.students import EncoderConfig
+from distill_core.students.spec import StudentConfig
 from distill_core.training.events import (
     EpochFinished,
     RunFinished,
@@ -41,7 +43,7 @@ def run_started(
 ) -> RunStarted:
     config = RunConfig(
         data=DataConfig(database=database),
-        student=student or StudentConfig(),
+        student=student or EncoderConfig(),
         training=TrainingConfig(recipe="book", epochs=epochs),
     )
     return RunStarted(

@@ -211,12 +211,12 @@ class Controller:
     def has_student_for(self, config: RunConfig) -> bool:
         """Whether the last run's student is of this shape and from this projection.
 
-        Dropout, which the session may have taken from its recipe, shapes nothing.
+        What the session has taken from its recipe shapes nothing.
         """
         session = self.session
         if session is None or session.student is None:
             return False
-        trained, asked = (run.student.with_values(dropout=None) for run in (session.config, config))
+        trained, asked = (run.student.without_recipe() for run in (session.config, config))
         return trained == asked and session.config.data == config.data
 
     def student_to_time(self, config: RunConfig) -> StudentToTime:

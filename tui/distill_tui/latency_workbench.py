@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.reactive import var
 
-from distill_core.config import RunConfig, StudentConfig
+from distill_core.config import RunConfig
+from distill_core.students.spec import StudentConfig
 from distill_tui import messages, run_messages
 from distill_tui.crossover_limits import CrossoverLimits
 from distill_tui.run_workbench import RunWorkbench
@@ -120,7 +121,7 @@ class LatencyWorkbench(RunWorkbench):
     def _shape(self, config: RunConfig | None) -> Shape | None:
         if config is None:
             return None
-        return config.student.with_values(dropout=None), config.data.database, config.data.mh_id
+        return config.student.without_recipe(), config.data.database, config.data.mh_id
 
     def _keep_times_of(self, shape: Shape | None, run: str = "") -> None:
         """Forget what was measured of students of another shape, and of opened runs but this one."""

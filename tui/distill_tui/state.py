@@ -7,7 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_core.config import SplitConfig, StudentConfig, TrainingConfig
+from distill_core.config import SplitConfig, TrainingConfig
+from distill_core.students.kinds import default_student
+from distill_core.students.spec import StudentConfig
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,7 +120,7 @@ class RunSettings:
     """What the student screen sets."""
 
     split: SplitConfig = field(default_factory=SplitConfig)
-    student: StudentConfig = field(default_factory=StudentConfig)
+    student: StudentConfig = field(default_factory=default_student)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 

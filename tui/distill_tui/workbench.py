@@ -11,11 +11,9 @@ from textual import on
 from textual.app import App
 from textual.reactive import var
 
-from distill_core.architecture import default_shape
 from distill_core.config import DataConfig, RunConfig
 from distill_tui import messages, places
 from distill_tui.controller import Controller
-from distill_tui.shapes import heads_fit
 from distill_tui.state import DatabaseView, JobState, LatencyView, RunSettings, TeacherView, TrainingView
 
 if TYPE_CHECKING:
@@ -126,9 +124,9 @@ class Workbench(App[int]):
         projection = message.view.projection
         is_new = self.teacher is None or self.teacher.projection.num_heads != projection.num_heads
         student = self.settings.student
-        if is_new or not heads_fit(student, projection.dimension):
-            heads, layers = default_shape(student.kind, projection.num_heads, projection.dimension)
-            self.settings = replace(self.settings, student=student.with_values(heads=heads, layers=layers))
+        if is_new or not student.fits(projection.dimension):
+            student = student.with_defaults(projection.num_heads, projection.dimension)
+            self.settings = replace(self.settings, student=student)
         self.teacher = message.view
         self.refresh_bindings()
 

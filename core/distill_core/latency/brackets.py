@@ -8,10 +8,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from distill_core.architecture import Cost, folded_encoder_cost, lda_cost
+from distill_core.architecture import Cost, lda_cost
 from distill_core.latency.crossover import Bracket, CrossoverFinished, CrossoverPoint, case_name
 from distill_core.latency.machine_record import MachineRecord
 from distill_core.latency.statistics import RatioInterval
+from distill_core.students.encoder import folded_encoder_cost
 
 Curve = Literal["fixed", "grown"]
 CURVES: tuple[Curve, ...] = ("fixed", "grown")

@@ -1,38 +1,32 @@
-"""Students in files: the published `.pt` layout, and safetensors with the shape in the metadata."""
+"""Students in files: safetensors with the shape in the metadata, and the published `.pt` layout."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+import io
 import os
 import pickle
 import secrets
 import struct
 import tempfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import msgspec
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor, nn
+from safetensors.numpy import save
 
 from distill_core.config import RunConfig, parse_config
 from distill_core.errors import CheckpointError, SettingsError
-from distill_core.students.networks.encoder import ProjectionTransformer
-from distill_core.students.networks.memory import MemoryStudent
-from distill_core.students.networks.mlp import MlpStudent
-from distill_core.students.networks.student import Student
+from distill_core.students.kinds import STUDENT_KINDS
 
-_SHAPE = {"embed_dim": int, "num_heads": int, "num_layers": int, "ff_dim": int, "dropout": float}
-_KINDS: dict[str, type[ProjectionTransformer] | type[MemoryStudent] | type[MlpStudent]] = {
-    kind.KIND: kind for kind in (ProjectionTransformer, MemoryStudent, MlpStudent)
-}
+if TYPE_CHECKING:
+    from distill_core.students.networks.student import Projector, Student
+
 _DIGEST = "sha256"
-_PARTS = ("input_proj", "encoder", "output_proj")
 _UNREADABLE = (
     ArithmeticError,
     AssertionError,
@@ -46,10 +40,25 @@ _UNREADABLE = (
     SettingsError,
     TypeError,
     ValueError,
+    msgspec.DecodeError,
     pickle.UnpicklingError,
     struct.error,
 )
 """What torch and safetensors were seen to raise when a file is damaged at random."""
+
+Network = TypeVar("Network", bound="Projector")
+
+
+class _Content(NamedTuple):
+    """A safetensors file: which network it holds, with the arguments that build it, and its weights."""
+
+    metadata: dict[str, str]
+    weights: dict[str, NDArray[Any]]
+
+    def filled(self, network: Network) -> Network:
+        """Return the network with the weights of the file."""
+        network.take_weights(self.weights)
+        return network
 
 
 def load_student(
@@ -70,23 +79,41 @@ def load_student(
     try:
         if not file.is_file():
             raise CheckpointError(f"There is no file of weights at {file}.", "Check the path.")
-        if not (reference_layout or is_safetensors(file)):
+        if is_safetensors(file):
+            student = _student_of(_read(file))
+        elif reference_layout:
+            student = _load_reference(file)
+        else:
             raise ValueError("no safetensors")
-        student = (_load_safetensors if is_safetensors(file) else _load_reference)(file).eval()
     except _UNREADABLE as error:
-        raise CheckpointError(
-            f"{file} does not hold a student's weights ({type(error).__name__}).",
-            "Pass a file written by --save, or a checkpoint of the reference implementation.",
-        ) from error
+        raise _unusable(file, error) from error
     if dimension is not None and student.embed_dim != dimension:
         raise CheckpointError(
             f"{file} is a student of dimension {student.embed_dim}, the projection has {dimension}.",
             "Take a student that was distilled from this projection.",
         )
-    return student
+    return student.eval()
 
 
-def student_bytes(student: Student, config: RunConfig | None = None) -> bytes:
+def load_for_inference(path: str | os.PathLike[str], *, reference_layout: bool = True) -> Projector:
+    """Load a student in its form for inference, from a file that holds that form, or the student itself.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or holds neither.
+    """
+    file = Path(path)
+    try:
+        content = _read(file) if file.is_file() and is_safetensors(file) else None
+        for kind in STUDENT_KINDS.values() if content else ():
+            network = kind.network()
+            if content and network.FOLDED and content.metadata.get("student") == network.FOLDED.KIND:
+                return content.filled(network.empty_fold(content.metadata)).eval()
+    except _UNREADABLE as error:
+        raise _unusable(file, error) from error
+    return load_student(file, reference_layout=reference_layout).fold().eval()
+
+
+def student_bytes(student: Projector, config: RunConfig | None = None) -> bytes:
     """Return the content of a safetensors file with a student, its shape, and the settings of its run.
 
     A checksum goes with it, so that `load_student` notices a changed bit.
@@ -94,10 +121,10 @@ def student_bytes(student: Student, config: RunConfig | None = None) -> bytes:
     Raises:
         CheckpointError: The weights have no place in such a file.
     """
-    metadata = {name: str(value) for name, value in student.shape.items()}
+    metadata = {name: msgspec.json.encode(value).decode() for name, value in student.shape.items()}
     if config is not None:
         metadata["config"] = msgspec.json.encode(config).decode()
-    weights = _on_cpu(student)
+    weights = {name: np.ascontiguousarray(array) for name, array in student.weights().items()}
     try:
         return save(weights, {"format": "pt", "student": student.KIND, _DIGEST: _digest(weights), **metadata})
     except (SafetensorError, RuntimeError, ValueError) as error:
@@ -107,26 +134,17 @@ def student_bytes(student: Student, config: RunConfig | None = None) -> bytes:
 def save_student(student: Student, path: str | os.PathLike[str], config: RunConfig | None = None) -> Path:
     """Write a student; `.pt` gives the reference implementation's layout, any other name safetensors.
 
-    Only the published encoder fits the reference implementation's layout.
-
     The file appears whole or not at all. With safetensors the settings of the run go into the metadata, so
     that the student can be judged again on the same split.
 
     Raises:
-        CheckpointError: The file cannot be written.
+        CheckpointError: The file cannot be written, or the layout has no place for this kind of student.
     """
     file = Path(path)
-    write = partial(_save_safetensors, student, config)
-    if file.suffix == ".pt":
-        if not isinstance(student, ProjectionTransformer):
-            raise CheckpointError(
-                f"A student of the kind {student.KIND} has no place in the reference's .pt layout.",
-                "Choose a name that ends in .safetensors.",
-            )
-        write = partial(_save_reference, student)
     try:
+        content = _reference_bytes(student) if file.suffix == ".pt" else student_bytes(student, config)
         file.parent.mkdir(parents=True, exist_ok=True)
-        _replace(file, write)
+        _replace(file, content)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise CheckpointError(
             f"The weights cannot be written to {file}: {error}.", "Choose another place."
@@ -144,7 +162,7 @@ def read_run_config(path: str | os.PathLike[str]) -> RunConfig | None:
     try:
         if not is_safetensors(file):
             return None
-        with safe_open(file, framework="pt") as opened:
+        with safe_open(file, framework="numpy") as opened:
             text = (opened.metadata() or {}).get("config")
         return None if text is None else parse_config(msgspec.json.decode(text))
     except _UNREADABLE as error:
@@ -153,13 +171,16 @@ def read_run_config(path: str | os.PathLike[str]) -> RunConfig | None:
         ) from error
 
 
-def require_writable(path: str | os.PathLike[str]) -> None:
-    """Check before a long run that its weights can be written.
+def require_writable(path: str | os.PathLike[str], kind: str = "") -> None:
+    """Check before a long run that the weights of a student of this kind can be written.
 
     Raises:
-        CheckpointError: The folder cannot be made or written to, or the path is a folder.
+        CheckpointError: The folder cannot be made or written to, the path is a folder, or its name stands for
+            a layout without a place for this kind.
     """
     file = Path(path)
+    if file.suffix == ".pt" and kind and not STUDENT_KINDS[kind].REFERENCE_LAYOUT:
+        raise _no_reference_layout(kind)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.is_dir():
@@ -173,10 +194,6 @@ def require_writable(path: str | os.PathLike[str]) -> None:
         ) from error
 
 
-def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
-    return {name: weight.detach().cpu().contiguous() for name, weight in module.state_dict().items()}
-
-
 def is_safetensors(file: Path) -> bool:
     """Tell by the content: safetensors has the length of its header in 8 bytes, then JSON.
 
@@ -187,56 +204,70 @@ def is_safetensors(file: Path) -> bool:
         return handle.read(9)[8:] == b"{"
 
 
-def _save_reference(student: ProjectionTransformer, path: Path) -> None:
-    parts = {part: _on_cpu(getattr(student, part)) for part in _PARTS}
-    torch.save({**student.shape, **parts}, path)
+def _unusable(file: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{file} does not hold a student's weights ({type(error).__name__}).",
+        "Pass a file written by --save or an export, or a checkpoint of the reference implementation.",
+    )
 
 
-def _load_reference(path: Path) -> ProjectionTransformer:
+def _reference_bytes(student: Student) -> bytes:
+    import torch
+
+    saved, content = student.reference_content(), io.BytesIO()
+    if saved is None:
+        raise _no_reference_layout(student.KIND)
+    torch.save(saved, content)
+    return content.getvalue()
+
+
+def _no_reference_layout(kind: str) -> CheckpointError:
+    return CheckpointError(
+        f"A student of the kind {kind} has no place in the reference's .pt layout.",
+        "Choose a name that ends in .safetensors.",
+    )
+
+
+def _load_reference(path: Path) -> Student:
+    import torch
+
     with path.open("rb") as file:  # given a name, torch goes by its ending
         saved = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(saved, dict):
         raise TypeError(f"{type(saved).__name__} in place of a dictionary")
-    student = ProjectionTransformer(**{name: kind(saved[name]) for name, kind in _SHAPE.items()})
-    for part in _PARTS:
-        getattr(student, part).load_state_dict(saved[part])
-    return student
+    kind = next(kind for kind in STUDENT_KINDS.values() if kind.REFERENCE_LAYOUT)
+    return kind.network().from_reference(saved)
 
 
-def _save_safetensors(student: Student, config: RunConfig | None, path: Path) -> None:
-    # `save_file` would make a file that only its owner can read.
-    path.write_bytes(student_bytes(student, config))
-
-
-def _digest(weights: dict[str, Tensor]) -> str:
+def _digest(weights: dict[str, NDArray[Any]]) -> str:
     digest = hashlib.sha256()
-    for name, weight in sorted(weights.items()):
+    for name, array in sorted(weights.items()):
         digest.update(name.encode())
-        digest.update(weight.reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
-def _load_safetensors(path: Path) -> Student:
-    with safe_open(path, framework="pt") as file:
+def _read(path: Path) -> _Content:
+    with safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     if metadata.get(_DIGEST) not in (None, _digest(weights)):
         raise ValueError("its checksum does not fit")
-    kind = _KINDS[metadata.get("student", "encoder")]
-    # The numbers of a shape are whole, but for the dropout.
-    names = tuple(inspect.signature(kind).parameters)
-    shape: dict[str, Any] = {
-        name: float(metadata[name]) if name == "dropout" else int(metadata[name]) for name in names
-    }
-    student = kind(**shape)
-    student.load_state_dict(weights)
-    return student
+    return _Content(metadata, weights)
 
 
-def _replace(file: Path, write: Callable[[Path], None]) -> None:
-    temporary = file.with_name(f".{secrets.token_hex(8)}.tmp")  # made by `write`, with the usual permissions
+def _student_of(content: _Content) -> Student:
+    network = STUDENT_KINDS[content.metadata.get("student", next(iter(STUDENT_KINDS)))].network()
+    names = inspect.signature(network).parameters
+    shape = {name: msgspec.json.decode(content.metadata[name]) for name in names}
+    student: Student = cast(Any, network)(**shape)
+    return content.filled(student)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    temporary = file.with_name(f".{secrets.token_hex(8)}.tmp")  # made with the usual permissions
     try:
-        write(temporary)
+        temporary.write_bytes(content)
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)

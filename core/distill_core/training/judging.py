@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.architecture import Cost, inference_cost, lda_cost
+from distill_core.architecture import Cost, lda_cost
 from distill_core.config import RunConfig
 from distill_core.evaluation.baselines import Baseline, ladder
 from distill_core.evaluation.cost import CostComparison, RunningCost
@@ -82,7 +82,7 @@ def _best_answers(held_out: HeldOut, projections: NDArray[np.float32]) -> tuple[
 
 def _costs(data: TeacherData, config: RunConfig, measured: LatencyFinished | None) -> CostComparison:
     dimension = data.teacher.dimension
-    student = inference_cost(config.student, dimension, data.teacher.num_heads)
+    student = config.student.inference_cost(dimension, data.teacher.num_heads)
     teacher = lda_cost(data.teacher.num_heads, dimension)
     if measured is None:
         return CostComparison(student=_running(student), teacher=_running(teacher))

@@ -5,7 +5,7 @@ from operator import attrgetter
 import numpy as np
 import pytest
 
-from distill_core.architecture import encoder_cost, folded_encoder_cost, lda_cost
+from distill_core.architecture import lda_cost
 from distill_core.latency import Bracket
 from distill_core.latency.brackets import (
     Ratio,
@@ -17,6 +17,7 @@ from distill_core.latency.brackets import (
 )
 from distill_core.latency.statistics import RatioInterval, is_unsteady, ratio_interval
 from distill_core.latency.timing.blocks import BLOCK_NS, TimedCalls
+from distill_core.students.encoder import encoder_cost, folded_encoder_cost
 from tests.core.latency.planted_times import PlantedClock
 
 # Brackets

@@ -13,9 +13,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.errors import CheckpointError
 from distill_core.students import (
+    EncoderConfig,
     ProjectionTransformer,
     load_student,
     read_run_config,
@@ -87,7 +88,7 @@ def test_safetensors_carry_the_shape_beside_the_weights(
 CONFIG = RunConfig(
     data=DataConfig(database="/data/Größe τ/lda.db", mh_id=3, temperature=0.1),
     split=SplitConfig(split="cluster", validation_fraction=0.15, exclude_near_duplicates=True),
-    student=StudentConfig(heads=2, layers=1, ff_dim=12, dropout=0.3),
+    student=EncoderConfig(heads=2, layers=1, ff_dim=12, dropout=0.3),
     training=TrainingConfig(epochs=7, learning_rate=1e-3, mse_reduction="sum", seed=2**32 - 1),
 )
 
@@ -270,7 +271,6 @@ def test_a_failed_save_keeps_the_file_before_it(
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", lambda content, path: full_disk(path))
     monkeypatch.setattr(Path, "write_bytes", lambda path, content: full_disk(path))
     with pytest.raises(CheckpointError, match="No space left"):
         save_student(student, file)

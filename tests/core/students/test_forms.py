@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from distill_core.architecture import folded_encoder_cost
 from distill_core.students import ProjectionTransformer
+from distill_core.students.encoder import folded_encoder_cost
 from tests.core.students.test_encoder import make_queries, make_student
 
 SHAPES = st.integers(1, 6).flatmap(

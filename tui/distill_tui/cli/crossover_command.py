@@ -9,8 +9,13 @@ import msgspec
 
 from distill_core.config import DataConfig, TrainingConfig
 from distill_tui.cli.measurement_loop import measure
-from distill_tui.cli.options import database_argument, json_option, setting
-from distill_tui.cli.student_options import shape_options, timed_student_option
+from distill_tui.cli.options import (
+    database_argument,
+    json_option,
+    setting,
+    shape_options,
+    timed_student_option,
+)
 from distill_tui.cli.timed_run import (
     TimedOptions,
     chosen_run,

@@ -18,13 +18,17 @@ from distill_core.training.events import (
 )
 from distill_core.wording import plural
 from distill_tui.cli.assessment_lines import assessment_lines
-from distill_tui.shapes import shape_words
 
 
 def write_json(event: TrainEvent) -> None:
-    """Print an event as one JSON object; progress inside an epoch is left out."""
-    if not isinstance(event, StepsFinished):
-        click.echo(msgspec.json.encode(event))
+    """Print an event as one JSON object; progress inside an epoch is left out.
+
+    What a kind of student tells of itself beyond its scores stands beside them.
+    """
+    if isinstance(event, StepsFinished):
+        return
+    fields = msgspec.to_builtins(event)
+    click.echo(msgspec.json.encode({**fields, **fields.pop("facts", {})}))
 
 
 def write_lines(event: TrainEvent) -> None:
@@ -48,7 +52,7 @@ def _lines(event: TrainEvent) -> Iterator[str]:
 
 
 def _started_lines(event: RunStarted) -> Iterator[str]:
-    shape = shape_words(event.config.student, event.num_heads, event.dimension)
+    shape = event.config.student.words(event.dimension, event.num_heads)
     yield (
         f"teacher: {event.num_heads} heads, {event.dimension} dimensions, temperature {event.temperature:g}, "
         f"{event.teacher_parameters:,} parameters"

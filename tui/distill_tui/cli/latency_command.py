@@ -8,10 +8,16 @@ import click
 import msgspec
 
 from distill_core.config import DataConfig, TrainingConfig
+from distill_core.students.kinds import STUDENT_KINDS
 from distill_tui.cli.field_lines import field_lines
 from distill_tui.cli.measurement_loop import measure
-from distill_tui.cli.options import database_argument, json_option, setting
-from distill_tui.cli.student_options import KINDS, shape_options, timed_student_option
+from distill_tui.cli.options import (
+    database_argument,
+    json_option,
+    setting,
+    shape_options,
+    timed_student_option,
+)
 from distill_tui.cli.timed_run import (
     TimedOptions,
     chosen_run,
@@ -136,7 +142,7 @@ def _compare_everyone(options: LatencyOptions, run: RunFolder | None) -> int:
         if options["as_json"]:
             click.echo(msgspec.json.encode(event))
             return
-        for line in field_lines(event, untrained=run is None and options["student"] in KINDS):
+        for line in field_lines(event, untrained=run is None and options["student"] in STUDENT_KINDS):
             click.echo(line)
 
     def keep_result(result: FieldFinished, samples: Samples) -> None:

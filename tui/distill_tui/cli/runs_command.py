@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 import msgspec
 
-from distill_core.errors import RunError
 from distill_core.runs import RunStore
 from distill_tui.cli.options import json_option
 from distill_tui.cli.run_lines import comparison_lines, run_table
@@ -98,10 +97,7 @@ def command(store: RunStore, run: str) -> None:
     from distill_core.export.train_command import train_command
 
     folder = store.find(run)
-    text = train_command(folder.read_config())
-    if text is None:
-        raise RunError(f"{folder.name} has shares of the split that no option gives.", "Clone it in the app.")
-    click.echo(text)
+    click.echo(train_command(folder.read_config()))
 
 
 @runs.command()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
 from distill_core.database import LdaDatabase
 from distill_core.errors import DistillError, RunError
-from distill_tui.cli.options import chosen_database
+from distill_core.students.kinds import STUDENT_KINDS, student_fields
+from distill_tui.cli.options import chosen_database, timed_student
 from distill_tui.cli.run_options import run_store, runs_dir_option
-from distill_tui.cli.student_options import KINDS, ShapeOptions, timed_student
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,11 +27,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 Record = TypeVar("Record")
 
-_OF_THE_RUN = ("student", "mh_id", "heads", "layers", "ff_dim", "slots", "width")
-"""Options that contradict `--run`."""
 
-
-class TimedOptions(ShapeOptions):
+class TimedOptions(TypedDict):
     """What `timed_options` and the options of a student add, as click passes them."""
 
     database: Path | None
@@ -96,7 +93,7 @@ def chosen_run(options: TimedOptions) -> RunFolder | None:
         return None
     context = click.get_current_context()
     given = click.core.ParameterSource.COMMANDLINE
-    for name in _OF_THE_RUN:
+    for name in ("student", "mh_id", *student_fields()):  # what a run decides
         if context.get_parameter_source(name) is given:
             raise click.UsageError(f"--run says what is timed: leave out --{name.replace('_', '-')}.")
     return run_store(options["runs_dir"]).find(options["run"])
@@ -114,7 +111,7 @@ def what_is_timed(options: TimedOptions, run: RunFolder | None) -> ToTime:
         teacher = database.teacher(options["mh_id"])
         _, queries = database.queries(options["mh_id"])
     student = timed_student(options["student"], options, teacher.num_heads, teacher.dimension)
-    return ToTime(teacher, queries, student, options["student"] not in KINDS)
+    return ToTime(teacher, queries, student, options["student"] not in STUDENT_KINDS)
 
 
 def _of_run(options: TimedOptions, run: RunFolder) -> ToTime:

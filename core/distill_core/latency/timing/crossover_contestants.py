@@ -19,8 +19,8 @@ from distill_core.latency.crossover import BreakEven
 from distill_core.latency.growing_teacher import GrowingTeacher
 from distill_core.latency.timing.blocks import Call
 from distill_core.latency.timing.calls import Form, Project, lda_call, lda_form, query_batches, student_call
-from distill_core.latency.timing.student_costs import running_cost
 from distill_core.students import ProjectionTransformer
+from distill_core.students.kinds import running_cost
 
 _FF_DIM = 512
 

@@ -23,7 +23,8 @@ from distill_core.latency.nearest_heads import (
 )
 from distill_core.latency.timing.calls import Project, lda_call, student_call, torch_lda_call
 from distill_core.latency.timing.cuda_graphs import graph_call
-from distill_core.students import MemoryStudent, MlpStudent, Projector, Student
+from distill_core.students import Projector, Student
+from distill_core.students.kinds import default_student
 from distill_core.teacher import MultiHeadLDA
 
 Rows = NDArray[np.float32]
@@ -138,12 +139,7 @@ def _student_entries(field: Field) -> Iterator[Entry | Absent]:
 
 
 def _kind(student: Student) -> str:
-    match student:
-        case MemoryStudent():
-            return "student (memory)"
-        case MlpStudent():
-            return "student (mlp)"
-    return "student"
+    return "student" if default_student().kind == student.KIND else f"student ({student.KIND})"
 
 
 def _module_entry(name: str, student: Projector, project: Project) -> Entry:
@@ -170,8 +166,9 @@ def _onnx(name: str, student: Projector, device: torch.device) -> Entry | Absent
         provider = "CPUExecutionProvider" if device.type == "cpu" else "CUDAExecutionProvider"
         if device.type != "cpu" and provider not in runtime.get_available_providers():
             return Absent(name, f"the installed onnxruntime does not run on {device}")
-        graph: Any = import_module("distill_core.students.networks.onnx_graph")
-        content: bytes = graph.onnx_model(copy.deepcopy(student).cpu())
+        from distill_core.students.networks.onnx_graph import QUERIES, onnx_model
+
+        content = onnx_model(copy.deepcopy(student).cpu())
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         session = runtime.InferenceSession(content, options, providers=[provider])
@@ -179,7 +176,7 @@ def _onnx(name: str, student: Projector, device: torch.device) -> Entry | Absent
         return Absent(name, _reason(error))
 
     def project(queries: object) -> object:
-        return session.run(None, {graph.QUERIES: queries})[0]
+        return session.run(None, {QUERIES: queries})[0]
 
     return Entry(name, project, "arrays", student.num_parameters, len(content))
 

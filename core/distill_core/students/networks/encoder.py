@@ -1,18 +1,25 @@
-"""The published student: a transformer encoder that reads the query as a sequence of one token."""
+"""The published student: a transformer encoder that reads the query as a sequence of one token.
+
+As it is trained (`OneTokenEncoder`), what one token never uses is left out.
+"""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Iterable
+from typing import Any, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from torch import Tensor, nn
 
-from distill_core.config import StudentConfig, require_divisible
+from distill_core.architecture import Shape, require_divisible
 from distill_core.students.networks.folded_encoder import FoldedEncoder
-from distill_core.students.networks.one_token import OneTokenEncoder
 from distill_core.students.networks.student import Student
 from distill_core.teacher import MultiHeadLDA
+
+_PARTS = ("input_proj", "encoder", "output_proj")
+_REFERENCE_SHAPE = {"embed_dim": int, "num_heads": int, "num_layers": int, "ff_dim": int, "dropout": float}
 
 _FIRST_GAIN = 5.0
 """How much louder the first map starts along the strongest direction of the centroids."""
@@ -36,6 +43,7 @@ class ProjectionTransformer(Student):
     """
 
     KIND = "encoder"
+    FOLDED = FoldedEncoder
 
     def __init__(
         self,
@@ -62,11 +70,6 @@ class ProjectionTransformer(Student):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
-    @classmethod
-    def from_config(cls, config: StudentConfig, dimension: int) -> ProjectionTransformer:
-        """Build an untrained student of the given shape, with torch's current random state."""
-        return cls(dimension, config.heads, config.layers, config.ff_dim, config.dropout or 0.0)
-
     @property
     def shape(self) -> dict[str, int | float]:
         """The arguments that build this student."""
@@ -86,6 +89,13 @@ class ProjectionTransformer(Student):
     def fold(self) -> FoldedEncoder:
         """Return the same function for inference only, in a little more than half the parameters."""
         return FoldedEncoder(self.input_proj, self._layers, self.output_proj)
+
+    @classmethod
+    def empty_fold(cls, shape: Shape) -> FoldedEncoder:
+        """Return a folded encoder of this shape; torch's random state stays as it is."""
+        dimension, layers, ff_dim = (int(shape[name]) for name in ("embed_dim", "num_layers", "ff_dim"))
+        with torch.random.fork_rng(devices=[]):
+            return cls(dimension, num_heads=1, num_layers=layers, ff_dim=ff_dim).fold()
 
     def training_form(self) -> OneTokenEncoder:
         """Return the same network, sharing its weights, without queries, keys and softmax of attention."""
@@ -111,6 +121,79 @@ class ProjectionTransformer(Student):
         self.output_proj.weight.mul_(factor)
         self.output_proj.bias.mul_(factor)
 
+    def reference_content(self) -> dict[str, Any]:
+        """Return what the reference implementation's `.pt` holds."""
+        parts = {part: getattr(self, part).state_dict() for part in _PARTS}
+        weights = {
+            part: {name: weight.detach().cpu().contiguous() for name, weight in state.items()}
+            for part, state in parts.items()
+        }
+        return {**self.shape, **weights}
+
+    @classmethod
+    def from_reference(cls, content: dict[str, Any]) -> ProjectionTransformer:
+        """Build the student that the reference implementation saved."""
+        student = cls(**{name: kind(content[name]) for name, kind in _REFERENCE_SHAPE.items()})
+        for part in _PARTS:
+            getattr(student, part).load_state_dict(content[part])
+        return student
+
     @property
     def _layers(self) -> list[nn.TransformerEncoderLayer]:
         return [cast(nn.TransformerEncoderLayer, layer) for layer in self.encoder.layers]
+
+
+class OneTokenEncoder(nn.Module):
+    """An encoder over one token, whose weights are the given modules' own.
+
+    The softmax over one key is 1, so attention is `W_o (W_v x + b_v) + b_o`; W_q and W_k get no gradient.
+    All other gradients, and the outputs, are those of the plain network. Dropout acts on the same places:
+    on attention it drops whole heads.
+
+    Training this trains the encoder that it was made from, whose device must not change meanwhile.
+    """
+
+    def __init__(
+        self, input_proj: nn.Linear, layers: Iterable[nn.TransformerEncoderLayer], output_proj: nn.Linear
+    ) -> None:
+        super().__init__()
+        self.input_proj = input_proj
+        self.layers = nn.ModuleList(_OneTokenLayer(layer) for layer in layers)
+        self.output_proj = output_proj
+
+    def forward(self, queries: Tensor) -> Tensor:
+        """Map queries (batch, d) to projections (batch, d)."""
+        rows = self.input_proj(queries)
+        for layer in self.layers:
+            rows = layer(rows)
+        return cast(Tensor, self.output_proj(rows))
+
+
+class _OneTokenLayer(nn.Module):
+    def __init__(self, layer: nn.TransformerEncoderLayer) -> None:
+        super().__init__()
+        attention = layer.self_attn
+        values = slice(2 * attention.embed_dim, None)
+        # Parameters over the same memory: a step of the optimiser on them is one on the encoder.
+        self.value_weight = nn.Parameter(attention.in_proj_weight.detach()[values])
+        self.value_bias = nn.Parameter(attention.in_proj_bias.detach()[values])
+        self.value_out = attention.out_proj
+        self.norm1, self.norm2 = layer.norm1, layer.norm2
+        self.linear1, self.linear2 = layer.linear1, layer.linear2
+        self._num_heads = attention.num_heads
+        self._dropout = layer.dropout.p
+
+    def forward(self, rows: Tensor) -> Tensor:
+        values = self._drop_heads(F.linear(rows, self.value_weight, self.value_bias))
+        rows = self.norm1(rows + self._drop(self.value_out(values)))
+        hidden = self._drop(F.gelu(self.linear1(rows)))
+        return cast(Tensor, self.norm2(rows + self._drop(self.linear2(hidden))))
+
+    def _drop(self, rows: Tensor) -> Tensor:
+        return F.dropout(rows, self._dropout, self.training) if self._dropout else rows
+
+    def _drop_heads(self, values: Tensor) -> Tensor:
+        if not (self._dropout and self.training):
+            return values
+        kept = F.dropout(values.new_ones(len(values), self._num_heads, 1), self._dropout)
+        return (values.view(len(values), self._num_heads, -1) * kept).flatten(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -11,12 +11,22 @@ import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from distill_core.config import require_divisible
+from distill_core.architecture import require_divisible
 from distill_core.errors import SettingsError
 from distill_core.evaluation.merged_teacher import MergedTeacher, merge_heads
-from distill_core.students.networks.one_row import Array, LinearView, as_array, as_linear, as_rows, suits_numpy
+from distill_core.students.networks.one_row import (
+    Array,
+    LinearView,
+    as_array,
+    as_linear,
+    as_rows,
+    suits_numpy,
+)
 from distill_core.students.networks.student import Student
 from distill_core.teacher import MultiHeadLDA
+
+if TYPE_CHECKING:
+    from distill_core.students.networks.onnx_graph import OnnxGraph
 
 _MOST_MERGED = 16_384
 """Of more heads than this, as many are drawn before they are merged into slots."""
@@ -49,6 +59,7 @@ class MemoryStudent(Student):
     """
 
     KIND = "memory"
+    STARTS_AS_TEACHER = True
 
     def __init__(
         self,
@@ -90,6 +101,14 @@ class MemoryStudent(Student):
         for layer in self.layers[:-1]:
             rows = rows + layer(rows)
         return cast(Tensor, self.layers[-1](rows))
+
+    def onnx(self, graph: OnnxGraph, queries: str) -> str:
+        """Write it into an ONNX graph."""
+        rows = graph.normalize(queries)
+        *inner, last = (cast(MemoryLayer, layer) for layer in self.layers)
+        for layer in inner:
+            rows = graph.add("Add", rows, layer.onnx(graph, rows))
+        return last.onnx(graph, rows)
 
     def _one_row(self, query: Tensor) -> Tensor:
         """As `forward`, of a query (1, d) in NumPy."""
@@ -178,6 +197,18 @@ class MemoryLayer(nn.Module):
         self.values.normal_(0.0, _FIRST_VALUES, generator=generator)
         self.output.weight.copy_((turn_values @ spans).T)
         self.output.bias.zero_()
+
+    def onnx(self, graph: OnnxGraph, rows: str) -> str:
+        """Write the layer into an ONNX graph."""
+        num_heads, _, size = self.keys.shape
+        parts = graph.linear(graph.normalize(rows), self.query)
+        parts = graph.add("Transpose", graph.reshape(parts, 0, num_heads, size), perm=[1, 0, 2])
+        parts = graph.add("Mul", parts, graph.constant(self.log_scale.exp()[:, None, None]))
+        scores = graph.add("MatMul", parts, graph.constant(self.keys.transpose(1, 2)))
+        scores = graph.add("Add", scores, graph.constant(self.biases[:, None, :]))
+        mixed = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), graph.constant(self.values))
+        mixed = graph.reshape(graph.add("Transpose", mixed, perm=[1, 0, 2]), 0, num_heads * size)
+        return graph.linear(mixed, self.output)
 
 
 class _LayerView(NamedTuple):

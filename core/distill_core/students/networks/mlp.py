@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from distill_core.students.networks.one_row import as_array, as_linear, as_rows, suits_numpy
 from distill_core.students.networks.student import Student
 
+if TYPE_CHECKING:
+    from distill_core.students.networks.onnx_graph import OnnxGraph
+
 
 class MlpStudent(Student):
     """L hidden layers of one width with GELU between Linear maps from d and to d.
@@ -18,7 +21,7 @@ class MlpStudent(Student):
     Args:
         embed_dim: d.
         num_layers: L.
-        width: Of each hidden layer; `architecture.mlp_width` gives the one of equal parameter count.
+        width: Of each hidden layer; `students.mlp.mlp_width` gives the one of equal parameter count.
         dropout: Share dropped after each hidden layer while training.
     """
 
@@ -53,6 +56,13 @@ class MlpStudent(Student):
         if self.training or not suits_numpy(queries, self.output.weight):
             return cast(Tensor, self.output(self.hidden(queries)))
         return self._one_row(queries)
+
+    def onnx(self, graph: OnnxGraph, queries: str) -> str:
+        """Write it into an ONNX graph."""
+        rows = queries
+        for layer in self.hidden:
+            rows = graph.gelu(graph.linear(rows, cast(nn.Linear, cast(nn.Sequential, layer)[0])))
+        return graph.linear(rows, self.output)
 
     def _one_row(self, query: Tensor) -> Tensor:
         """As `forward`, of a query (1, d) whose products NumPy takes."""

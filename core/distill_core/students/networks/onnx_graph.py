@@ -1,4 +1,4 @@
-"""The students as ONNX graphs, written node by node.
+"""Students as ONNX graphs, written node by node; each network writes its own (`Projector.onnx`).
 
 torch's exporter traces them as well, but takes seconds and more packages, and fixes the size of the batch
 where a module asks for the length of its input. What is written here is compared with torch whenever it is
@@ -12,13 +12,12 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from distill_core.errors import ExportError
-from distill_core.students import FoldedEncoder, MemoryStudent, MlpStudent, Projector
+from distill_core.students.networks.student import Projector
 
 OPSET = 17
 """The first with layer normalisation, so that also older runtimes open the model."""
@@ -47,8 +46,8 @@ def onnx_model(student: Projector, metadata: dict[str, str] | None = None) -> by
     """
     if student.num_parameters * 4 > _MAX_BYTES:
         raise ExportError("A student of more than 2 GiB does not fit into an ONNX file.")
-    graph = _Graph()
-    output = _projections(graph, student)
+    graph = OnnxGraph()
+    output = student.onnx(graph, QUERIES)
     graph.nodes.append(helper.make_node("Identity", [output], [PROJECTIONS]))
     shape: list[str | int | None] = ["batch", student.embed_dim]
     model = helper.make_model(
@@ -68,7 +67,7 @@ def onnx_model(student: Projector, metadata: dict[str, str] | None = None) -> by
     return cast(bytes, model.SerializeToString())
 
 
-class _Graph:
+class OnnxGraph:
     """Nodes and weights, each under a name of its own."""
 
     def __init__(self) -> None:
@@ -106,6 +105,11 @@ class _Graph:
             "Mul", self.add("Mul", rows, self.add("Add", error, self.number(1.0))), self.number(0.5)
         )
 
+    def layer_norm(self, rows: str, scale: Tensor, shift: Tensor | None, epsilon: float) -> str:
+        """Bring each row to mean 0 and variance 1, then scale and shift it."""
+        constants = [self.constant(values) for values in (scale, shift) if values is not None]
+        return self.add("LayerNormalization", rows, *constants, axis=-1, epsilon=epsilon)
+
     def normalize(self, rows: str) -> str:
         """Divide each row by its length."""
         length = self.add("ReduceL2", rows, axes=[-1], keepdims=1)
@@ -114,58 +118,3 @@ class _Graph:
     def reshape(self, rows: str, *shape: int) -> str:
         """Give rows another shape; 0 keeps a size as it is."""
         return self.add("Reshape", rows, self.constant(np.array(shape, np.int64)))
-
-
-def _projections(graph: _Graph, student: Projector) -> str:
-    match student:
-        case FoldedEncoder():
-            return _folded_encoder(graph, student)
-        case MemoryStudent():
-            return _memory(graph, student)
-        case MlpStudent():
-            return _mlp(graph, student)
-    raise ExportError(f"A {type(student).__name__} has no ONNX form.")
-
-
-def _folded_encoder(graph: _Graph, student: FoldedEncoder) -> str:
-    rows = QUERIES
-    for module in student.layers:
-        layer = cast(Any, module)
-        ones = graph.constant(torch.ones(student.embed_dim))
-        rows = _layer_norm(graph, graph.linear(rows, layer.attention), layer.norm)
-        hidden = graph.gelu(graph.linear(rows, layer.linear1))
-        rows = graph.add("Add", rows, graph.linear(hidden, layer.linear2))
-        rows = graph.add("LayerNormalization", rows, ones, axis=-1, epsilon=layer.norm.eps)
-    return graph.linear(rows, student.output)
-
-
-def _layer_norm(graph: _Graph, rows: str, norm: nn.LayerNorm) -> str:
-    scale, shift = graph.constant(norm.weight), graph.constant(norm.bias)
-    return graph.add("LayerNormalization", rows, scale, shift, axis=-1, epsilon=norm.eps)
-
-
-def _memory(graph: _Graph, student: MemoryStudent) -> str:
-    rows = graph.normalize(QUERIES)
-    *inner, last = student.layers
-    for layer in inner:
-        rows = graph.add("Add", rows, _memory_layer(graph, rows, cast(Any, layer)))
-    return _memory_layer(graph, rows, cast(Any, last))
-
-
-def _memory_layer(graph: _Graph, rows: str, layer: Any) -> str:  # noqa: ANN401 - of a private kind
-    num_heads, _, size = layer.keys.shape
-    parts = graph.linear(graph.normalize(rows), layer.query)
-    parts = graph.add("Transpose", graph.reshape(parts, 0, num_heads, size), perm=[1, 0, 2])
-    parts = graph.add("Mul", parts, graph.constant(layer.log_scale.exp()[:, None, None]))
-    scores = graph.add("MatMul", parts, graph.constant(layer.keys.transpose(1, 2)))
-    scores = graph.add("Add", scores, graph.constant(layer.biases[:, None, :]))
-    mixed = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), graph.constant(layer.values))
-    mixed = graph.reshape(graph.add("Transpose", mixed, perm=[1, 0, 2]), 0, num_heads * size)
-    return graph.linear(mixed, layer.output)
-
-
-def _mlp(graph: _Graph, student: MlpStudent) -> str:
-    rows = QUERIES
-    for module in student.hidden:
-        rows = graph.gelu(graph.linear(rows, cast(Any, module)[0]))
-    return graph.linear(rows, student.output)
