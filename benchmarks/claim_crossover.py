@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.claim_training import Matrix, sources
-from distill_core.architecture import default_architecture, encoder_cost, lda_cost
+from distill_core.architecture import default_architecture, lda_cost
 from distill_core.latency import LatencyFinished, LatencySettings, compare_latency
 from distill_core.students import ProjectionTransformer
+from distill_core.students.encoder import encoder_cost
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import TeacherData
 

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from distill_core.architecture import default_architecture
-from distill_core.config import DataConfig, SplitConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, SplitConfig, TrainingConfig
 from distill_core.database import demo_database_path
 from distill_core.evaluation import Evaluation, evaluate
-from distill_core.students import ProjectionTransformer
+from distill_core.students import EncoderConfig, ProjectionTransformer
 from distill_core.teacher_data import TeacherData, load_teacher_data
 from distill_core.training.batches import LabelledQueries
 from distill_core.training.events import EpochFinished
@@ -51,10 +51,10 @@ def trained(
 ) -> Iterator[ProjectionTransformer]:
     """Yield the book rule's student as `distill-tui train` trains it, after each of some epochs."""
     book_heads, layers = default_architecture(data.teacher.num_heads, data.teacher.dimension)
-    shape = StudentConfig(heads=heads or book_heads, layers=layers, dropout=0.1)
+    shape = EncoderConfig(heads=heads or book_heads, layers=layers, dropout=0.1)
     random_state = OwnRandomState(settings.seed, torch.device("cpu"))
     with random_state:
-        student = ProjectionTransformer.from_config(shape, data.teacher.dimension)
+        student = ProjectionTransformer(data.teacher.dimension, shape.heads, shape.layers, dropout=0.1)
     rows = data.split.train
     labelled = LabelledQueries(torch.from_numpy(data.queries[rows]), torch.from_numpy(data.targets[rows]))
     if 0 in epochs:

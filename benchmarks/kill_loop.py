@@ -31,9 +31,10 @@ import torch
 import torch._dynamo  # its optimisers load it
 from safetensors.torch import load_file
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.database import demo_database_path
 from distill_core.runs import RunFolder, liveness, load_checkpoint, lock, recording
+from distill_core.students import MlpConfig
 from distill_tui import cli
 
 TIMES = ("samples_per_second", "active_seconds", "eta_seconds")
@@ -61,7 +62,7 @@ class Loop:
         self._words = root / "words.txt"
         self._config = RunConfig(
             data=DataConfig(database=str(demo_database_path())),
-            student=StudentConfig(kind="mlp", layers=1, ff_dim=16, dropout=0.1),
+            student=MlpConfig(layers=1, ff_dim=16, dropout=0.1),
             training=TrainingConfig(recipe="book", epochs=60, batch_size=64, device="cpu", threads=1),
         )
 

@@ -21,8 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.students import ProjectionTransformer
+from distill_core.students.kinds import student_settings
+from distill_core.students.spec import StudentConfig
 from distill_core.teacher import MultiHeadLDA
 from distill_core.training import EpochFinished, RunFinished, TrainingSession, learner
 from distill_core.training.sampling import QuerySampler
@@ -82,7 +84,7 @@ def transplants_only() -> Iterator[None]:
 @contextmanager
 def no_start() -> Iterator[None]:
     """Leave the first map as it is drawn."""
-    with mock.patch("distill_core.students.encoder._FIRST_GAIN", 0.0):
+    with mock.patch("distill_core.students.networks.encoder._FIRST_GAIN", 0.0):
         yield
 
 
@@ -208,7 +210,7 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--layers", type=int, default=2)
     options = parser.parse_args()
-    student = StudentConfig(kind=options.kind, heads=options.heads, layers=options.layers)
+    student = student_settings(options.kind, {"heads": options.heads, "layers": options.layers})
     chosen = [v for v in VARIANTS if not options.variants or any(part in v.name for part in options.variants)]
     goals = " | ".join(f"s to {goal}" for goal in GOALS)
     for database in options.databases:

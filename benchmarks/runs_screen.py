@@ -21,9 +21,10 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.database import demo_database_path
 from distill_core.runs import RecordedRun, RunFolder
+from distill_core.students import EncoderConfig
 from distill_tui.app import DistillApp
 from distill_tui.runs.table import RunTable
 
@@ -34,7 +35,7 @@ def write_runs(root: Path, count: int) -> None:
     """Train a run and copy it, each copy a minute older and with a seed of its own."""
     config = RunConfig(
         data=DataConfig(database=str(demo_database_path())),
-        student=StudentConfig(heads=4, layers=1, ff_dim=64),
+        student=EncoderConfig(heads=4, layers=1, ff_dim=64),
         training=TrainingConfig(recipe="book", epochs=100),
     )
     trained = RecordedRun.new(str(root), config)

@@ -23,10 +23,11 @@ import numpy as np
 import torch
 
 from benchmarks.speed_published import project_by_head, project_each, training_steps
-from distill_core.architecture import folded_encoder_cost, lda_cost
-from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
+from distill_core.architecture import lda_cost
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.devices import cpu_threads
-from distill_core.students import ProjectionTransformer
+from distill_core.students import EncoderConfig, ProjectionTransformer
+from distill_core.students.encoder import folded_encoder_cost
 from distill_core.teacher_data import TeacherData, load_teacher_data
 from distill_core.training import EpochFinished, TrainingSession
 from distill_core.training.loss import distillation_loss
@@ -179,7 +180,7 @@ def time_to_goals(database: Path, temperature: float, seed: int) -> dict[float, 
     training = TrainingConfig(seed=seed, device="cpu")
     data = DataConfig(database=str(database), temperature=temperature)
     reached: dict[float, float] = {}
-    student = StudentConfig(heads=4, layers=2)
+    student = EncoderConfig(heads=4, layers=2)
     for event in TrainingSession(RunConfig(data=data, student=student, training=training)):
         if isinstance(event, EpochFinished) and event.validation is not None:
             for goal in GOALS:

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig
+from distill_core.config import DataConfig, RunConfig
 from distill_core.database import demo_database_path
 from distill_core.runs import RecordedRun
+from distill_core.students import MemoryConfig
 from distill_tui.app import DistillApp
 from distill_tui.jobs import JobState
 from distill_tui.runs.table import RunTable
@@ -73,7 +74,7 @@ def train_another(database: Path) -> None:
     """Leave a run on the disk to compare with."""
     config = RunConfig(
         data=DataConfig(database=str(database)),
-        student=StudentConfig(kind="memory", heads=1, layers=1),
+        student=MemoryConfig(heads=1, layers=1),
     )
     for _event in RecordedRun.new(os.environ["DISTILL_TUI_RUNS"], config):
         pass

@@ -54,8 +54,10 @@ class TooFewQueriesError(DatabaseError):
     """The projection has too few queries to train on some and judge by others."""
 
 
-class SettingsError(DistillError):
+class SettingsError(DistillError, ValueError):
     """A setting is out of its range or contradicts another one.
+
+    A ValueError, so that msgspec adds the place where settings are read as a part of something larger.
 
     Attributes:
         field: The setting's name, so that a form can show the error beside it; may be empty.

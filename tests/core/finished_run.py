@@ -6,22 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig, StudentKind, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.runs import RecordedRun, RunFolder
+from distill_core.students.kinds import student_settings
 from tests.core.database_factory import write_lda_db
 
 
-def small_config(database: Path, kind: StudentKind = "encoder") -> RunConfig:
+def small_config(database: Path, kind: str = "encoder") -> RunConfig:
     return RunConfig(
         data=DataConfig(database=str(database)),
-        student=StudentConfig(kind=kind, heads=2, layers=2, ff_dim=12, slots=3, width=4, dropout=0.1),
+        student=student_settings(
+            kind, {"heads": 2, "layers": 2, "ff_dim": 12, "slots": 3, "width": 4, "dropout": 0.1}
+        ),
         training=TrainingConfig(
             epochs=3, batch_size=16, learning_rate=5e-3, seed=4, device="cpu", recipe="book"
         ),
     )
 
 
-def finish_run(root: Path, kind: StudentKind = "encoder") -> RunFolder:
+def finish_run(root: Path, kind: str = "encoder") -> RunFolder:
     """Train a student of 4 heads in 8 dimensions to its end, in `root/runs` on `root/db`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DISTILL_TUI_CACHE", str(root / "cache"))

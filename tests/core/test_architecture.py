@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from distill_core.architecture import (
-    candidate_architectures,
     capacity_architecture,
     default_architecture,
-    encoder_cost,
     lda_cost,
     optimal_architecture,
+    proposed_architectures,
 )
 from distill_core.errors import SettingsError
-from distill_core.students import ProjectionTransformer
+from distill_core.students import EncoderConfig, ProjectionTransformer
+from distill_core.students.encoder import encoder_cost
 
 CAPACITY_HEADS = (2, 3, 4, 6, 8, 12, 16)
 
@@ -100,12 +100,11 @@ def test_the_default_takes_the_nearest_heads_that_fit(dimension: int, architectu
 
 @given(st.integers(1, 100_000), st.sampled_from([8, 15, 24, 384]))
 def test_candidates_hold_both_rules_once_and_fit(n: int, dimension: int) -> None:
-    candidates = candidate_architectures(n, dimension)
-    shapes = [(candidate.layers, candidate.heads) for candidate in candidates]
+    proposed = proposed_architectures(n, dimension)
+    shapes = [(layers, heads) for heads, layers in proposed]
     assert shapes == sorted(set(shapes))
     assert all(dimension % heads == 0 for _, heads in shapes)
-    assert all(candidate.flat_heads == candidate.heads**candidate.layers for candidate in candidates)
-    by_rule = {rule: (item.heads, item.layers) for item in candidates for rule in item.rules}
+    by_rule = {rule: shape for shape, rules in proposed.items() for rule in rules}
     assert by_rule == {
         "book": default_architecture(n, dimension),
         "capacity": capacity_architecture(n, dimension),
@@ -113,16 +112,17 @@ def test_candidates_hold_both_rules_once_and_fit(n: int, dimension: int) -> None
 
 
 def test_candidates_for_the_published_case() -> None:
-    candidates = candidate_architectures(18, 384)
-    one_layer = [candidate.heads for candidate in candidates if candidate.layers == 1]
+    candidates = EncoderConfig().candidates(384, 18)
+    shapes = [candidate.settings.flat_heads() or (0, 0) for candidate in candidates]
+    one_layer = [heads for heads, layers in shapes if layers == 1]
     assert one_layer == [6, 8, 12, 16]  # H is nearer to 18 than H squared
     book = next(candidate for candidate in candidates if "book" in candidate.rules)
-    assert (book.heads, book.layers, book.flat_heads, book.cost.parameters) == (4, 2, 16, 2_269_696)
+    assert (book.settings.flat_heads(), book.cost.parameters) == ((4, 2), 2_269_696)
 
 
 def test_a_dimension_that_nothing_divides_has_one_candidate() -> None:
-    (only,) = candidate_architectures(18, 7)
-    assert (only.heads, only.layers, only.rules) == (1, 1, ("book",))
+    (only,) = EncoderConfig().candidates(7, 18)
+    assert (only.settings.flat_heads(), only.rules) == ((1, 1), ("book",))
 
 
 def test_the_published_parameter_count() -> None:

@@ -13,7 +13,7 @@ from distill_core.config import Recipe, TrainingConfig
 from distill_core.errors import TrainingError
 from distill_core.training.learner import Learner
 from distill_core.training.loss import distillation_loss
-from tests.core.test_student_encoder import make_student
+from tests.core.students.test_encoder import make_student
 
 
 def trained(*, compiled: bool, recipe: Recipe) -> list[Tensor]:

@@ -9,24 +9,21 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill_core.config import (
-    DataConfig,
-    RunConfig,
-    SplitConfig,
-    StudentConfig,
-    TrainingConfig,
-    check_field,
-    describe,
-    is_optional,
-    parse_config,
-    require_divisible,
-    require_fitting_heads,
-)
+from distill_core.architecture import require_divisible
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig, parse_config
 from distill_core.errors import SettingsError
+from distill_core.settings import check_field, describe, is_optional
+from distill_core.students import STUDENT_KINDS, EncoderConfig, MemoryConfig, MlpConfig
+from distill_core.students.spec import StudentConfig
 from distill_core.training.recipes import resolve
 
-SECTIONS = (DataConfig, SplitConfig, StudentConfig, TrainingConfig)
-FIELDS = [(section, name) for section in SECTIONS for name in section.__struct_fields__]
+GROUPS: tuple[type[msgspec.Struct], ...] = (
+    DataConfig,
+    SplitConfig,
+    *STUDENT_KINDS.values(),
+    TrainingConfig,
+)
+FIELDS = [(section, name) for section in GROUPS for name in section.__struct_fields__]
 
 OUT_OF_RANGE = [
     (TrainingConfig, "epochs", 0),
@@ -44,12 +41,13 @@ OUT_OF_RANGE = [
     (TrainingConfig, "device", "tpu"),
     (TrainingConfig, "threads", -1),
     (TrainingConfig, "recipe", "secret"),
-    (StudentConfig, "heads", 0),
-    (StudentConfig, "heads", None),
-    (StudentConfig, "layers", 0),
-    (StudentConfig, "ff_dim", 0),
-    (StudentConfig, "dropout", 1.0),
-    (StudentConfig, "kind", "oracle"),
+    (EncoderConfig, "heads", 0),
+    (EncoderConfig, "heads", None),
+    (EncoderConfig, "layers", 0),
+    (EncoderConfig, "ff_dim", 0),
+    (EncoderConfig, "dropout", 1.0),
+    (MemoryConfig, "slots", 0),
+    (MlpConfig, "layers", 65),
     (DataConfig, "database", 7),
     (DataConfig, "mh_id", -1),
     (DataConfig, "temperature", 0.0),
@@ -84,7 +82,7 @@ def run_configs() -> st.SearchStrategy[RunConfig]:
             exclude_near_duplicates=st.booleans(),
         ),
         student=st.builds(
-            StudentConfig,
+            EncoderConfig,
             heads=st.integers(1, 1024),
             layers=st.integers(1, 64),
             ff_dim=st.integers(1, 65536),
@@ -111,7 +109,7 @@ def test_the_recipe_book_is_the_published_one() -> None:
     assert training.mse_reduction == "mean"
     assert (split.split, split.test_fraction, split.exclude_near_duplicates) == ("query", 0.2, False)
     assert config.data.temperature is None
-    assert (student.heads, student.layers, student.ff_dim, student.dropout) == (4, 2, 512, 0.1)
+    assert student == EncoderConfig(heads=4, layers=2, ff_dim=512, dropout=0.1)
 
 
 @pytest.mark.parametrize(("section", "name", "value"), OUT_OF_RANGE)
@@ -143,7 +141,7 @@ def test_settings_cannot_be_changed_in_place() -> None:
         (TrainingConfig, "epochs", "50", 50),
         (TrainingConfig, "learning_rate", "1e-3", 0.001),
         (TrainingConfig, "cosine_weight", "1", 1.0),
-        (StudentConfig, "dropout", "0", 0.0),
+        (EncoderConfig, "dropout", "0", 0.0),
         (TrainingConfig, "device", "cpu", "cpu"),
         (DataConfig, "database", "12", "12"),
         (DataConfig, "temperature", "0.3", 0.3),
@@ -229,7 +227,7 @@ def test_a_setting_with_few_values_lists_them() -> None:
 def test_what_is_left_to_the_recipe_is_auto_in_text_and_none_in_the_settings() -> None:
     assert check_field(TrainingConfig, "epochs", "auto") is None
     assert check_field(TrainingConfig, "epochs", "12") == 12
-    assert check_field(StudentConfig, "dropout", "auto") is None
+    assert check_field(EncoderConfig, "dropout", "auto") is None
     assert is_optional(TrainingConfig, "learning_rate")
     assert not is_optional(TrainingConfig, "seed")
     with pytest.raises(SettingsError, match="expected a whole number or auto, got text"):
@@ -241,20 +239,20 @@ def test_what_is_left_to_the_recipe_is_auto_in_text_and_none_in_the_settings() -
 @pytest.mark.parametrize(
     ("student", "dimension", "fits"),
     [
-        (StudentConfig(heads=3), 8, False),
-        (StudentConfig(heads=4), 8, True),
-        (StudentConfig(kind="memory", heads=3, width=96), 384, True),
-        (StudentConfig(kind="memory", heads=5, width=96), 384, False),
-        (StudentConfig(kind="memory", heads=3, width=96), 8, False),
-        (StudentConfig(kind="mlp", heads=3), 8, True),
+        (EncoderConfig(heads=3), 8, False),
+        (EncoderConfig(heads=4), 8, True),
+        (MemoryConfig(heads=3, width=96), 384, True),
+        (MemoryConfig(heads=5, width=96), 384, False),
+        (MemoryConfig(heads=3, width=96), 8, False),
+        (MlpConfig(), 8, True),
     ],
 )
 def test_heads_must_divide_what_they_share(student: StudentConfig, dimension: int, *, fits: bool) -> None:
     if fits:
-        require_fitting_heads(student, dimension)
+        student.check(dimension)
         return
     with pytest.raises(SettingsError, match="does not divide the"):
-        require_fitting_heads(student, dimension)
+        student.check(dimension)
 
 
 @given(st.integers(1, 2048), st.integers(-2, 1100))

@@ -11,13 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.export import ExportParts, export_run
 from distill_core.export.markdown import code, fenced, table
 from distill_core.export.train_command import train_command
 from distill_core.latency import LatencyFinished, LatencySettings, MachineRecord, compare_latency
 from distill_core.runs import EvaluationRecord, RunFolder, RunNotes
-from distill_core.students import load_student
+from distill_core.students import MemoryConfig, load_student
 from distill_core.teacher_data import load_teacher_data
 from tests.core.finished_run import copy_run, finish_run
 
@@ -175,37 +175,39 @@ def test_the_command_has_every_setting() -> None:
     config = RunConfig(
         data=DataConfig(database="/a folder/`x`/lda.db", mh_id=3, temperature=0.25),
         split=SplitConfig(split="cluster", exclude_near_duplicates=True),
-        student=StudentConfig(kind="memory", heads=3, slots=7, width=9),
+        student=MemoryConfig(heads=3, slots=7, width=9),
         training=TrainingConfig(recipe="book", learning_rate=1e-5, seed=9),
     )
     command = train_command(config)
-    assert command is not None
     words = shlex.split(command.replace("\\\n", " "))
     assert words[:3] == ["distill-tui", "train", "/a folder/`x`/lda.db"]
     given = dict(zip(words[3:-1:2], words[4::2], strict=True))
     assert words[-1] == "--exclude-near-duplicates"
     assert given == {
-        **{"--mh-id": "3", "--temperature": "0.25", "--student": "memory", "--heads": "3", "--layers": "2"},
-        **{"--ff-dim": "512", "--slots": "7", "--width": "9", "--recipe": "book", "--learning-rate": "1e-05"},
+        **{"--mh-id": "3", "--temperature": "0.25", "--student": "memory", "--heads": "3", "--layers": "1"},
+        **{"--slots": "7", "--width": "9", "--recipe": "book", "--learning-rate": "1e-05"},
         **{
             "--cosine-weight": "0.7",
             "--seed": "9",
             "--device": "auto",
             "--threads": "1",
             "--split": "cluster",
+            "--validation-fraction": "0.1",
+            "--test-fraction": "0.2",
         },
     }
 
 
 @pytest.mark.parametrize("shares", [{"validation_fraction": 0.2}, {"test_fraction": 0.3}])
-def test_what_no_option_can_say_is_left_to_the_settings(
+def test_other_shares_of_the_split_are_in_the_command(
     tmp_path: Path, run: RunFolder, shares: dict[str, float]
 ) -> None:
     copy = copy_run(run, tmp_path)
     config = run.read_config()
     copy.write_config(config.with_values(split=config.split.with_values(**shares)))
     told = section(card_of(copy, tmp_path / "out"), "How to reproduce")
-    assert "distill-tui train" not in told
+    (name, share), *_ = shares.items()
+    assert f"--{name.replace('_', '-')} {share}" in told
     assert 'read_config(Path("config.toml"))' in told
 
 

@@ -22,7 +22,7 @@ from distill_core.students import (
     load_student,
     save_student,
 )
-from distill_core.students.onnx_graph import onnx_model
+from distill_core.students.networks.onnx_graph import onnx_model
 from distill_core.teacher import MultiHeadLDA
 from tests.core.finished_run import finish_run
 

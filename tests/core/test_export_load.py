@@ -14,9 +14,16 @@ from safetensors.torch import load_file, save_file
 
 import distill_core
 from distill_core.errors import CheckpointError, DistillError, VectorError
-from distill_core.export import ExportParts, export_run, load, load_folded, save_folded
+from distill_core.export import ExportParts, export_run, load
 from distill_core.runs import RunFolder
-from distill_core.students import FoldedEncoder, MlpStudent, ProjectionTransformer, load_student, save_student
+from distill_core.students import (
+    FoldedEncoder,
+    MlpStudent,
+    ProjectionTransformer,
+    load_student,
+    save_student,
+    student_bytes,
+)
 from tests.core.finished_run import finish_run
 
 
@@ -76,8 +83,8 @@ def test_a_student_that_does_not_fold_is_itself(tmp_path: Path) -> None:
 
 def test_the_folded_file_is_the_folded_form_to_the_bit(tmp_path: Path) -> None:
     student = ProjectionTransformer(8, 2, 3, 5).eval()
-    (tmp_path / "folded").write_bytes(save_folded(student))
-    loaded, folded = load_folded(tmp_path / "folded"), student.fold()
+    (tmp_path / "folded").write_bytes(student_bytes(student.fold()))
+    loaded, folded = load(tmp_path / "folded"), student.fold()
     assert set(loaded.state_dict()) == set(folded.state_dict())
     for name, weight in folded.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], weight)
@@ -107,9 +114,9 @@ def test_what_holds_no_student_is_named(tmp_path: Path, run: RunFolder, export: 
         assert raised.value.hint
 
 
-def test_a_plain_file_is_no_folded_one(export: Path) -> None:
-    with pytest.raises(CheckpointError, match="does not hold a folded encoder"):
-        load_folded(export / "model.safetensors")
+def test_a_folded_file_is_no_student_to_go_on_with(export: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not hold a student's weights"):
+        load_student(export / "model_folded.safetensors")
 
 
 @pytest.mark.parametrize(

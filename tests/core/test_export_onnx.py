@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 import onnx
@@ -14,15 +15,9 @@ from numpy.typing import NDArray
 from distill_core.errors import ExportError
 from distill_core.export.check_queries import CheckQueries, check_queries
 from distill_core.export.onnx_check import check_onnx
-from distill_core.students import (
-    MemoryStudent,
-    MlpStudent,
-    ProjectionTransformer,
-    Projector,
-    Student,
-    onnx_graph,
-)
-from distill_core.students.onnx_graph import onnx_model
+from distill_core.students import MemoryStudent, MlpStudent, ProjectionTransformer, Projector, Student
+from distill_core.students.networks import onnx_graph
+from distill_core.students.networks.onnx_graph import onnx_model
 from distill_core.teacher import MultiHeadLDA
 
 D = 12
@@ -134,6 +129,7 @@ def test_a_very_low_temperature_is_granted_its_rounding() -> None:
 def test_unknown_students_and_too_large_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class Other(Projector):
         embed_dim = D
+        shape: ClassVar[dict[str, int]] = {"embed_dim": D}
 
         def forward(self, queries: torch.Tensor) -> torch.Tensor:
             return queries

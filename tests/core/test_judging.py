@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.evaluation import Assessment
 from distill_core.splits import split_queries
-from distill_core.students import load_student, read_run_config, save_student
+from distill_core.students import EncoderConfig, load_student, read_run_config, save_student
 from distill_core.teacher_data import TeacherData, load_teacher_data
 from distill_core.training import Assessed, RunFinished, TestEvaluated, TrainingSession
 from distill_core.training.judging import Project, fit_ladder, judge_student
@@ -34,7 +34,7 @@ def config(tmp_path: Path) -> RunConfig:
     )
     return RunConfig(
         data=DataConfig(database=str(database)),
-        student=StudentConfig(heads=2, layers=1, ff_dim=12),
+        student=EncoderConfig(heads=2, layers=1, ff_dim=12),
         training=TrainingConfig(epochs=3, batch_size=16, learning_rate=1e-3, seed=SEED, device="cpu"),
     )
 

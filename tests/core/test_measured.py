@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig
+from distill_core.config import DataConfig, RunConfig
 from distill_core.errors import DeviceError, RunError
 from distill_core.latency import (
     ContestantsComparison,
@@ -24,7 +24,7 @@ from distill_core.latency import (
 )
 from distill_core.latency.timing import crossover as module
 from distill_core.runs import RecordedMeasurement, RunFolder, StudentToTime, keep
-from distill_core.students import MlpStudent, new_student, save_student
+from distill_core.students import MlpConfig, MlpStudent, new_student, save_student
 from distill_core.teacher import MultiHeadLDA
 from tests.tui import events
 
@@ -219,7 +219,7 @@ def test_keep_tells_whether_it_has_replaced(run: RunFolder) -> None:
 def test_a_student_is_of_memory_of_a_file_of_a_run_or_untrained(run: RunFolder, tmp_path: Path) -> None:
     student = MlpStudent(8, 1, 4)
     file = save_student(student, tmp_path / "student.safetensors")
-    settings = StudentConfig(kind="mlp", layers=2)
+    settings = MlpConfig(layers=2)
     for timed, is_trained in (
         (StudentToTime(student), True),
         (StudentToTime(file), True),

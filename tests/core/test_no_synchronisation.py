@@ -9,15 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill_core.config import (
-    DataConfig,
-    Device,
-    Recipe,
-    RunConfig,
-    StudentConfig,
-    StudentKind,
-    TrainingConfig,
-)
+from distill_core.config import DataConfig, Device, Recipe, RunConfig, TrainingConfig
+from distill_core.students.kinds import student_settings
 from distill_core.teacher_data import load_teacher_data
 from distill_core.training import learner
 from distill_core.training.random_state import OwnRandomState
@@ -32,10 +25,10 @@ WAITING = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__",
 CASES = [("strong", "encoder"), ("strong", "memory"), ("strong", "mlp"), ("book", "encoder")]
 
 
-def new_trainer(tmp_path: Path, recipe: Recipe, kind: StudentKind, device: Device) -> Trainer:
+def new_trainer(tmp_path: Path, recipe: Recipe, kind: str, device: Device) -> Trainer:
     config = RunConfig(
         data=DataConfig(database=str(write_lda_db(tmp_path / "db", questions_per_head=10))),
-        student=StudentConfig(kind=kind, heads=2, layers=1, ff_dim=12, slots=3),
+        student=student_settings(kind, {"heads": 2, "layers": 1, "ff_dim": 12, "slots": 3}),
         training=TrainingConfig(recipe=recipe, epochs=3, batch_size=8, device=device),
     )
     data = load_teacher_data(config.data, config.split, 0)
@@ -71,7 +64,7 @@ def refuse(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("recipe", "kind"), CASES)
 def test_no_step_but_the_first_looks_at_a_value(
-    tmp_path: Path, refusal: pytest.MonkeyPatch, recipe: Recipe, kind: StudentKind
+    tmp_path: Path, refusal: pytest.MonkeyPatch, recipe: Recipe, kind: str
 ) -> None:
     """The first one reads its loss, against which an explosion is measured."""
     trainer = new_trainer(tmp_path, recipe, kind, "cpu")
@@ -95,7 +88,7 @@ def clip_without_a_look(self: learner.Learner) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("recipe", "kind"), CASES)
-def test_no_step_waits_for_a_cuda_device(tmp_path: Path, recipe: Recipe, kind: StudentKind) -> None:
+def test_no_step_waits_for_a_cuda_device(tmp_path: Path, recipe: Recipe, kind: str) -> None:
     trainer = new_trainer(tmp_path, recipe, kind, "cuda")
     steps(trainer, 2)
     torch.cuda.set_sync_debug_mode("error")

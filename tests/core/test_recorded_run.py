@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import torch
 
-from distill_core.config import DataConfig, Recipe, RunConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, Recipe, RunConfig, TrainingConfig
 from distill_core.errors import RunError, TrainingError
 from distill_core.runs import (
     RecordedRun,
@@ -24,7 +24,7 @@ from distill_core.runs import (
     load_checkpoint,
     recording,
 )
-from distill_core.students import load_student
+from distill_core.students import EncoderConfig, load_student
 from distill_core.training import (
     Assessed,
     EpochFinished,
@@ -35,6 +35,7 @@ from distill_core.training import (
     TrainingSession,
     trainer,
 )
+from distill_core.training.trainer import Trainer
 from tests.core.database_factory import write_lda_db
 
 TIMES = {"samples_per_second", "active_seconds", "eta_seconds"}
@@ -44,7 +45,7 @@ TIMES = {"samples_per_second", "active_seconds", "eta_seconds"}
 def config(tmp_path: Path) -> RunConfig:
     return RunConfig(
         data=DataConfig(database=str(write_lda_db(tmp_path / "db", questions_per_head=10))),
-        student=StudentConfig(heads=2, layers=1, ff_dim=12, dropout=0.1),
+        student=EncoderConfig(heads=2, layers=1, ff_dim=12, dropout=0.1),
         training=TrainingConfig(epochs=4, batch_size=16, learning_rate=5e-3, seed=4, device="cpu"),
     )
 
@@ -196,7 +197,7 @@ def test_a_lost_loss_keeps_the_last_good_checkpoint(
     good, info = load_checkpoint(run.folder.last_checkpoint)
     assert info.epoch >= 2
     assert run.session is not None
-    assert run.session._trainer is not None
+    assert isinstance(run.session._trainer, Trainer)
     with torch.no_grad():
         next(run.session._trainer.learner.student.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingError, match="not a number any more at step"):
@@ -249,7 +250,7 @@ def test_a_stop_just_after_the_weights_were_lost_keeps_those_before(
     before = load_checkpoint(run.folder.last_checkpoint)[1]
     next(events)
     assert run.session is not None
-    assert run.session._trainer is not None
+    assert isinstance(run.session._trainer, Trainer)
     with torch.no_grad():
         next(run.session._trainer.learner.student.parameters()).fill_(float("nan"))
     events.close()

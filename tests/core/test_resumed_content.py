@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.errors import RunError
 from distill_core.export.check_queries import check_queries
 from distill_core.runs import DataRecord, RecordedRun, RunFolder, load_checkpoint
+from distill_core.students import EncoderConfig
 from distill_core.training import EpochFinished
 from tests.core.database_factory import write_lda_db
 
@@ -48,7 +49,7 @@ def folder(tmp_path: Path, left_run: Path) -> RunFolder:
 def config_of(database: Path) -> RunConfig:
     return RunConfig(
         data=DataConfig(database=str(database)),
-        student=StudentConfig(heads=2, layers=1, ff_dim=12),
+        student=EncoderConfig(heads=2, layers=1, ff_dim=12),
         training=TrainingConfig(epochs=3, batch_size=16, seed=4, device="cpu"),
     )
 

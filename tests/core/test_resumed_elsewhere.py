@@ -8,13 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.errors import RunError
 from distill_core.experiments.hl_file import read_hl_result
 from distill_core.latency.events import MachineRecord
 from distill_core.runs import Attempt, RecordedRun, RunFolder, default_root
 from distill_core.runs.moved_database import locate_database
 from distill_core.runs.provenance import differing_words
+from distill_core.students import MlpConfig
 from distill_core.training import RunNoted
 from distill_core.user_folders import cache_folder
 from tests.core.database_factory import write_lda_db
@@ -43,7 +44,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     monkeypatch.chdir(tmp_path)
     config = RunConfig(
         data=DataConfig(database=str(write_lda_db(tmp_path / "old", questions_per_head=10))),
-        student=StudentConfig(kind="mlp", layers=1, ff_dim=8),
+        student=MlpConfig(layers=1, ff_dim=8),
         training=TrainingConfig(recipe="book", epochs=3, batch_size=16, device="cpu"),
     )
     recorded = RecordedRun(RunFolder.create(tmp_path / "runs", config))

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from distill_core.config import RunConfig, StudentConfig
+from distill_core.config import RunConfig
 from distill_core.runs import RunFolder, compare_runs
+from distill_core.students import EncoderConfig, MemoryConfig
+from distill_core.students.kinds import student_settings
+from distill_core.students.spec import StudentConfig
 from tests.core.test_runs_folder import CONFIG, Clock
 
 
@@ -31,16 +34,16 @@ def with_student(student: StudentConfig) -> RunConfig:
 def test_settings_without_a_use_are_no_difference(
     tmp_path: Path, kind: str, unused: dict[str, float], used: dict[str, int]
 ) -> None:
-    first = StudentConfig().with_values(kind=kind)
-    assert differing(tmp_path, first, first.with_values(**unused)) == {}
+    first = student_settings(kind, {})
+    assert differing(tmp_path, first, student_settings(kind, unused)) == {}
     (name, value), *_ = used.items()
     changed = differing(tmp_path, first, first.with_values(**used))
-    assert changed == {f"student.{name}": (str(getattr(first, name)), str(value))}
+    assert changed == {f"student.{name}": (str(first.value(name)), str(value))}
 
 
 def test_a_setting_that_only_another_kind_has_is_shown(tmp_path: Path) -> None:
-    settings = differing(tmp_path, StudentConfig(kind="encoder"), StudentConfig(kind="memory", slots=9))
+    settings = differing(tmp_path, EncoderConfig(), MemoryConfig(slots=9))
     assert settings["student.kind"] == ("encoder", "memory")
     assert settings["student.slots"] == ("", "9")
     assert settings["student.ff_dim"] == ("512", "")
-    assert "student.heads" not in settings
+    assert settings["student.heads"] == ("4", "1")

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.errors import DistillError, RunError
 from distill_core.evaluation.metrics import CosineSummary, Evaluation
 from distill_core.latency.crossover import Bracket, CrossoverFinished
@@ -30,12 +30,14 @@ from distill_core.runs import (
     database_sha256,
     package_versions,
 )
+from distill_core.students import EncoderConfig
+from distill_core.students.spec import StudentConfig
 from distill_core.training.events import RunFinished, TestEvaluated
 
 CONFIG = RunConfig(
     data=DataConfig(database='/data/Größe "τ"\\n/n18/lda.db', mh_id=3),
     split=SplitConfig(split="cluster", validation_fraction=0.15),
-    student=StudentConfig(heads=2, layers=3),
+    student=EncoderConfig(heads=2, layers=3),
     training=TrainingConfig(
         recipe="book", epochs=200, learning_rate=1e-300, cosine_weight=0.1 + 0.2, seed=2**32 - 1
     ),
@@ -224,7 +226,7 @@ def test_numbers_that_json_does_not_know_come_back_as_they_were(tmp_path: Path) 
 def test_settings_of_an_old_layout_take_the_defaults_for_what_is_missing(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     (run.path / "config.toml").write_text('[data]\ndatabase = "a.db"\n[student]\nheads = 8\n')
-    assert run.read_config() == RunConfig(data=DataConfig(database="a.db"), student=StudentConfig(heads=8))
+    assert run.read_config() == RunConfig(data=DataConfig(database="a.db"), student=EncoderConfig(heads=8))
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,16 @@ from safetensors import SafetensorError
 
 import distill_core
 from distill_core.config import DataConfig, RunConfig
-from distill_core.export.folded_file import is_folded, load_folded, save_folded
 from distill_core.runs import CheckpointInfo, load_checkpoint, read_checkpoint_info, save_checkpoint
 from distill_core.safetensors_header import texts_in
 from distill_core.students import (
     FoldedEncoder,
     ProjectionTransformer,
+    load_for_inference,
     load_student,
     read_run_config,
     save_student,
+    student_bytes,
 )
 
 
@@ -44,9 +45,8 @@ def test_sound_files_are_read_where_nothing_can_be_mapped(
         loaded = load_student(save_student(student, tmp_path / name, config))
         assert torch.equal(loaded.state_dict()["input_proj.weight"], student.input_proj.weight)
     assert read_run_config(tmp_path / "s.safetensors") == config
-    (tmp_path / "folded").write_bytes(save_folded(student, config))
-    assert is_folded(tmp_path / "folded")
-    assert isinstance(load_folded(tmp_path / "folded"), FoldedEncoder)
+    (tmp_path / "folded").write_bytes(student_bytes(student.fold(), config))
+    assert isinstance(load_for_inference(tmp_path / "folded"), FoldedEncoder)
     save_checkpoint(
         tmp_path / "last", {"a": torch.ones(2)}, CheckpointInfo(step=1, epoch=1, metrics_offset_bytes=0)
     )

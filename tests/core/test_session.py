@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.database import LdaDatabase
 from distill_core.errors import (
     DatabaseError,
@@ -22,7 +22,7 @@ from distill_core.errors import (
     TooFewQueriesError,
 )
 from distill_core.splits import split_queries
-from distill_core.students import ProjectionTransformer
+from distill_core.students import EncoderConfig, new_student
 from distill_core.teacher_data import load_teacher_data
 from distill_core.training import (
     Assessed,
@@ -50,7 +50,7 @@ def config(tmp_path: Path) -> RunConfig:
     """A run over 40 questions that is over in a moment."""
     return RunConfig(
         data=DataConfig(database=str(write_lda_db(tmp_path / "db", questions_per_head=10))),
-        student=StudentConfig(heads=2, layers=1, ff_dim=12, dropout=0.1),
+        student=EncoderConfig(heads=2, layers=1, ff_dim=12, dropout=0.1),
         training=TrainingConfig(
             recipe="book",
             epochs=3,
@@ -226,7 +226,7 @@ def test_ladder_and_judging_leave_the_student_and_the_random_stream_alone(config
     queries, targets = (torch.from_numpy(rows[data.split.train]) for rows in (data.queries, data.targets))
     random_state = OwnRandomState(config.training.seed, torch.device("cpu"))
     with random_state:
-        student = ProjectionTransformer.from_config(config.student, 8)
+        student = new_student(config.student, 8, 4)
     list(book_trainer(student, LabelledQueries(queries, targets), None, config.training, random_state))
     assert all(torch.equal(weights[name], weight) for name, weight in student.state_dict().items())
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from distill_core.config import DataConfig, Recipe, RunConfig, StudentConfig, StudentKind, TrainingConfig
+from distill_core.config import DataConfig, Recipe, RunConfig, TrainingConfig
 from distill_core.errors import TrainingError
+from distill_core.students import EncoderConfig
 from distill_core.teacher_data import TeacherData, load_teacher_data
 from distill_core.training import (
     EpochFinished,
@@ -26,7 +27,7 @@ from distill_core.training.recipes import resolve
 from distill_core.training.trainer import Trainer
 from distill_core.training.training_setup import make_trainer
 from tests.core.database_factory import write_lda_db
-from tests.core.test_student_encoder import make_student
+from tests.core.students.test_encoder import make_student
 
 CPU = torch.device("cpu")
 
@@ -35,7 +36,7 @@ CPU = torch.device("cpu")
 def config(tmp_path: Path) -> RunConfig:
     return RunConfig(
         data=DataConfig(database=str(write_lda_db(tmp_path / "db", questions_per_head=10))),
-        student=StudentConfig(heads=2, layers=1, ff_dim=12),
+        student=EncoderConfig(heads=2, layers=1, ff_dim=12),
         training=TrainingConfig(epochs=3, batch_size=16, learning_rate=5e-3, seed=4, device="cpu"),
     )
 
@@ -63,7 +64,7 @@ def test_strong_is_the_default_and_nothing_is_left_open(config: RunConfig) -> No
     training = started.config.training
     assert training.recipe == "strong"
     assert None not in (training.epochs, training.batch_size, training.learning_rate, training.mse_reduction)
-    assert started.config.student.dropout == 0.0
+    assert started.config.student.value("dropout") == 0.0
     assert (
         started.total_steps == (training.epochs or 0) * 20
     )  # 28 training queries: 20 steps an epoch at least
@@ -71,7 +72,7 @@ def test_strong_is_the_default_and_nothing_is_left_open(config: RunConfig) -> No
 
 
 @pytest.mark.parametrize("kind", ["encoder", "memory", "mlp"])
-def test_every_student_learns(config: RunConfig, kind: StudentKind) -> None:
+def test_every_student_learns(config: RunConfig, kind: str) -> None:
     student = config.student.with_values(kind=kind, slots=3)
     longer = config.training.with_values(epochs=15)
     *events, last = TrainingSession(config.with_values(student=student, training=longer))

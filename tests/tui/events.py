@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.evaluation.metrics import CosineSummary, Evaluation
 from distill_core.latency.crossover import (
     BreakEven,
@@ -28,6 +28,8 @@ from distill_core.latency.events import (
     UnfoldedLatency,
 )
 from distill_core.latency.statistics import TimeRatio
+from distill_core.students import EncoderConfig
+from distill_core.students.spec import StudentConfig
 from distill_core.training.events import (
     EpochFinished,
     RunFinished,
@@ -44,7 +46,7 @@ def run_started(
 ) -> RunStarted:
     config = RunConfig(
         data=DataConfig(database=database),
-        student=student or StudentConfig(),
+        student=student or EncoderConfig(),
         training=TrainingConfig(recipe="book", epochs=epochs),
     )
     return RunStarted(

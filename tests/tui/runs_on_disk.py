@@ -10,8 +10,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.runs import DataRecord, EvaluationRecord, RunFolder, RunNotes, RunStore, RunSummary
+from distill_core.students import EncoderConfig
 from distill_core.training.events import EpochFinished, TestEvaluated
 from tests.tui import events
 from tests.tui.stage import Stage
@@ -51,7 +52,7 @@ def make_run(made: Made) -> RunFolder:
     now = NOON + timedelta(hours=made.hour)
     config = RunConfig(
         data=DataConfig(database=made.database),
-        student=StudentConfig(heads=made.heads),
+        student=EncoderConfig(heads=made.heads),
         training=TrainingConfig(seed=made.seed, recipe="book", epochs=10),
     )
     run = RunFolder.create(root(), config, lambda: now)

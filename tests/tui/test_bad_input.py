@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill_core.config import StudentConfig, StudentKind
-from distill_tui.cli import run, student_options, train_command
+from distill_core.students.spec import StudentConfig
+from distill_tui.cli import options, run, train_command
 from distill_tui.jobs import JobState
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
@@ -225,13 +225,11 @@ def test_fewer_than_ten_queries_on_the_command_line(
 def test_a_file_that_vanishes_under_the_command_line(
     database: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shaped = student_options.shaped_student
+    shaped = options.shaped_student
 
-    def vanish(
-        kind: StudentKind, options: student_options.ShapeOptions, num_heads: int, dimension: int
-    ) -> StudentConfig:
+    def vanish(kind: str, given: dict[str, object], num_heads: int, dimension: int) -> StudentConfig:
         database.unlink()
-        return shaped(kind, options, num_heads, dimension)
+        return shaped(kind, given, num_heads, dimension)
 
     monkeypatch.setattr(train_command, "shaped_student", vanish)
     code = run(["train", str(database)])

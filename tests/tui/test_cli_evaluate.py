@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from distill_core.config import StudentConfig, StudentKind
+from distill_core.students import MlpConfig
+from distill_core.students.kinds import student_settings
 from distill_tui.cli import run
-from distill_tui.cli.student_config import student_config
 
 QUICK = ("--epochs", "3", "--ff-dim", "16", "--batch-size", "8", "--learning-rate", "1e-3", "--seed", "4")
 
@@ -65,11 +65,11 @@ def test_plain_lines_end_with_the_figures(
 
 @pytest.mark.parametrize("kind", ["encoder", "memory", "mlp"])
 def test_a_student_in_a_file_that_knows_no_run_says_its_shape_itself(
-    database: Path, tmp_path: Path, kind: StudentKind, capsys: pytest.CaptureFixture[str]
+    database: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from distill_core.students import new_student, save_student
 
-    shape = StudentConfig(kind=kind, heads=2, layers=2, ff_dim=40, slots=3, width=6)
+    shape = student_settings(kind, {"heads": 2, "layers": 2, "ff_dim": 40, "slots": 3, "width": 6})
     student = new_student(shape, 8, 4)
     file = save_student(student, tmp_path / "student.safetensors")
     assert run(["evaluate", str(file), "--db", str(database), "--json"]) == 0
@@ -83,7 +83,7 @@ def test_an_mlp_is_sized_by_the_feed_forward_width_that_gives_its_own(layers: in
     from distill_core.students import new_student
 
     for ff_dim in (1, 16, 100, 512):
-        student = new_student(StudentConfig(kind="mlp", layers=layers, ff_dim=ff_dim), 8, 4)
-        found = student_config(student)
+        student = new_student(MlpConfig(layers=layers, ff_dim=ff_dim), 8, 4)
+        found = MlpConfig.of_shape(student.shape)
         assert new_student(found, 8, 4).num_parameters == student.num_parameters
         assert found.ff_dim <= ff_dim

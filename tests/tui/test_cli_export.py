@@ -5,7 +5,6 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ import distill_core
 from distill_core.runs import RunFolder, RunStore
 from distill_core.students import load_student
 from distill_tui.cli import run
-from distill_tui.cli.train_command import TrainOptions, run_config, train
+from distill_tui.cli.train_command import run_config, train
 from tests.core.finished_run import finish_run, stop_run
 
 FILES = {
@@ -141,7 +140,7 @@ def test_the_command_of_the_card_asks_for_the_same_settings(
     words = shlex.split(block.replace("\\\n", " "))
     assert words[:2] == ["distill-tui", "train"]
     context = train.make_context("train", words[2:])
-    asked = run_config(cast(TrainOptions, context.params))
+    asked = run_config(context.params)
     assert asked == finished.read_config()
 
 

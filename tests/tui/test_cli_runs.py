@@ -16,9 +16,10 @@ import pexpect
 import pytest
 import torch
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.errors import RunError
 from distill_core.runs import RecordedRun, RunFolder, RunStore
+from distill_core.students import EncoderConfig
 from distill_core.training import EpochFinished, TrainEvent
 from distill_core.training.recipes import resolve
 from distill_tui.cli import run
@@ -46,7 +47,7 @@ def store() -> RunStore:
 def config(database: Path) -> RunConfig:
     return RunConfig(
         data=DataConfig(database=str(database)),
-        student=StudentConfig(heads=2, layers=1, ff_dim=16),
+        student=EncoderConfig(heads=2, layers=1, ff_dim=16),
         training=TrainingConfig(epochs=3, batch_size=8, device="cpu"),
     )
 

@@ -11,12 +11,13 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from distill_core.config import Recipe, StudentConfig, TrainingConfig
+from distill_core.config import Recipe, TrainingConfig
 from distill_core.database import LdaDatabase
 from distill_core.runs import RunStore
+from distill_core.students import EncoderConfig
 from distill_core.training.recipes import RECIPES
 from distill_tui.cli import run
-from distill_tui.cli.train_command import TrainOptions, run_config, train
+from distill_tui.cli.train_command import run_config, train
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
 
@@ -211,11 +212,10 @@ def test_auto_is_what_the_recipe_sets(
 
 
 def test_what_is_not_given_is_auto(database: Path) -> None:
-    options = cast(TrainOptions, train.make_context("train", [str(database)]).params)
-    config = run_config(options)
+    config = run_config(train.make_context("train", [str(database)]).params)
     assert config.training == TrainingConfig()
     assert config.training.epochs is None
-    assert config.student == StudentConfig(heads=4, layers=1)
+    assert config.student == EncoderConfig(heads=4, layers=1)
 
 
 def test_heads_that_do_not_divide_the_width_are_one_sentence(

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, Label
 
-from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.errors import DistillError, ExportError
 from distill_core.export import ExportFinished, ExportReport, PartLeftOut, PartWritten
 from distill_core.runs import RecordedRun, RunFolder, RunStore, Seen
+from distill_core.students import EncoderConfig, MemoryConfig, MlpConfig
 from distill_core.training.events import EpochFinished, RunStarted
 from distill_tui.charts.history import MetricHistory
 from distill_tui.jobs import Answered, JobState, OnlyTheLast, Progressed
@@ -476,7 +477,7 @@ async def test_cloning_takes_over_settings_and_temperature(database: Path) -> No
     config = RunConfig(
         data=DataConfig(database=str(database), mh_id=1, temperature=0.25),
         split=SplitConfig(split="cluster", test_fraction=0.3),
-        student=StudentConfig(kind="memory", heads=2, layers=1, width=4),
+        student=MemoryConfig(heads=2, layers=1, width=4),
         training=TrainingConfig(seed=9, cosine_weight=0.5),
     )
     RunFolder.create(root(), config)
@@ -494,7 +495,7 @@ async def test_cloning_takes_over_settings_and_temperature(database: Path) -> No
 async def test_cloning_opens_the_database_of_the_run_if_it_is_another(database: Path, tmp_path: Path) -> None:
     other = write_lda_db(tmp_path / "other", num_heads=6, dimension=8, questions_per_head=6)
     config = RunConfig(
-        data=DataConfig(database=str(other), mh_id=2), student=StudentConfig(heads=8, layers=1)
+        data=DataConfig(database=str(other), mh_id=2), student=EncoderConfig(heads=8, layers=1)
     )
     RunFolder.create(root(), config)
     async with staged(database) as stage:
@@ -652,7 +653,7 @@ def test_of_what_is_asked_for_meanwhile_only_the_last_is_done() -> None:
 def test_a_resumed_training_tells_the_epochs_before_once_and_closes_what_it_reads(database: Path) -> None:
     config = RunConfig(
         data=DataConfig(database=str(database)),
-        student=StudentConfig(kind="mlp", ff_dim=8, layers=1),
+        student=MlpConfig(ff_dim=8, layers=1),
         training=TrainingConfig(epochs=5, device="cpu"),
     )
     run = RecordedRun.new(str(root()), config)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import ProgressBar
 
-from distill_core.config import StudentConfig
+from distill_core.students import MemoryConfig, MlpConfig
+from distill_core.students.spec import StudentConfig
 from distill_core.training.events import BaselineFitted
 from distill_tui.jobs import JobEnded, JobState, Progressed
 from distill_tui.training.metric_chart import MetricChart
@@ -80,10 +81,10 @@ async def test_a_run_shows_its_settings_its_progress_and_its_numbers(database: P
     ("student", "words"),
     [
         (
-            StudentConfig(kind="memory", heads=2, layers=3, slots=1024, width=6),
+            MemoryConfig(heads=2, layers=3, slots=1024, width=6),
             "memory H 2 L 3 K 4 r 6 · book",
         ),
-        (StudentConfig(kind="mlp", heads=2, layers=3), "mlp L 3 · book"),
+        (MlpConfig(layers=3), "mlp L 3 · book"),
     ],
 )
 async def test_a_run_names_its_student_by_what_means_something_for_it(

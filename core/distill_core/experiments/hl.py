@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from distill_core.config import DataConfig, RunConfig, StudentConfig, StudentKind, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.devices import cpu_threads, resolve_device
 from distill_core.evaluation.metrics import cosine_losses, cosine_similarities
 from distill_core.experiments.hl_events import HlCell, HlCellFinished, HlEvent, HlStarted, HlTraining
@@ -19,7 +19,6 @@ from distill_core.experiments.hl_findings import summarised
 from distill_core.experiments.hl_settings import BATCH_SIZE, HlSettings
 from distill_core.experiments.restricted_teacher import restricted
 from distill_core.splits import Split, split_queries
-from distill_core.students import Student
 from distill_core.teacher_data import LabelledQuestions, TeacherData
 from distill_core.training.random_state import OwnRandomState
 from distill_core.training.recipes import STRONG_MIN_STEPS, resolve, steps_per_epoch
@@ -31,7 +30,7 @@ from distill_core.training.training_setup import make_trainer
 class _Shape:
     """A cell before it is trained."""
 
-    kind: StudentKind
+    kind: str
     teacher_heads: int
     heads: int
     layers: int
@@ -112,11 +111,10 @@ def _trained(
 
 
 def _trainer(settings: HlSettings, shape: _Shape, data: TeacherData, device: torch.device) -> Trainer:
-    student: StudentConfig = settings.student(shape.kind, shape.heads, shape.layers)
     epochs, _ = _epochs(settings.steps, len(data.split.train))
     config = RunConfig(
         data=DataConfig(database=""),
-        student=student.with_values(dropout=0.0),
+        student=settings.student(shape.kind, shape.heads, shape.layers),
         training=TrainingConfig(recipe="strong", epochs=epochs, batch_size=BATCH_SIZE, seed=shape.seed),
     )
     random_state = OwnRandomState(shape.seed, device)
@@ -131,8 +129,7 @@ def _epochs(steps: int, num_train: int) -> tuple[int, int]:
 
 
 def _judged(trainer: Trainer, shape: _Shape, data: TeacherData) -> HlCell:
-    student = trainer.learner.best
-    assert isinstance(student, Student)
+    student = trainer.student
     folded = student.fold()
     test, validation = data.held_out(data.split.test), data.held_out(data.split.validation)
     constant = np.broadcast_to(test.constant, test.targets.shape)

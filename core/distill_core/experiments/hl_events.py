@@ -6,7 +6,6 @@ from typing import Literal
 
 import msgspec
 
-from distill_core.config import StudentKind
 from distill_core.evaluation.intervals import Estimate
 from distill_core.experiments.hl_settings import HlSettings
 
@@ -27,7 +26,7 @@ class HlCell(msgspec.Struct, frozen=True, kw_only=True):
         steps: Training steps done.
     """
 
-    student: StudentKind
+    student: str
     teacher_heads: int
     heads: int
     layers: int
@@ -55,7 +54,7 @@ class HlRow(msgspec.Struct, frozen=True, kw_only=True):
         seeds: How many.
     """
 
-    student: StudentKind
+    student: str
     teacher_heads: int
     heads: int
     layers: int
@@ -98,7 +97,7 @@ class StudentFinding(msgspec.Struct, frozen=True, kw_only=True):
         sentence: What follows, for a reader.
     """
 
-    student: StudentKind
+    student: str
     cells: int
     explained: tuple[Explained, ...]
     equal_flat: Estimate

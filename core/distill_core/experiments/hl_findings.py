@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from distill_core.config import StudentKind
 from distill_core.experiments.hl_events import Ended, HlCell, HlFinished, HlRow, HlStarted, StudentFinding
 from distill_core.experiments.hl_pairs import equal_flat_ratio
 from distill_core.experiments.hl_regression import SMALLEST_ERROR, HlRegression
@@ -56,7 +55,7 @@ def _row(cells: Sequence[HlCell]) -> HlRow:
     )
 
 
-def _finding(kind: StudentKind, cells: Sequence[HlCell]) -> StudentFinding:
+def _finding(kind: str, cells: Sequence[HlCell]) -> StudentFinding:
     regression = HlRegression(cells)
     explained, equal_flat = regression.explained(), equal_flat_ratio(cells)
     over_heads = _largest_spread(cells, lambda cell: (cell.teacher_heads, cell.layers, cell.seed))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distill_core.config import StudentKind
 from distill_core.evaluation.intervals import Estimate
 from distill_core.experiments.hl_events import Explained
 from distill_core.experiments.hl_regression import FLAT, UP_TO_N
+from distill_core.students.kinds import STUDENT_KINDS
 from distill_core.wording import estimate_words
 
 CLAIMED = (FLAT, UP_TO_N)
@@ -18,7 +18,7 @@ _ROUNDING = 1e-9
 
 
 def finding_sentence(
-    kind: StudentKind,
+    kind: str,
     explained: Sequence[Explained],
     equal_flat: Estimate,
     spreads: tuple[float | None, float | None],
@@ -34,8 +34,8 @@ def finding_sentence(
     ranked = sorted(
         (item for item in explained if item.r2.value is not None), key=lambda item: -(item.r2.value or 0.0)
     )
-    if kind == "encoder":
-        return _encoder_sentence(ranked, *spreads)
+    if STUDENT_KINDS[kind].INERT_HEADS:
+        return _inert_sentence(ranked, *spreads)
     return " ".join(filter(None, (_ranking_sentence(ranked), _pairs_sentence(equal_flat))))
 
 
@@ -44,7 +44,7 @@ def is_told_apart(item: Explained) -> bool:
     return item.behind_best.low is not None and item.behind_best.low > _ROUNDING
 
 
-def _encoder_sentence(ranked: Sequence[Explained], over_heads: float | None, over_seeds: float | None) -> str:
+def _inert_sentence(ranked: Sequence[Explained], over_heads: float | None, over_seeds: float | None) -> str:
     if over_heads is None:
         return "H explains nothing, as it must with one token; only one H was trained."
     seeds = "" if over_seeds is None else f", over the seeds by up to {_percent(over_seeds)}"

@@ -6,10 +6,13 @@ from itertools import product
 
 import msgspec
 
-from distill_core.config import StudentConfig, StudentKind, require_fitting_heads
 from distill_core.errors import SettingsError
+from distill_core.students.kinds import STUDENT_KINDS, student_settings
+from distill_core.students.spec import StudentConfig
 
-STUDENTS: tuple[StudentKind, ...] = ("encoder", "memory")
+STUDENTS = tuple(name for name, kind in STUDENT_KINDS.items() if kind().flat_heads())
+"""Kinds that have both H and L."""
+
 USUAL_TEACHER_HEADS = (8, 16)
 
 BATCH_SIZE = 64
@@ -28,7 +31,7 @@ class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
     below 1 %, so that H can be told apart from size. L cannot: a layer has parameters in every student.
 
     Attributes:
-        students: Which kinds, `encoder` or `memory`; an mlp has no heads.
+        students: Which kinds, of those that have heads.
         teacher_heads: The N, None in it for all; None alone for 8, 16 and all, as far as there are so many.
         heads: The H.
         layers: The L.
@@ -42,7 +45,7 @@ class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
         threads: CPU threads.
     """
 
-    students: tuple[StudentKind, ...] = STUDENTS
+    students: tuple[str, ...] = STUDENTS
     teacher_heads: tuple[int | None, ...] | None = None
     heads: tuple[int, ...] = (1, 2, 4)
     layers: tuple[int, ...] = (1, 2, 3)
@@ -56,7 +59,7 @@ class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not self.students or any(kind not in STUDENTS for kind in self.students):
-            raise SettingsError("The students must be of encoder and memory.", field="students")
+            raise SettingsError(f"The students must be of {' and '.join(STUDENTS)}.", field="students")
         for field, name in (
             ("students", "students"),
             ("heads", "heads H"),
@@ -67,16 +70,20 @@ class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
         for field, name, least in (("seeds", "number of seeds", 1), ("steps", "number of steps", 1)):
             if getattr(self, field) < least:
                 raise SettingsError(f"The {name} must be at least {least}.", field=field)
-        if "memory" in self.students and self.slots < 2:
+        if self.slots_matter and self.slots < 2:
             raise SettingsError(
-                "A memory with one slot a head has nothing to choose from.", "Take 2 or more.", field="slots"
+                "A student with one slot a head has nothing to choose from.", "Take 2 or more.", field="slots"
             )
 
-    def student(self, kind: StudentKind, heads: int, layers: int) -> StudentConfig:
+    def student(self, kind: str, heads: int, layers: int) -> StudentConfig:
         """Return the student of a cell."""
-        return StudentConfig(
-            kind=kind, heads=heads, layers=layers, ff_dim=self.ff_dim, slots=self.slots, width=self.width
-        )
+        fixed = {"ff_dim": self.ff_dim, "slots": self.slots, "width": self.width, "dropout": 0.0}
+        return student_settings(kind, {"heads": heads, "layers": layers, **fixed})
+
+    @property
+    def slots_matter(self) -> bool:
+        """Whether a student takes part whose heads choose from slots."""
+        return any("slots" in STUDENT_KINDS[kind].__struct_fields__ for kind in self.students)
 
     def chosen_teacher_heads(self, available: int) -> tuple[int, ...]:
         """Return the N, ascending and each once, for a projection of so many heads.
@@ -104,8 +111,8 @@ class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
         """
         for kind in self.students:
             for heads, layers in product(self.heads, self.layers):
-                require_fitting_heads(self.student(kind, heads, layers), dimension)
-        if "memory" in self.students and min(teacher_heads) < self.slots:
+                self.student(kind, heads, layers).check(dimension)
+        if self.slots_matter and min(teacher_heads) < self.slots:
             raise SettingsError(
                 f"N = {min(teacher_heads)} is less than the K = {self.slots} slots of every cell.",
                 "Take a larger N, or fewer slots.",

@@ -5,7 +5,5 @@ from .events import OnnxCheck as OnnxCheck
 from .events import PartLeftOut as PartLeftOut
 from .events import PartWritten as PartWritten
 from .exporting import export_run as export_run
-from .folded_file import load_folded as load_folded
-from .folded_file import save_folded as save_folded
 from .loading import load as load
 from .parts import ExportParts as ExportParts

@@ -151,13 +151,9 @@ def _reproduction(card: Card) -> Iterator[str]:
     contents = card.contents
     if contents.config is None:
         return
-    command = train_command(contents.config)
-    if command is not None:
-        yield fenced(command, "sh")
+    yield fenced(train_command(contents.config), "sh")
     if CONFIG_TOML in card.written:
-        yield (
-            "From the settings in this folder:" if command is None else "Or from the settings in this folder:"
-        )
+        yield "Or from the settings in this folder:"
         yield fenced(
             "from pathlib import Path\n\n"
             "from distill_core import train\n"

@@ -11,6 +11,7 @@ from distill_core.export.contents import RunContents
 from distill_core.export.markdown import code, facts, prose
 from distill_core.export.student_facts import StudentFacts
 from distill_core.runs.records import DataRecord
+from distill_core.students.kinds import STUDENT_KINDS
 
 _UNKNOWN = "not recorded"
 
@@ -46,17 +47,19 @@ def student_blocks(student: StudentFacts | None) -> Iterator[str]:
         return
     rows = [
         ("Kind", prose(student.kind)),
-        ("Shape", ", ".join(f"{prose(name)} {value:g}" for name, value in student.shape.items())),
+        ("Shape", ", ".join(f"{prose(name)} {_shown(value)}" for name, value in student.shape.items())),
         ("Parameters", f"{student.parameters:,}"),
     ]
     if student.folded_parameters is not None:
         rows.append(("Parameters folded", f"{student.folded_parameters:,}"))
     yield facts(rows)
-    if student.kind == "encoder":
-        yield (
-            "The query is one token, so attention has a single key: the number of heads changes nothing in "
-            "what the student computes."
-        )
+    note = STUDENT_KINDS[student.kind].CARD_NOTE
+    if note:
+        yield note
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def training_blocks(contents: RunContents) -> Iterator[str]:

@@ -22,7 +22,6 @@ from distill_core.export.events import (
     PartWritten,
 )
 from distill_core.export.extras import failing_as, require_extra
-from distill_core.export.folded_file import save_folded
 from distill_core.export.metrics_table import metrics_csv
 from distill_core.export.model_config import model_config
 from distill_core.export.parts import ExportParts
@@ -30,7 +29,7 @@ from distill_core.export.student_facts import StudentFacts
 from distill_core.runs.config_file import write_config
 from distill_core.runs.folder import RunFolder
 from distill_core.runs.moved_database import locate_database
-from distill_core.students import ProjectionTransformer, Student, load_student, save_student
+from distill_core.students import Student, load_student, save_student, student_bytes
 
 
 def export_run(
@@ -125,9 +124,10 @@ class _Export:
         return self._done(part, file)
 
     def _folded(self, student: Student) -> bytes:
-        if not isinstance(student, ProjectionTransformer):
+        folded = student.fold()
+        if folded is student:
             raise ExportError(f"A student of the kind {student.KIND} does not fold; take {files.WEIGHTS}.")
-        return save_folded(student, self._contents.config)
+        return student_bytes(folded, self._contents.config)
 
     def _onnx_model(self, student: Student) -> bytes:
         require_extra("onnx")
@@ -135,7 +135,7 @@ class _Export:
         queries = check_queries(self._config_here(), contents.data, student.embed_dim)
         with failing_as("onnx and onnxruntime do not work here"):
             from distill_core.export.onnx_check import check_onnx
-            from distill_core.students.onnx_graph import onnx_model
+            from distill_core.students.networks.onnx_graph import onnx_model
 
             content = onnx_model(folded, {"student": student.KIND, "run": contents.name})
             self._onnx = check_onnx(content, folded, queries)
@@ -149,11 +149,10 @@ class _Export:
             return self._contents.config
 
     def _reference(self, student: Student) -> ExportEvent:
-        if isinstance(student, ProjectionTransformer):
+        try:
             return self._save_student("reference", files.REFERENCE, student)
-        return self._leave_out(
-            "reference", f"A student of the kind {student.KIND} has no place in the reference's .pt layout."
-        )
+        except CheckpointError as error:
+            return self._leave_out("reference", error.message)
 
     def _tensorboard(self) -> bytes:
         require_extra("tensorboard")

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from distill_core.errors import CheckpointError
 from distill_core.export.directory import FOLDED, ONNX, WEIGHTS
-from distill_core.export.folded_file import is_folded, load_folded
 from distill_core.runs.folder import RunFolder, absolute, is_run
-from distill_core.students import Projector, load_student
+from distill_core.students import Projector, load_for_inference
 
 
 def load(path: str | os.PathLike[str]) -> Projector:
@@ -24,9 +23,7 @@ def load(path: str | os.PathLike[str]) -> Projector:
     """
     place = absolute(path)
     file = _file_of(place)
-    if is_folded(file):
-        return load_folded(file).eval()
-    return load_student(file, reference_layout=not place.is_dir()).fold().eval()
+    return load_for_inference(file, reference_layout=not place.is_dir())
 
 
 def _file_of(place: Path) -> Path:

@@ -25,7 +25,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     library_name: str = "distill-tui"
     run: str
     student: str | None
-    shape: dict[str, int | float]
+    shape: dict[str, int | float | str]
     dimension: int | None
     database_sha256: str | None
     temperature: float | None
@@ -40,7 +40,7 @@ def model_config(contents: RunContents, student: StudentFacts | None) -> bytes:
     config = ModelConfig(
         run=contents.name,
         student=student.kind if student else None,
-        shape=student.shape if student else {},
+        shape=dict(student.shape) if student else {},
         dimension=student.dimension if student else None,
         database_sha256=data.database_sha256 if data else None,
         temperature=data.temperature if data else None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from distill_core.architecture import Shape
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentFacts:
@@ -18,7 +20,7 @@ class StudentFacts:
     """
 
     kind: str
-    shape: dict[str, int | float]
+    shape: Shape
     dimension: int
     parameters: int
     folded_parameters: int | None

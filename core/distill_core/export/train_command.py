@@ -7,21 +7,16 @@ import shlex
 import string
 from collections.abc import Iterator
 
-from distill_core.config import RunConfig, SplitConfig
-from distill_core.foreign_text import visible
+import msgspec
 
-_OTHER_NAMES = {"kind": "student"}
-"""Settings whose option is called otherwise."""
+from distill_core.config import RunConfig
+from distill_core.foreign_text import visible
 
 _LETTERS = string.ascii_letters + string.digits + "/._-+,:@%= "
 
 
-def train_command(config: RunConfig) -> str | None:
-    """Return the command with every setting; None for other shares of the split, which have no option."""
-    usual = SplitConfig()
-    shares = (config.split.validation_fraction, config.split.test_fraction)
-    if shares != (usual.validation_fraction, usual.test_fraction):
-        return None
+def train_command(config: RunConfig) -> str:
+    """Return the command with every setting."""
     lines = [f"distill-tui train {shell_word(config.data.database)}", *_options(config)]
     return " \\\n  ".join(lines)
 
@@ -35,18 +30,17 @@ def shell_word(text: str) -> str:
 
 
 def _options(config: RunConfig) -> Iterator[str]:
-    yield from _valued("mh_id", config.data.mh_id)
-    yield from _valued("temperature", config.data.temperature)
-    for group in (config.student, config.training):
-        for field in group.__struct_fields__:
-            yield from _valued(field, getattr(group, field))
-    yield from _valued("split", config.split.split)
-    yield from _valued("exclude_near_duplicates", config.split.exclude_near_duplicates)
+    for group in (config.data, config.student, config.training, config.split):
+        if group is config.student:
+            yield f"--student {config.student.kind}"
+        for field in msgspec.structs.fields(group):
+            if not field.required:
+                yield from _valued(field.name, getattr(group, field.name))
 
 
 def _valued(field: str, value: object) -> Iterator[str]:
-    option = _OTHER_NAMES.get(field, field).replace("_", "-")
+    option = f"--{field.replace('_', '-')}"
     if value is True:
-        yield f"--{option}"
+        yield option
     elif value is not None and value is not False:
-        yield f"--{option} {shell_word(str(value))}"
+        yield f"{option} {shell_word(str(value))}"

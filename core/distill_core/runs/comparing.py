@@ -8,7 +8,6 @@ from itertools import chain
 import msgspec
 import numpy as np
 
-from distill_core.config import UNUSED_SETTINGS
 from distill_core.latency.crossover import Bracket
 from distill_core.latency.events import MachineRecord
 from distill_core.runs.folder import RunFolder
@@ -93,10 +92,7 @@ def compare_runs(folders: Sequence[RunFolder]) -> RunComparison:
 
 
 def _settings_of(folder: RunFolder) -> dict[str, object]:
-    """Return the settings by their places, without those that the kind of student makes no use of."""
-    config = folder.read_config()
-    unused = {f"student.{name}" for name in UNUSED_SETTINGS[config.student.kind]}
-    return {place: value for place, value in _flat(msgspec.to_builtins(config)) if place not in unused}
+    return dict(_flat(msgspec.to_builtins(folder.read_config())))
 
 
 def _speed(folder: RunFolder) -> RunSpeed | None:

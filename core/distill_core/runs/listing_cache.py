@@ -25,7 +25,7 @@ MIN_RUNS = 64
 MIN_NEW = 16
 """Fewer new or changed rows are not worth a write; a run that is trained changes all the time."""
 
-_LAYOUT = f"2 {RunSummary.__struct_fields__} {RunState.__struct_fields__}"
+_LAYOUT = f"3 {RunSummary.__struct_fields__} {RunState.__struct_fields__}"
 """Rows of another version are not taken."""
 
 _UNSETTLED_NS = 2_000_000_000

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import msgspec
 
-from distill_core.config import StudentConfig
 from distill_core.errors import DistillError, RunError
 from distill_core.latency.measurement import Measurement, samples_bytes
 from distill_core.runs.folder import RunFolder
+from distill_core.students.spec import StudentConfig
 
 if TYPE_CHECKING:
     from distill_core.students import Student

@@ -1,116 +1,120 @@
-"""The published student: a transformer encoder that reads the query as a sequence of one token."""
+"""The published student, without its network: what it can be set to and what it costs."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from msgspec import Meta
 
-from distill_core.config import StudentConfig, require_divisible
-from distill_core.students.folded_encoder import FoldedEncoder
-from distill_core.students.one_token import OneTokenEncoder
-from distill_core.students.student import Student
-from distill_core.teacher import MultiHeadLDA
+from distill_core.architecture import Cost, Shape, default_architecture, require_divisible
+from distill_core.students.spec import StudentConfig
 
-_FIRST_GAIN = 5.0
-"""How much louder the first map starts along the strongest direction of the centroids."""
+if TYPE_CHECKING:
+    from distill_core.students.networks.encoder import ProjectionTransformer
 
 
-class ProjectionTransformer(Student):
-    """Linear(d, d), L post-norm encoder layers of H heads with GELU, Linear(d, d).
+class EncoderConfig(StudentConfig, frozen=True, kw_only=True, tag="encoder"):
+    """A transformer encoder that reads the query as one token."""
 
-    The query is one token, so attention has one key and its softmax is 1: H does not change what the
-    network computes in evaluation, only which attention weights dropout hits while training.
+    ABOUT: ClassVar[str] = "as published"
+    HELP: ClassVar[str] = (
+        "In the published encoder the query is one token, so attention has a single key and H changes "
+        "nothing in evaluation: L and the feed-forward width are what count."
+    )
+    CARD_NOTE: ClassVar[str] = (
+        "The query is one token, so attention has a single key: the number of heads changes nothing in what "
+        "the student computes."
+    )
+    INERT_HEADS: ClassVar[bool] = True
+    REFERENCE_LAYOUT: ClassVar[bool] = True
 
-    Args:
-        embed_dim: d.
-        num_heads: H, must divide d.
-        num_layers: L.
-        ff_dim: Width of each feed-forward block.
-        dropout: Share dropped while training.
-
-    Raises:
-        SettingsError: H does not divide d.
-    """
-
-    KIND = "encoder"
-
-    def __init__(
-        self,
-        embed_dim: int = 384,
-        num_heads: int = 4,
-        num_layers: int = 2,
-        ff_dim: int = 512,
-        dropout: float = 0.1,
-    ) -> None:
-        super().__init__()
-        require_divisible(embed_dim, num_heads)
-        self.embed_dim = embed_dim
-        self.num_heads = num_heads
-        self.num_layers = num_layers
-        self.ff_dim = ff_dim
-        self.dropout = dropout
-        self.input_proj = nn.Linear(embed_dim, embed_dim)
-        layer = nn.TransformerEncoderLayer(
-            embed_dim, num_heads, ff_dim, dropout, activation="gelu", batch_first=True
-        )
-        self.encoder = nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
-        self.output_proj = nn.Linear(embed_dim, embed_dim)
-        for linear in (self.input_proj, self.output_proj):
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.zeros_(linear.bias)
+    heads: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1024,
+            title="Heads H",
+            description="Attention heads; must divide d.",
+            extra={"symbol": "H", "default": "book rule"},
+        ),
+    ] = 4
+    layers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            title="Layers L",
+            description="Transformer layers; the claim is H^L ≈ N.",
+            extra={"symbol": "L", "default": "book rule"},
+        ),
+    ] = 2
+    ff_dim: Annotated[
+        int,
+        Meta(ge=1, le=65536, title="Feed-forward", description="Hidden width of each feed-forward block."),
+    ] = 512
+    dropout: Annotated[
+        Annotated[float, Meta(ge=0, lt=1)] | None,
+        Meta(title="Dropout", description="Share dropped while training; auto: strong 0, book 0.1."),
+    ] = None
 
     @classmethod
-    def from_config(cls, config: StudentConfig, dimension: int) -> ProjectionTransformer:
-        """Build an untrained student of the given shape, with torch's current random state."""
-        return cls(dimension, config.heads, config.layers, config.ff_dim, config.dropout or 0.0)
+    def network(cls) -> type[ProjectionTransformer]:
+        """Return the class of the network."""
+        from distill_core.students.networks.encoder import ProjectionTransformer
 
-    @property
-    def shape(self) -> dict[str, int | float]:
-        """The arguments that build this student."""
+        return ProjectionTransformer
+
+    @classmethod
+    def defaults(cls, num_heads: int, dimension: int) -> dict[str, int]:
+        """Return the book rule's H and L."""
+        heads, layers = default_architecture(num_heads, dimension)
+        return {"heads": heads, "layers": layers}
+
+    def check(self, dimension: int) -> None:
+        """Check that H divides d."""
+        require_divisible(dimension, self.heads)
+
+    def shape(self, dimension: int, num_heads: int) -> Shape:
+        """Return what builds the network; a dropout that is left to the recipe counts as none."""
         return {
-            "embed_dim": self.embed_dim,
-            "num_heads": self.num_heads,
-            "num_layers": self.num_layers,
+            "embed_dim": dimension,
+            "num_heads": self.heads,
+            "num_layers": self.layers,
             "ff_dim": self.ff_dim,
-            "dropout": self.dropout,
+            "dropout": self.dropout or 0.0,
         }
 
-    def forward(self, queries: Tensor) -> Tensor:
-        """Map queries (batch, d) to projections (batch, d)."""
-        tokens = self.input_proj(queries).unsqueeze(1)
-        return cast(Tensor, self.output_proj(self.encoder(tokens).squeeze(1)))
+    @classmethod
+    def cost_of(cls, shape: Shape) -> Cost:
+        """Return the cost as published."""
+        return encoder_cost(*(int(shape[name]) for name in ("embed_dim", "num_layers", "ff_dim")))
 
-    def fold(self) -> FoldedEncoder:
-        """Return the same function for inference only, in a little more than half the parameters."""
-        return FoldedEncoder(self.input_proj, self._layers, self.output_proj)
+    @classmethod
+    def inference_cost_of(cls, shape: Shape) -> Cost:
+        """Return the cost of the folded form."""
+        return folded_encoder_cost(*(int(shape[name]) for name in ("embed_dim", "num_layers", "ff_dim")))
 
-    def training_form(self) -> OneTokenEncoder:
-        """Return the same network, sharing its weights, without queries, keys and softmax of attention."""
-        return OneTokenEncoder(self.input_proj, self._layers, self.output_proj)
 
-    @torch.no_grad()
-    def start_from(self, teacher: MultiHeadLDA, seed: int = 0) -> None:
-        """Make the first map louder in the directions in which the teacher's centroids differ.
+def encoder_cost(dimension: int, layers: int, ff_dim: int) -> Cost:
+    """Cost of the published encoder on one token; H changes neither figure.
 
-        A singular vector of the centred, unit centroids is amplified in proportion to its singular value.
-        """
-        lengths = np.linalg.norm(teacher.centroids, axis=1, keepdims=True)
-        centroids = torch.from_numpy(teacher.centroids / lengths)
-        _, values, directions = torch.linalg.svd(centroids - centroids.mean(dim=0), full_matrices=False)
-        gains = _FIRST_GAIN * values / values[0].clamp_min(1e-12)
-        weight = self.input_proj.weight
-        along = (weight.cpu() @ directions.T * gains) @ directions
-        weight.add_(along.to(weight))
+    Two d x d linear maps; each layer has four d x d attention maps, a feed-forward block and two layer
+    norms. Operations count the matrix products, and 8d a layer norm.
+    """
+    square = dimension * dimension
+    feed_forward = 2 * dimension * ff_dim
+    layer = 4 * square + 4 * dimension + feed_forward + ff_dim + dimension + 4 * dimension
+    products = 2 * square + layers * (4 * square + feed_forward)
+    return Cost(
+        parameters=2 * (square + dimension) + layers * layer,
+        flops=2 * products + layers * 16 * dimension,
+    )
 
-    @torch.no_grad()
-    def scale_output(self, factor: float) -> None:
-        """Multiply what the student puts out by a factor."""
-        self.output_proj.weight.mul_(factor)
-        self.output_proj.bias.mul_(factor)
 
-    @property
-    def _layers(self) -> list[nn.TransformerEncoderLayer]:
-        return [cast(nn.TransformerEncoderLayer, layer) for layer in self.encoder.layers]
+def folded_encoder_cost(dimension: int, layers: int, ff_dim: int) -> Cost:
+    """Cost of the encoder folded for inference: one d x d map a layer and one at the end."""
+    square = dimension * dimension
+    feed_forward = 2 * dimension * ff_dim
+    layer = square + dimension + feed_forward + ff_dim + dimension + 2 * dimension
+    products = (layers + 1) * square + layers * feed_forward
+    return Cost(parameters=square + dimension + layers * layer, flops=2 * products + layers * 16 * dimension)

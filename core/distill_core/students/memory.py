@@ -1,229 +1,124 @@
-"""A student in which heads count: attention over learned slots, started from the merged teacher."""
+"""The memory student, without its network: what it can be set to and what it costs."""
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-import numpy as np
-import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own idiom
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from msgspec import Meta
 
-from distill_core.config import require_divisible
-from distill_core.errors import SettingsError
-from distill_core.evaluation.merged_teacher import MergedTeacher, merge_heads
-from distill_core.students.one_row import Array, LinearView, as_array, as_linear, as_rows, suits_numpy
-from distill_core.students.student import Student
-from distill_core.teacher import MultiHeadLDA
+from distill_core.architecture import Cost, Shape, require_divisible
+from distill_core.students.spec import StudentConfig
 
-_MOST_MERGED = 16_384
-"""Of more heads than this, as many are drawn before they are merged into slots."""
-
-_SHORTEST = 1e-12
-"""The length that torch's `normalize` divides by at least."""
-
-_FIRST_VALUES = 1e-3
-"""Spread of the values in all layers but the last, which so start by passing the query on."""
+if TYPE_CHECKING:
+    from distill_core.students.networks.memory import MemoryStudent
 
 
-class MemoryStudent(Student):
-    """L layers, each with H heads that attend from the query over K learned key and value slots.
+class MemoryConfig(StudentConfig, frozen=True, kw_only=True, tag="memory"):
+    """Layers of heads that attend over learned slots.
 
-    In every layer the direction of the input is mapped to a width r and cut into H parts; head h compares its
-    part with K keys of length r/H, and the mixture of its K values is its part of the output, which a r x d
-    matrix maps back. All layers but the last add their output to the query. With one layer, one head, r = d
-    and K = N this is the LDA itself, so the slots start as the teacher's heads, merged where K < N,
-    in the r directions in which they differ most.
-
-    Args:
-        embed_dim: d.
-        num_heads: H, must divide the width.
-        num_layers: L.
-        slots: K, slots of each head.
-        width: r, at most d.
-
-    Raises:
-        SettingsError: H does not divide the width, or that is larger than d.
+    One head over N slots of the whole width is the form of the LDA itself, so that is the default
+    (docs/recipe.md compares others).
     """
 
-    KIND = "memory"
+    ABOUT: ClassVar[str] = "H heads over learned slots"
+    HELP: ClassVar[str] = (
+        "In *memory* H counts: each head attends over K learned slots, which start as the teacher's "
+        "own heads."
+    )
 
-    def __init__(
-        self,
-        embed_dim: int = 384,
-        num_heads: int = 1,
-        num_layers: int = 1,
-        slots: int = 256,
-        width: int = 96,
-    ) -> None:
-        super().__init__()
-        require_divisible(width, num_heads, "width")
-        if width > embed_dim:
-            raise SettingsError(f"A width of {width} is more than the dimension {embed_dim}.", field="width")
-        self.embed_dim = embed_dim
-        self.num_heads = num_heads
-        self.num_layers = num_layers
-        self.slots = slots
-        self.width = width
-        self.layers = nn.ModuleList(
-            MemoryLayer(embed_dim, num_heads, slots, width) for _ in range(num_layers)
-        )
+    heads: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1024,
+            title="Heads H",
+            description="Attention heads over the slots; must divide the width r.",
+            extra={"symbol": "H"},
+        ),
+    ] = 1
+    layers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            title="Layers L",
+            description="Layers of heads; the claim is H^L ≈ N.",
+            extra={"symbol": "L"},
+        ),
+    ] = 1
+    slots: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65536,
+            title="Slots K",
+            description="Keys and values of each head, never more than N.",
+            extra={"symbol": "K"},
+        ),
+    ] = 1024
+    width: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65536,
+            title="Width r",
+            description="Dimensions the heads share, at most d.",
+            extra={"symbol": "r"},
+        ),
+    ] = 96
 
-    @property
-    def shape(self) -> dict[str, int | float]:
-        """The arguments that build this student."""
+    @classmethod
+    def network(cls) -> type[MemoryStudent]:
+        """Return the class of the network."""
+        from distill_core.students.networks.memory import MemoryStudent
+
+        return MemoryStudent
+
+    @classmethod
+    def defaults(cls, num_heads: int, dimension: int) -> dict[str, int]:
+        """Return one head in one layer, whatever the teacher."""
+        return {"heads": 1, "layers": 1}
+
+    def check(self, dimension: int) -> None:
+        """Check that H divides the width."""
+        require_divisible(self.shared_by_heads(dimension), self.heads, "width")
+
+    def shared_by_heads(self, dimension: int) -> int:
+        """Return the width, which is never more than d."""
+        return min(self.width, dimension)
+
+    def fitting(self, dimension: int, num_heads: int) -> Self:
+        """Return the settings with never more slots than N, and never more width than d."""
+        return self.with_values(slots=min(self.slots, num_heads), width=self.shared_by_heads(dimension))
+
+    def shape(self, dimension: int, num_heads: int) -> Shape:
+        """Return the arguments that build the network."""
+        built = self.fitting(dimension, num_heads)
         return {
-            "embed_dim": self.embed_dim,
-            "num_heads": self.num_heads,
-            "num_layers": self.num_layers,
-            "slots": self.slots,
-            "width": self.width,
+            "embed_dim": dimension,
+            "num_heads": built.heads,
+            "num_layers": built.layers,
+            "slots": built.slots,
+            "width": built.width,
         }
 
-    def forward(self, queries: Tensor) -> Tensor:
-        """Map queries (batch, d) to projections (batch, d)."""
-        if suits_numpy(queries, cast(MemoryLayer, self.layers[-1]).keys):
-            return self._one_row(queries)
-        rows = F.normalize(queries, dim=-1)
-        for layer in self.layers[:-1]:
-            rows = rows + layer(rows)
-        return cast(Tensor, self.layers[-1](rows))
+    @classmethod
+    def cost_of(cls, shape: Shape) -> Cost:
+        """Return the cost of all layers."""
+        names = ("embed_dim", "num_heads", "num_layers", "slots", "width")
+        return memory_cost(*(int(shape[name]) for name in names))
 
-    def _one_row(self, query: Tensor) -> Tensor:
-        """As `forward`, of a query (1, d) in NumPy."""
-        if self._views is None:
-            self._views = tuple(cast(MemoryLayer, layer).view() for layer in self.layers)
-        *inner, last = self._views
-        row = _unit(as_array(query)[0])
-        for layer in inner:
-            row = row + layer.apply(row)
-        return as_rows(last.apply(row))
-
-    @torch.no_grad()
-    def scale_output(self, factor: float) -> None:
-        """Multiply what the student puts out by a factor."""
-        last = cast(MemoryLayer, self.layers[-1])
-        last.output.weight.mul_(factor)
-        last.output.bias.mul_(factor)
-
-    @torch.no_grad()
-    def start_from(self, teacher: MultiHeadLDA, seed: int = 0) -> None:
-        """Make the slots the teacher's heads, merged into K groups where there are more.
-
-        Several heads share the width in rotated directions, so that each of them sees a part of every
-        centroid. K is at most N.
-        """
-        merged = _merged(teacher, self.slots, seed)
-        generator = torch.Generator().manual_seed(seed)
-        directions = _principal(merged.centroids, self.width)
-        middle = merged.answers.mean(axis=0)
-        spans = _principal(merged.answers - middle, self.width)
-        for layer in self.layers:
-            cast(MemoryLayer, layer).start_from(merged, directions, spans, generator)
-        last = cast(MemoryLayer, self.layers[-1])
-        last.output.bias.copy_(torch.from_numpy(middle))
-        answers = torch.from_numpy(merged.answers - middle)
-        last.values.copy_(last.by_head(answers @ last.output.weight))
+    def cost_row(self, dimension: int, num_heads: int) -> tuple[str, str]:
+        """Return the slots that there will be."""
+        return "slots K", f"{self.fitting(dimension, num_heads).slots:,}"
 
 
-class MemoryLayer(nn.Module):
-    """H heads over K slots each: `sum_k softmax(scale (W_q x/|x|) . key_k + bias_k)_k value_k`, then W_o."""
+def memory_cost(dimension: int, heads: int, layers: int, slots: int, width: int) -> Cost:
+    """Cost of the memory student: L layers of H heads over K slots each, all heads sharing a width r.
 
-    def __init__(self, dimension: int, num_heads: int, slots: int, width: int) -> None:
-        super().__init__()
-        size = (num_heads, slots, width // num_heads)
-        self.query = nn.Linear(dimension, width, bias=False)
-        self.keys = nn.Parameter(torch.randn(size) / math.sqrt(size[2]))
-        self.biases = nn.Parameter(torch.zeros(num_heads, slots))
-        self.log_scale = nn.Parameter(torch.zeros(num_heads))
-        self.values = nn.Parameter(torch.randn(size) / math.sqrt(size[2]))
-        self.output = nn.Linear(width, dimension)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Map rows (batch, d) to rows (batch, d)."""
-        parts = self.by_head(self.query(F.normalize(rows, dim=-1)))
-        parts = parts * self.log_scale.exp()[:, None, None]
-        scores = torch.baddbmm(self.biases[:, None, :], parts, self.keys.transpose(1, 2))
-        mixed = torch.bmm(torch.softmax(scores, dim=-1), self.values)
-        return cast(Tensor, self.output(mixed.transpose(0, 1).flatten(1)))
-
-    def view(self) -> _LayerView:
-        """Return the layer's own memory as arrays."""
-        return _LayerView(
-            query=as_linear(self.query),
-            keys=as_array(self.keys),
-            biases=as_array(self.biases),
-            log_scale=as_array(self.log_scale),
-            values=as_array(self.values),
-            output=as_linear(self.output),
-        )
-
-    def by_head(self, rows: Tensor) -> Tensor:
-        """Cut rows (n, r) into the parts (H, n, r/H) of the heads."""
-        num_heads, _, size = self.keys.shape
-        return rows.reshape(len(rows), num_heads, size).transpose(0, 1)
-
-    def start_from(
-        self, merged: MergedTeacher, directions: Tensor, spans: Tensor, generator: torch.Generator
-    ) -> None:
-        """Take the centroids as keys, seen in `directions` (r, d); answers will lie in `spans` (r, d)."""
-        num_heads = len(self.keys)
-        turn_keys, turn_values = (_rotation(len(directions), num_heads, generator) for _ in range(2))
-        self.query.weight.copy_(turn_keys @ directions)
-        self.keys.copy_(self.by_head(torch.from_numpy(merged.centroids) @ self.query.weight.T))
-        self.biases.copy_(torch.from_numpy(merged.log_sizes).expand_as(self.biases))
-        # A head sees about 1/H of the squared length of query and centroid alike.
-        self.log_scale.fill_(math.log(math.sqrt(num_heads) / merged.temperature))
-        self.values.normal_(0.0, _FIRST_VALUES, generator=generator)
-        self.output.weight.copy_((turn_values @ spans).T)
-        self.output.bias.zero_()
-
-
-class _LayerView(NamedTuple):
-    """A layer for one row in NumPy."""
-
-    query: LinearView
-    keys: Array
-    biases: Array
-    log_scale: Array
-    values: Array
-    output: LinearView
-
-    def apply(self, row: Array) -> Array:
-        """Map a row (d,) to (d,)."""
-        parts = self.query.apply(_unit(row)).reshape(len(self.keys), -1)
-        parts = parts * np.exp(self.log_scale)[:, None]
-        scores = np.matmul(self.keys, parts[:, :, None])[:, :, 0]
-        scores += self.biases
-        scores -= np.maximum.reduce(scores, axis=1, keepdims=True)
-        np.exp(scores, scores)
-        scores /= np.add.reduce(scores, axis=1, keepdims=True)
-        return self.output.apply(np.matmul(scores[:, None, :], self.values).ravel())
-
-
-def _unit(row: Array) -> Array:
-    unit: Array = row / max(math.sqrt(row.dot(row)), _SHORTEST)
-    return unit
-
-
-def _merged(teacher: MultiHeadLDA, slots: int, seed: int) -> MergedTeacher:
-    if teacher.num_heads > _MOST_MERGED:
-        rows = np.random.default_rng(seed).choice(teacher.num_heads, _MOST_MERGED, replace=False)
-        teacher = MultiHeadLDA(teacher.centroids[rows], teacher.answers[rows], teacher.temperature)
-    return merge_heads(teacher, slots, seed)
-
-
-def _principal(rows: NDArray[np.float32], count: int) -> Tensor:
-    """Return the `count` <= d orthonormal directions (count, d) in which rows (n, d) differ most."""
-    matrix = torch.from_numpy(rows)
-    directions: Tensor = torch.linalg.svd(matrix - matrix.mean(dim=0), full_matrices=True).Vh[:count]
-    return directions
-
-
-def _rotation(width: int, num_heads: int, generator: torch.Generator) -> Tensor:
-    if num_heads == 1:
-        return torch.eye(width)
-    rotation: Tensor = torch.linalg.qr(torch.randn(width, width, generator=generator)).Q
-    return rotation
+    A layer maps d to r, compares with K keys and mixes K values of r numbers over all heads, and maps r to d.
+    Operations count the matrix products, 3d for the length of the input and about 4 a slot for the softmax.
+    """
+    layer = 2 * dimension * width + 2 * slots * width + heads * slots + heads + dimension
+    flops = 4 * dimension * width + 4 * slots * width + 3 * dimension + 4 * heads * slots
+    return Cost(parameters=layers * layer, flops=layers * flops)

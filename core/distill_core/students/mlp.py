@@ -1,72 +1,109 @@
-"""The control: a plain multi-layer perceptron with as many parameters as the published encoder."""
+"""The control, without its network: what it can be set to and what it costs."""
 
 from __future__ import annotations
 
-from typing import cast
+import math
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own idiom
-from torch import Tensor, nn
+from msgspec import Meta
 
-from distill_core.students.one_row import as_array, as_linear, as_rows, suits_numpy
-from distill_core.students.student import Student
+from distill_core.architecture import Cost, Shape, default_architecture
+from distill_core.students.encoder import encoder_cost
+from distill_core.students.spec import StudentConfig
+
+if TYPE_CHECKING:
+    from distill_core.students.networks.mlp import MlpStudent
+
+_MOST_FF = 65536
 
 
-class MlpStudent(Student):
-    """L hidden layers of one width with GELU between Linear maps from d and to d.
+class MlpConfig(StudentConfig, frozen=True, kw_only=True, tag="mlp"):
+    """A plain perceptron with as many parameters as the published encoder."""
 
-    Args:
-        embed_dim: d.
-        num_layers: L.
-        width: Of each hidden layer; `architecture.mlp_width` gives the one of equal parameter count.
-        dropout: Share dropped after each hidden layer while training.
-    """
+    ABOUT: ClassVar[str] = "plain control"
+    HELP: ClassVar[str] = "The *mlp* is the control: no heads, and as many parameters as the encoder."
 
-    KIND = "mlp"
+    layers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            title="Layers L",
+            description="Hidden layers.",
+            extra={"symbol": "L", "default": "book rule"},
+        ),
+    ] = 2
+    ff_dim: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=_MOST_FF,
+            title="Feed-forward",
+            description="Hidden layers so wide that the size is that of an encoder of this width.",
+        ),
+    ] = 512
+    dropout: Annotated[
+        Annotated[float, Meta(ge=0, lt=1)] | None,
+        Meta(title="Dropout", description="Share dropped while training; auto: strong 0, book 0.1."),
+    ] = None
 
-    def __init__(
-        self, embed_dim: int = 384, num_layers: int = 2, width: int = 1024, dropout: float = 0.0
-    ) -> None:
-        super().__init__()
-        self.embed_dim = embed_dim
-        self.num_layers = num_layers
-        self.width = width
-        self.dropout = dropout
-        inputs = (embed_dim, *(width for _ in range(num_layers - 1)))
-        self.hidden = nn.Sequential(
-            *(nn.Sequential(nn.Linear(size, width), nn.GELU(), nn.Dropout(dropout)) for size in inputs)
-        )
-        self.output = nn.Linear(width, embed_dim)
+    @classmethod
+    def network(cls) -> type[MlpStudent]:
+        """Return the class of the network."""
+        from distill_core.students.networks.mlp import MlpStudent
 
-    @property
-    def shape(self) -> dict[str, int | float]:
-        """The arguments that build this student."""
+        return MlpStudent
+
+    @classmethod
+    def defaults(cls, num_heads: int, dimension: int) -> dict[str, int]:
+        """Return the book rule's L."""
+        return {"layers": default_architecture(num_heads, dimension)[1]}
+
+    def shape(self, dimension: int, num_heads: int) -> Shape:
+        """Return what builds the network; a dropout that is left to the recipe counts as none."""
         return {
-            "embed_dim": self.embed_dim,
-            "num_layers": self.num_layers,
-            "width": self.width,
-            "dropout": self.dropout,
+            "embed_dim": dimension,
+            "num_layers": self.layers,
+            "width": mlp_width(dimension, self.layers, self.ff_dim),
+            "dropout": self.dropout or 0.0,
         }
 
-    def forward(self, queries: Tensor) -> Tensor:
-        """Map queries (batch, d) to projections (batch, d)."""
-        if self.training or not suits_numpy(queries, self.output.weight):
-            return cast(Tensor, self.output(self.hidden(queries)))
-        return self._one_row(queries)
+    @classmethod
+    def of_shape(cls, shape: Shape) -> Self:
+        """Return the settings with the smallest feed-forward width that gives at least this width."""
+        dimension, layers, width = (int(shape[name]) for name in ("embed_dim", "num_layers", "width"))
+        low, high = 1, _MOST_FF
+        while low < high:
+            middle = (low + high) // 2
+            if mlp_width(dimension, layers, middle) >= width:
+                high = middle
+            else:
+                low = middle + 1
+        return cls(layers=layers, ff_dim=low, dropout=float(shape["dropout"]))
 
-    def _one_row(self, query: Tensor) -> Tensor:
-        """As `forward`, of a query (1, d) whose products NumPy takes."""
-        if self._views is None:
-            hidden = (cast(nn.Sequential, layer)[0] for layer in self.hidden)
-            self._views = tuple(as_linear(cast(nn.Linear, linear)) for linear in (*hidden, self.output))
-        *layers, output = self._views
-        row = as_array(query)[0]
-        for layer in layers:
-            row = as_array(F.gelu(torch.from_numpy(layer.apply(row))))
-        return as_rows(output.apply(row))
+    @classmethod
+    def cost_of(cls, shape: Shape) -> Cost:
+        """Return the cost of all layers."""
+        return mlp_cost(*(int(shape[name]) for name in ("embed_dim", "num_layers", "width")))
 
-    @torch.no_grad()
-    def scale_output(self, factor: float) -> None:
-        """Multiply what the student puts out by a factor."""
-        self.output.weight.mul_(factor)
-        self.output.bias.mul_(factor)
+    def cost_row(self, dimension: int, num_heads: int) -> tuple[str, str]:
+        """Return the width of the hidden layers."""
+        return "hidden width", f"{mlp_width(dimension, self.layers, self.ff_dim):,}"
+
+
+def mlp_width(dimension: int, layers: int, ff_dim: int) -> int:
+    """Return the width at which an mlp of L hidden layers has the encoder's parameters, or a little less.
+
+    `(L - 1) w^2 + (2d + L) w + d` parameters are set equal to the encoder's and solved for w.
+    """
+    wanted = encoder_cost(dimension, layers, ff_dim).parameters - dimension
+    half = 2 * dimension + layers
+    if layers == 1:
+        return max(1, wanted // half)
+    return max(1, (math.isqrt(half * half + 4 * (layers - 1) * wanted) - half) // (2 * (layers - 1)))
+
+
+def mlp_cost(dimension: int, layers: int, width: int) -> Cost:
+    """Cost of an mlp with L hidden layers of one width."""
+    products = 2 * dimension * width + (layers - 1) * width * width
+    return Cost(parameters=products + layers * width + dimension, flops=2 * products)

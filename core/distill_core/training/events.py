@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from distill_core.config import RunConfig
@@ -137,6 +139,7 @@ class RunFinished(TrainEvent, frozen=True, kw_only=True, tag="finished"):
     Attributes:
         skill: 1 is the teacher, 0 a constant; None where a constant is perfect.
         skill_interval: 95 %, None where there are too few clusters.
+        facts: What this kind of student tells of itself beyond its scores: plain values by name.
     """
 
     evaluation: Evaluation
@@ -148,3 +151,4 @@ class RunFinished(TrainEvent, frozen=True, kw_only=True, tag="finished"):
     epochs: int
     active_seconds: float
     saved: str | None = None
+    facts: dict[str, Any] = {}

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from distill_core.architecture import inference_cost, lda_cost
+from distill_core.architecture import lda_cost
 from distill_core.config import RunConfig
 from distill_core.evaluation.baselines import Baseline, ladder
 from distill_core.evaluation.cost import CostComparison
@@ -83,7 +83,7 @@ def _best_answers(held_out: HeldOut, projections: NDArray[np.float32]) -> tuple[
 
 def _costs(data: TeacherData, config: RunConfig, measured: LatencyFinished | None) -> CostComparison:
     dimension = data.teacher.dimension
-    student = inference_cost(config.student, dimension, data.teacher.num_heads)
+    student = config.student.inference_cost(dimension, data.teacher.num_heads)
     teacher = lda_cost(data.teacher.num_heads, dimension)
     if measured is None:
         return CostComparison(student=student, teacher=teacher)

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from distill_core.config import TrainingConfig
-from distill_core.students.student import Student
+from distill_core.students.networks.student import Student
 from distill_core.training.compiling import compiled
 
 _STRONG_BETAS = (0.9, 0.95)

@@ -55,9 +55,13 @@ def strong_steps_per_epoch(num_train: int, batch_size: int) -> int:
 def resolve(config: RunConfig, num_train: int) -> RunConfig:
     """Return the settings with nothing left to the recipe, for a training part of `num_train` queries."""
     student, values = config.student, RECIPES[config.training.recipe]
-    dropout = values.dropout if student.dropout is None else student.dropout
+    left = {
+        name: getattr(values, name)
+        for name in student.__struct_fields__
+        if student.value(name) is None and name in values.__slots__
+    }
     return config.with_values(
-        training=resolve_training(config.training, num_train), student=student.with_values(dropout=dropout)
+        training=resolve_training(config.training, num_train), student=student.with_values(**left)
     )
 
 

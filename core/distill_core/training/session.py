@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
+import msgspec
 import torch
 
 from distill_core.architecture import lda_cost
-from distill_core.config import RunConfig, require_fitting_heads
+from distill_core.config import RunConfig
 from distill_core.devices import cpu_threads, resolve_device
 from distill_core.evaluation.baselines import Baseline
 from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.latency.events import LatencyFinished
 from distill_core.students import Student
 from distill_core.teacher_data import TeacherData, load_teacher_data
-from distill_core.training.events import BaselineFitted, RunStarted, TrainEvent
+from distill_core.training.events import BaselineFitted, RunFinished, RunStarted, TrainEvent
 from distill_core.training.judging import fit_ladder, judge_student
 from distill_core.training.random_state import OwnRandomState
 from distill_core.training.recipes import resolve
-from distill_core.training.trainer import Trainer
-from distill_core.training.training_setup import make_trainer
+from distill_core.training.training_setup import Training, make_training
 
 
 class Progress(NamedTuple):
@@ -51,12 +51,12 @@ class TrainingSession:
         self._state = state
         self.data = data
         self.baselines: list[Baseline] = []
-        self._trainer: Trainer | None = None
+        self._trainer: Training | None = None
 
     @property
     def student(self) -> Student | None:
         """The student, from the first event on: its best weights so far, with `book` the last."""
-        return cast(Student, self._trainer.learner.best) if self._trainer else None
+        return self._trainer.student if self._trainer else None
 
     @property
     def progress(self) -> Progress:
@@ -88,11 +88,11 @@ class TrainingSession:
         if self.data is None:
             self.data = load_teacher_data(self.config.data, self.config.split, seed)
         data = self.data
-        require_fitting_heads(self.config.student, data.teacher.dimension)
+        self.config.student.check(data.teacher.dimension)
         self.config = resolve(self.config, len(data.split.train))
         random_state = OwnRandomState(seed, device)
         with random_state:
-            trainer = self._trainer = make_trainer(self.config, data, random_state)
+            trainer = self._trainer = make_training(self.config, data, random_state)
         if self._state is not None:
             trainer.load_state_dict(self._state)
             self._state = None
@@ -101,7 +101,7 @@ class TrainingSession:
         yield from trainer
         yield from self.conclude()
 
-    def _started(self, data: TeacherData, trainer: Trainer, device: torch.device) -> RunStarted:
+    def _started(self, data: TeacherData, trainer: Training, device: torch.device) -> RunStarted:
         teacher, split = data.teacher, data.split
         return RunStarted(
             config=self.config,
@@ -112,7 +112,7 @@ class TrainingSession:
             num_validation=len(split.validation),
             num_test=len(split.test),
             total_steps=trainer.total_steps,
-            student_parameters=cast(Student, trainer.learner.student).num_parameters,
+            student_parameters=trainer.student.num_parameters,
             teacher_parameters=lda_cost(teacher.num_heads, teacher.dimension).parameters,
             device=str(device),
             threads=torch.get_num_threads(),
@@ -134,14 +134,11 @@ class TrainingSession:
         student, trainer = self.student, self._trainer
         if self.data is None or student is None or trainer is None:
             return
-        yield from judge_student(
-            self.data,
-            self.config,
-            student.fold().project,
-            self.baselines,
-            (trainer.epochs_done, trainer.active_seconds),
-            measured,
-        )
+        trained = trainer.epochs_done, trainer.active_seconds
+        project = student.fold().project
+        for event in judge_student(self.data, self.config, project, self.baselines, trained, measured):
+            is_last = isinstance(event, RunFinished)
+            yield msgspec.structs.replace(event, facts=student.facts) if is_last else event
 
 
 def train(config: RunConfig) -> Iterator[TrainEvent]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from distill_core.config import MseReduction, TrainingConfig
 from distill_core.errors import TrainingError
+from distill_core.students import Student
 from distill_core.training.batches import Batches, LabelledQueries
 from distill_core.training.events import EpochFinished, StepsFinished, Terms
 from distill_core.training.learner import Learner
@@ -88,6 +89,11 @@ class Trainer:
     def __iter__(self) -> Iterator[StepsFinished | EpochFinished]:
         while self.epochs_done < self.epochs and not self._is_out_of_patience:
             yield from self._epoch()
+
+    @property
+    def student(self) -> Student:
+        """The student to keep: with `book` the one that learns, with `strong` the best one validated."""
+        return cast(Student, self.learner.best)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next steps and events depend on, as tensors, numbers and containers."""

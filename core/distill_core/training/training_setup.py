@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -13,14 +15,56 @@ from distill_core.students import Student, new_student
 from distill_core.teacher_data import TeacherData
 from distill_core.torch_teacher import TorchTeacher
 from distill_core.training.batches import DrawnBatches, LabelledQueries, StoredBatches
+from distill_core.training.events import EpochFinished, StepsFinished
 from distill_core.training.learner import Learner
 from distill_core.training.random_state import OwnRandomState
 from distill_core.training.recipes import resolve_training, strong_steps_per_epoch
 from distill_core.training.sampling import QuerySampler
 from distill_core.training.trainer import Trainer
 
+MakeTraining = Callable[[RunConfig, TeacherData, OwnRandomState], "Training"]
+
+OWN_TRAININGS: dict[str, MakeTraining] = {}
+"""By the name of a kind of student that does not learn by gradients: what makes its training.
+
+Its network need not be a torch module: who trains, judges, saves and times it asks for what `Training` and
+`Student` declare.
+"""
+
 _PATIENCE = 0.5
 _FIRST_QUERIES = 512
+
+
+class Training(Protocol):
+    """What a run iterates: rounds of learning as events, each a whole state to go on from."""
+
+    step: int
+    epochs_done: int
+    total_steps: int
+    active_seconds: float
+
+    @property
+    def student(self) -> Student:
+        """The student to keep: the best so far."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its weights are all numbers."""
+
+    def __iter__(self) -> Iterator[StepsFinished | EpochFinished]:
+        """Learn; to stop is to stop pulling."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the next steps depend on, as tensors, numbers and containers."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the same settings."""
+
+
+def make_training(config: RunConfig, data: TeacherData, random_state: OwnRandomState) -> Training:
+    """Return the training of a kind of student: its own, or that by gradients."""
+    make = OWN_TRAININGS.get(config.student.kind, make_trainer)
+    return make(config, data, random_state)
 
 
 def make_trainer(config: RunConfig, data: TeacherData, random_state: OwnRandomState) -> Trainer:
@@ -37,7 +81,7 @@ def make_trainer(config: RunConfig, data: TeacherData, random_state: OwnRandomSt
     strong = settings.recipe == "strong"
     teacher = data.teacher
     student = new_student(config.student, teacher.dimension, teacher.num_heads)
-    if strong or config.student.kind == "memory":
+    if strong or student.STARTS_AS_TEACHER:
         student.start_from(teacher, settings.seed)
     student.to(device)
     train = _on_device(data.held_out(data.split.train), device)

@@ -12,8 +12,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from distill_core.architecture import inference_cost
-from distill_core.config import StudentConfig, StudentKind
 from distill_core.errors import DeviceError, DistillError, SettingsError
 from distill_core.latency import (
     CrossoverEvent,
@@ -29,7 +27,6 @@ from distill_core.latency import (
 )
 from distill_core.latency.timing import crossover_contestants as lineup
 from distill_core.latency.timing.calls import Project
-from distill_core.latency.timing.student_costs import running_cost
 from distill_core.students import (
     MemoryStudent,
     MlpStudent,
@@ -38,6 +35,7 @@ from distill_core.students import (
     Student,
     new_student,
 )
+from distill_core.students.kinds import running_cost, student_settings
 from distill_core.teacher import MultiHeadLDA
 from tests.core.latency.planted_times import PlantedClock
 
@@ -198,9 +196,9 @@ def test_every_kind_of_student_breaks_even_by_the_parameters_of_what_is_timed(
 
 
 @pytest.mark.parametrize("kind", ["encoder", "memory", "mlp"])
-def test_a_student_that_exists_costs_what_its_settings_say(kind: StudentKind) -> None:
-    config = StudentConfig(kind=kind, heads=2, layers=3, ff_dim=20, slots=6, width=4)
-    assert running_cost(new_student(config, 8, 5)) == inference_cost(config, 8, 5)
+def test_a_student_that_exists_costs_what_its_settings_say(kind: str) -> None:
+    config = student_settings(kind, {"heads": 2, "layers": 3, "ff_dim": 20, "slots": 6, "width": 4})
+    assert running_cost(new_student(config, 8, 5)) == config.inference_cost(8, 5)
     assert running_cost(PlantedStudent(PlantedClock(), 1.0)) is None
 
 

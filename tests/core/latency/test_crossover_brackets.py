@@ -5,7 +5,7 @@ from operator import attrgetter
 import numpy as np
 import pytest
 
-from distill_core.architecture import encoder_cost, folded_encoder_cost, lda_cost
+from distill_core.architecture import lda_cost
 from distill_core.latency import Bracket
 from distill_core.latency.crossover import (
     RatioAt,
@@ -19,6 +19,7 @@ from distill_core.latency.timing.crossover_contestants import (
     covering_layers,
     growing_break_even_heads,
 )
+from distill_core.students.encoder import encoder_cost, folded_encoder_cost
 from tests.core.latency.planted_times import PlantedClock
 
 # Brackets

@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from distill_core.config import StudentConfig, StudentKind
 from distill_core.latency import ContestantsFinished, LatencyFinished
 from distill_core.latency.timing.blocks import TimedCalls
 from distill_core.runs import RunFolder
+from distill_core.students.kinds import student_settings
 from distill_tui.cli import run
 from distill_tui.cli.stopping import MeasurementStopped, StopAtOnce
 from tests.core.finished_run import finish_run
@@ -90,11 +90,11 @@ def test_a_saved_student_is_timed(database: Path, tmp_path: Path, capsys: pytest
 
 @pytest.mark.parametrize("kind", ["memory", "mlp"])
 def test_every_kind_is_timed_untrained_and_from_a_file(
-    database: Path, tmp_path: Path, kind: StudentKind, capsys: pytest.CaptureFixture[str]
+    database: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from distill_core.students import new_student, save_student
 
-    file = save_student(new_student(StudentConfig(kind=kind), 8, 4), tmp_path / "student.safetensors")
+    file = save_student(new_student(student_settings(kind, {}), 8, 4), tmp_path / "student.safetensors")
     for student in (kind, str(file)):
         lines, err = timed(database, "--student", student, "--json", capsys=capsys)
         last = json.loads(lines[-1])

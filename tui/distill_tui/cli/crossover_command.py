@@ -21,9 +21,14 @@ from distill_core.latency.measurement import INTERRUPTED
 from distill_core.latency.settings import BATCH_SIZES
 from distill_core.wording import plural
 from distill_tui.cli.measuring import TimedOptions, ToTime, measure, timed_options
-from distill_tui.cli.options import database_argument, json_option, setting
+from distill_tui.cli.options import (
+    database_argument,
+    json_option,
+    setting,
+    shape_options,
+    timed_student_option,
+)
 from distill_tui.cli.output import table_row
-from distill_tui.cli.student_options import shape_options, timed_student_option
 from distill_tui.text.crossover import bracket_words, ended_words, ratio_words
 from distill_tui.text.machine import UNSTEADY, machine_warnings, machine_words
 

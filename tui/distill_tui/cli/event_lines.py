@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from distill_core.training.events import (
     Assessed,
     BaselineFitted,
@@ -17,13 +19,17 @@ from distill_core.training.events import (
 from distill_core.wording import plural
 from distill_tui.cli.assessment_lines import assessment_lines
 from distill_tui.cli.output import say, say_object
-from distill_tui.shapes import shape_words
 
 
 def write_json(event: TrainEvent) -> None:
-    """Print an event as one JSON object; progress inside an epoch is left out."""
-    if not isinstance(event, StepsFinished):
-        say_object(event)
+    """Print an event as one JSON object; progress inside an epoch is left out.
+
+    What a kind of student tells of itself beyond its scores stands beside them.
+    """
+    if isinstance(event, StepsFinished):
+        return
+    fields = msgspec.to_builtins(event)
+    say_object({**fields, **fields.pop("facts", {})})
 
 
 def write_lines(event: TrainEvent) -> None:
@@ -49,7 +55,7 @@ def _lines(event: TrainEvent) -> Iterator[str]:
 
 
 def _started_lines(event: RunStarted) -> Iterator[str]:
-    shape = shape_words(event.config.student, event.num_heads, event.dimension)
+    shape = event.config.student.words(event.dimension, event.num_heads)
     yield (
         f"teacher: {event.num_heads} heads, {event.dimension} dimensions, temperature {event.temperature:g}, "
         f"{event.teacher_parameters:,} parameters"

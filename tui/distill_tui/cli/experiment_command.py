@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import click
 import msgspec
 
-from distill_core.config import DataConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, TrainingConfig
 from distill_core.database import LdaDatabase
-from distill_core.experiments.hl_settings import HlSettings
+from distill_core.experiments.hl_settings import STUDENTS, HlSettings
 from distill_core.outputs import Output
 from distill_tui.cli.options import (
     ParamType,
     chosen_database,
     database_argument,
     force_option,
+    given,
     json_option,
     setting,
+    student_setting,
 )
 from distill_tui.cli.output import say, say_object
 
@@ -121,7 +123,7 @@ def experiment() -> None:
 @click.option(
     "--students",
     type=StudentsType(),
-    default="encoder,memory",
+    default=",".join(STUDENTS),
     show_default=True,
     metavar="LIST",
     help="Kinds of student.",
@@ -134,11 +136,11 @@ def experiment() -> None:
     default=HlSettings().slots,
     show_default=True,
     metavar="K",
-    help="Slots of each head of a memory, the same in all cells.",
+    help="Slots of each head, the same in all cells, of students that have slots.",
 )
-@setting(StudentConfig, "width")
-@setting(StudentConfig, "ff_dim")
-@setting(TrainingConfig, "device", default="cpu")
+@student_setting("width")
+@student_setting("ff_dim")
+@setting(TrainingConfig, "device", default=HlSettings().device)
 @setting(TrainingConfig, "threads")
 @click.option("--chart", is_flag=True, help="Draw the error against H^L, too.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the result as JSON.")
@@ -208,17 +210,7 @@ def _read(options: HlOptions) -> LabelledQuestions:
 
 def _settings(options: HlOptions) -> HlSettings:
     return HlSettings(
-        students=options["students"],  # type: ignore[arg-type] # checked by the settings
-        teacher_heads=options["teacher_heads"],
-        heads=options["heads_list"],
-        layers=options["layers_list"],
-        seeds=options["seeds"],
-        steps=options["steps"],
-        slots=options["slots"],
-        width=options["width"],
-        ff_dim=options["ff_dim"],
-        device=options["device"] or "cpu",
-        threads=options["threads"],
+        heads=options["heads_list"], layers=options["layers_list"], **given(HlSettings, options)
     )
 
 

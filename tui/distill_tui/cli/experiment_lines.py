@@ -15,6 +15,7 @@ from distill_core.experiments.hl_events import (
     HlStarted,
     StudentFinding,
 )
+from distill_core.students.kinds import STUDENT_KINDS
 from distill_core.wording import estimate_words, plural
 from distill_tui.cli.output import table, table_row
 
@@ -49,9 +50,10 @@ def _started_lines(event: HlStarted) -> Iterator[str]:
         f"temperature {event.temperature:g}; {event.num_train} queries train, {event.num_validation} watch, "
         f"{event.num_test} test; recipe strong, {plural(event.steps, 'step')}"
     )
-    if "memory" in settings.students:
+    with_slots = [kind for kind in settings.students if "slots" in STUDENT_KINDS[kind].__struct_fields__]
+    if with_slots:
         yield (
-            f"memory: K = {settings.slots} slots a head in every cell; all heads share "
+            f"{', '.join(with_slots)}: K = {settings.slots} slots a head in every cell; all heads share "
             f"{min(settings.width, event.dimension)} dimensions"
         )
     yield ""

@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from distill_core.config import DataConfig, TrainingConfig
+from distill_core.students.kinds import STUDENT_KINDS
 from distill_core.wording import plural
 from distill_tui.cli.measuring import TimedOptions, ToTime, measure, timed_options
-from distill_tui.cli.options import database_argument, json_option, setting
+from distill_tui.cli.options import (
+    database_argument,
+    json_option,
+    setting,
+    shape_options,
+    timed_student_option,
+)
 from distill_tui.cli.output import table
-from distill_tui.cli.student_options import KINDS, shape_options, timed_student_option
 from distill_tui.text.contestants import COLUMNS, PARETO, UNTRAINED, row_cells
 from distill_tui.text.latency import contestant_names, faster_lines
 from distill_tui.text.machine import UNSTEADY, machine_warnings, machine_words
@@ -71,7 +77,7 @@ def latency(**options: Unpack[LatencyOptions]) -> int:
     prints, and with --run keeps, what was measured.
     """
     if options["everyone"]:
-        untrained = options["run"] is None and options["student"] in KINDS
+        untrained = options["run"] is None and options["student"] in STUDENT_KINDS
         lines = partial(contestants_lines, untrained=untrained)
         return measure(options, lambda timed: _contestants(options, timed), lines)
     if options["compiled"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 import click
 import msgspec
@@ -13,11 +13,11 @@ import msgspec
 from distill_core.database import LdaDatabase
 from distill_core.errors import DistillError
 from distill_core.outputs import Output
-from distill_tui.cli.options import chosen_database, force_option
+from distill_core.students.kinds import STUDENT_KINDS, student_fields
+from distill_tui.cli.options import chosen_database, force_option, timed_student
 from distill_tui.cli.output import say, say_object
 from distill_tui.cli.run_options import run_store, runs_dir_option
 from distill_tui.cli.stopping import StopAtOnce
-from distill_tui.cli.student_options import KINDS, ShapeOptions, timed_student
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,11 +34,8 @@ Result = TypeVar("Result", bound=msgspec.Struct)
 
 INTERRUPTED = 130
 
-_OF_THE_RUN = ("student", "mh_id", "heads", "layers", "ff_dim", "slots", "width")
-"""Options that contradict `--run`."""
 
-
-class TimedOptions(ShapeOptions):
+class TimedOptions(TypedDict):
     """What `timed_options` and the options of a student add, as click passes them."""
 
     database: Path | None
@@ -96,7 +93,7 @@ def chosen_run(options: TimedOptions) -> RunFolder | None:
         return None
     context = click.get_current_context()
     given = click.core.ParameterSource.COMMANDLINE
-    for name in _OF_THE_RUN:
+    for name in ("student", "mh_id", *student_fields()):  # what a run decides
         if context.get_parameter_source(name) is given:
             raise click.UsageError(f"--run says what is timed: leave out --{name.replace('_', '-')}.")
     return run_store(options["runs_dir"]).find(options["run"])
@@ -221,5 +218,5 @@ def _tell_where(recorded: RecordedMeasurement[Event, Result], options: TimedOpti
 def _samples_output(options: TimedOptions) -> Output:
     assert options["samples"] is not None
     given = (options["database"], options["database_option"])
-    student = None if options["student"] in KINDS else Path(options["student"])
+    student = None if options["student"] in STUDENT_KINDS else Path(options["student"])
     return Output(options["samples"], replace=options["force"], inputs=[*given, student])

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from distill_core.errors import RunError
 from distill_core.runs import RunStore
 from distill_tui.cli.options import json_option
 from distill_tui.cli.output import say, say_object
@@ -99,10 +98,7 @@ def command(store: RunStore, run: str) -> None:
     from distill_core.export.train_command import train_command
 
     folder = store.find(run)
-    text = train_command(folder.read_config())
-    if text is None:
-        raise RunError(f"{folder.name} has shares of the split that no option gives.", "Clone it in the app.")
-    click.echo(text)  # in full, and quoted so that no terminal obeys it
+    click.echo(train_command(folder.read_config()))  # in full, and quoted so that no terminal obeys it
 
 
 @runs.command()

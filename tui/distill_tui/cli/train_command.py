@@ -2,112 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, cast
 
 import click
 import msgspec
 
-from distill_core.config import (
-    DataConfig,
-    RunConfig,
-    SplitConfig,
-    StudentConfig,
-    StudentKind,
-    TrainingConfig,
-    describe,
-)
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.database import LdaDatabase
-from distill_core.errors import CheckpointError, DistillError
+from distill_core.errors import DistillError
 from distill_core.outputs import Output
+from distill_core.students.kinds import STUDENT_KINDS
 from distill_core.training.events import RunFinished, RunStarted, TrainEvent
 from distill_tui.cli.event_lines import write_json, write_lines
-from distill_tui.cli.options import chosen_database, database_argument, force_option, json_option, setting
+from distill_tui.cli.options import (
+    chosen_database,
+    database_argument,
+    force_option,
+    given,
+    json_option,
+    kind_option,
+    settings_options,
+    shape_options,
+    shaped_student,
+)
 from distill_tui.cli.output import say
 from distill_tui.cli.run_options import run_store, runs_dir_option
-from distill_tui.cli.student_options import ShapeOptions, shape_options, shaped_student
 
 if TYPE_CHECKING:
     from distill_core.runs import RecordedRun, RunFolder
     from distill_core.training import TrainingSession
 
 
-class TrainOptions(ShapeOptions):
-    """The options of `train`, as click passes them."""
-
-    database: Path | None
-    database_option: Path | None
-    mh_id: int
-    temperature: float | None
-    split: str
-    exclude_near_duplicates: bool
-    student: StudentKind
-    recipe: str
-    dropout: float | None
-    epochs: int | None
-    cosine_weight: float
-    learning_rate: float | None
-    batch_size: int | None
-    mse_reduction: str | None
-    seed: int
-    device: str
-    threads: int
-    compiled: bool
-    save: Path | None
-    force: bool
-    runs_dir: Path | None
-    detach: bool
-    as_json: bool
-
-
 @click.command()
 @database_argument
-@setting(DataConfig, "mh_id")
-@setting(DataConfig, "temperature", default="as stored")
-@setting(StudentConfig, "kind", option="student")
+@settings_options(DataConfig)
+@kind_option
 @shape_options
-@setting(TrainingConfig, "recipe")
-@setting(TrainingConfig, "epochs")
-@setting(TrainingConfig, "cosine_weight")
-@setting(TrainingConfig, "learning_rate")
-@setting(TrainingConfig, "batch_size")
-@setting(StudentConfig, "dropout")
-@setting(TrainingConfig, "mse_reduction")
-@setting(TrainingConfig, "seed")
-@setting(SplitConfig, "split")
-@click.option(
-    "--exclude-near-duplicates",
-    is_flag=True,
-    help=describe(SplitConfig, "exclude_near_duplicates").description,
-)
-@setting(TrainingConfig, "device")
-@setting(TrainingConfig, "threads")
-@click.option("--compiled", is_flag=True, help=describe(TrainingConfig, "compiled").description)
+@settings_options(TrainingConfig)
+@settings_options(SplitConfig)
 @click.option(
     "--save",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the student's weights: .safetensors, or an encoder's as .pt in the reference's layout.",
+    help="Write the student's weights: .safetensors, or .pt in the reference's layout, which has a place for "
+    f"{', '.join(name for name, kind in STUDENT_KINDS.items() if kind.REFERENCE_LAYOUT)}.",
 )
 @force_option("--save")
 @runs_dir_option
 @click.option("--detach", is_flag=True, help="Train in a process of its own and return; see 'attach'.")
 @json_option
-def train(**options: Unpack[TrainOptions]) -> int:
+def train(
+    *,
+    save: Path | None,
+    force: bool,
+    runs_dir: Path | None,
+    detach: bool,
+    as_json: bool,
+    **options: object,
+) -> int:
     """Distil a projection into a student and evaluate it on held-out queries.
 
     Everything is kept in a run's folder. Ctrl+C saves after the present step and leaves, a second one leaves
     at once; 'distill-tui resume' goes on.
     """
+    from distill_core.students import require_layout
+
     config = run_config(options)
-    if options["save"] is not None and options["detach"]:
+    if save is not None and detach:
         raise click.UsageError("--save has no effect with --detach: the weights are in the run's folder.")
-    save = None
-    if options["save"] is not None:
-        _require_layout(options["save"], config.student.kind)
-        save = Output(options["save"], replace=options["force"], inputs=[Path(config.data.database)])
-    folder = run_store(options["runs_dir"]).create(config)
-    if options["detach"]:
+    output = None
+    if save is not None:
+        require_layout(save, config.student.kind)
+        output = Output(save, replace=force, inputs=[Path(config.data.database)])
+    folder = run_store(runs_dir).create(config)
+    if detach:
         _warn_of_places(config.data)
         _detach(folder)
         return 0
@@ -115,14 +85,14 @@ def train(**options: Unpack[TrainOptions]) -> int:
     from distill_tui.cli.run_loop import train_to_end
 
     run = RecordedRun(folder)
-    write = write_json if options["as_json"] else write_lines
+    write = write_json if as_json else write_lines
     try:
-        code = train_to_end(run, lambda event: write(_with_saved(event, run, save)))
+        code = train_to_end(run, lambda event: write(_with_saved(event, run, output)))
     except DistillError:
         run.discard_if_empty()
         raise
-    if code and save is not None and run.session is not None and run.session.student is not None:
-        say(f"Saved to {_save(run.session, save)}.", err=True)
+    if code and output is not None and run.session is not None and run.session.student is not None:
+        say(f"Saved to {_save(run.session, output)}.", err=True)
     return code
 
 
@@ -133,40 +103,26 @@ def _warn_of_places(data: DataConfig) -> None:
             say(f"{warning.severity}: {warning.message} {warning.hint}".rstrip(), err=True)
 
 
-def run_config(options: TrainOptions) -> RunConfig:
-    """Turn the options into a run's settings, with the default of the kind where H or L is not given.
+def run_config(options: Mapping[str, object]) -> RunConfig:
+    """Turn the options into a run's settings, with the defaults of the kind where its settings are not given.
 
     Raises:
-        DistillError: The database or the projection cannot be used, or H does not divide what heads share.
+        DistillError: The database or the projection cannot be used, or a setting does not fit.
     """
-    path = chosen_database(options["database"], options["database_option"])
+    argument, option = (cast("Path | None", options[name]) for name in ("database", "database_option"))
+    path = chosen_database(argument, option)
+    data = DataConfig(database=str(path), **given(DataConfig, options))
     with LdaDatabase(path) as database:
-        projection = database.projection(options["mh_id"])
+        projection = database.projection(data.mh_id)
     student = shaped_student(
-        options["student"], options, max(projection.num_heads, 1), projection.dimension
-    ).with_values(dropout=options["dropout"])
-    return RunConfig(
-        data=DataConfig(
-            database=str(database.path), mh_id=options["mh_id"], temperature=options["temperature"]
-        ),
-        split=msgspec.convert(_chosen(options, SplitConfig), SplitConfig),
-        student=student,
-        training=msgspec.convert(_chosen(options, TrainingConfig), TrainingConfig),
+        str(options["student"]), options, max(projection.num_heads, 1), projection.dimension
     )
-
-
-def _chosen(options: TrainOptions, settings: type[msgspec.Struct]) -> dict[str, object]:
-    """Return the options that are fields of one group of settings."""
-    return {name: value for name, value in options.items() if name in settings.__struct_fields__}
-
-
-def _require_layout(file: Path, kind: StudentKind) -> None:
-    """Refuse before the training a name that stands for a layout without a place for this student."""
-    if file.suffix == ".pt" and kind != "encoder":
-        raise CheckpointError(
-            f"A student of the kind {kind} has no place in the reference's .pt layout.",
-            "Choose a name that ends in .safetensors.",
-        )
+    return RunConfig(
+        data=data.with_values(database=str(database.path)),
+        split=SplitConfig(**given(SplitConfig, options)),
+        student=student,
+        training=TrainingConfig(**given(TrainingConfig, options)),
+    )
 
 
 def _detach(folder: RunFolder) -> None:

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from textual.reactive import reactive
 
-from distill_core.config import StudentKind
 from distill_core.experiments.hl_events import HlFinished, HlRow
+from distill_core.experiments.hl_settings import STUDENTS
 from distill_tui.charts.axes import Axis, linear_axis, log_axis
 from distill_tui.charts.numbers import short_number
 from distill_tui.charts.still_chart import FEWEST_COLUMNS, FRAME_ROWS, Canvas, StillChart
@@ -38,7 +38,7 @@ class HlChart(StillChart):
     """
 
     result: reactive[HlFinished | None] = reactive(None)
-    student: reactive[StudentKind] = reactive[StudentKind]("memory")
+    student: reactive[str] = reactive(STUDENTS[-1])
     teacher_heads: reactive[int | None] = reactive(None)
     """N; None for the largest of the experiment."""
     against: reactive[Against] = reactive[Against]("H^L")
@@ -47,7 +47,7 @@ class HlChart(StillChart):
         self,
         result: HlFinished | None = None,
         *,
-        student: StudentKind = "memory",
+        student: str = STUDENTS[-1],
         teacher_heads: int | None = None,
         against: Against = "H^L",
         title: str = "",
@@ -85,7 +85,7 @@ class HlChart(StillChart):
         return [] if self.result is None else rows_of(self.result, self.student, self.teacher_heads)
 
 
-def rows_of(result: HlFinished, student: StudentKind, teacher_heads: int | None = None) -> list[HlRow]:
+def rows_of(result: HlFinished, student: str, teacher_heads: int | None = None) -> list[HlRow]:
     """Return the rows of one kind of student at one N, by default the largest."""
     rows = [row for row in result.table if row.student == student]
     largest = max((row.teacher_heads for row in rows), default=0)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from distill_core.config import RunConfig, StudentConfig
+from distill_core.config import RunConfig
 from distill_core.latency.settings import CrossoverSettings
+from distill_core.students.spec import StudentConfig
 from distill_tui.jobs import JobState
 from distill_tui.latency import measurements
 from distill_tui.teacher.desk import TeacherView
@@ -238,7 +239,7 @@ class LatencyDesk:
 
 
 def _shape(config: RunConfig) -> Shape:
-    return config.student.with_values(dropout=None), config.data.database, config.data.mh_id
+    return config.student.without_recipe(), config.data.database, config.data.mh_id
 
 
 def _latency_result() -> type:

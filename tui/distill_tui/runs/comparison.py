@@ -10,7 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from distill_core.config import AUTO, DataConfig, SplitConfig, StudentConfig, TrainingConfig, describe
+from distill_core.config import DataConfig, SplitConfig, TrainingConfig
+from distill_core.settings import AUTO, describe
+from distill_core.students.kinds import describe_kind, describe_student_field
 from distill_core.wording import signed
 from distill_tui.text.speed import different_machines, speed_rows
 
@@ -22,7 +24,6 @@ TITLE_CELLS = 10
 _GROUPS: dict[str, type[msgspec.Struct]] = {
     "data": DataConfig,
     "split": SplitConfig,
-    "student": StudentConfig,
     "training": TrainingConfig,
 }
 
@@ -60,6 +61,8 @@ def _rows(comparison: RunComparison) -> Iterator[tuple[str, list[str]]]:
 def _title(place: str) -> str:
     """Return a setting's title, as in the form, from its place in the settings, such as `student.heads`."""
     group, _, name = place.partition(".")
+    if group == "student":
+        return (describe_kind() if name == "kind" else describe_student_field(name)).title
     return describe(_GROUPS[group], name).title
 
 

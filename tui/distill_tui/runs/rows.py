@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_tui.shapes import uses
-
 if TYPE_CHECKING:
     from distill_core.runs import RunSummary
 
@@ -95,11 +93,7 @@ def when_words(run: RunSummary) -> str:
 
 def heads_words(run: RunSummary) -> str:
     """Return H; nothing where the kind of student has no heads."""
-    return str(run.heads) if run.heads and _has_heads(run) else ""
-
-
-def _has_heads(run: RunSummary) -> bool:
-    return run.student not in ("encoder", "memory", "mlp") or uses(run.student, "heads")  # type: ignore[arg-type]
+    return str(run.heads) if run.heads else ""
 
 
 def _number(value: float | None, shape: str = "g") -> str:
@@ -122,7 +116,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("when", when_words, lambda run: run.created.timestamp(), descending=True),
     Column("p90 µs", lambda run: _number(run.latency_us, ",.1f"), lambda run: run.latency_us, is_number=True),
     Column("student", lambda run: run.student, lambda run: run.student),
-    Column("H", heads_words, lambda run: run.heads if _has_heads(run) else None, is_number=True),
+    Column("H", heads_words, lambda run: run.heads, is_number=True),
     Column("L", lambda run: _number(run.layers), lambda run: run.layers, is_number=True),
     Column("λ", lambda run: _number(run.cosine_weight), lambda run: run.cosine_weight, is_number=True),
     Column("recipe", lambda run: run.recipe, lambda run: run.recipe),

@@ -7,16 +7,15 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from distill_core.architecture import inference_cost, lda_cost, memory_slots, mlp_width, student_cost
-from distill_core.config import StudentConfig
-from distill_tui.shapes import uses
+from distill_core.architecture import lda_cost
+from distill_core.students.spec import StudentConfig
 from distill_tui.teacher.desk import TeacherView
 
 
 class CostTable(Static):
     """H^L against N, parameters and FLOPs of both models and their ratio, live with the form.
 
-    The last row is about the kind: an encoder's parameters when folded, a memory's slots, an mlp's width.
+    A kind of student may have a row of its own.
     """
 
     view: reactive[TeacherView | None] = reactive(None)
@@ -50,44 +49,32 @@ class CostTable(Static):
 def _table(view: TeacherView, student: StudentConfig) -> Table:
     num_heads, dimension = view.teacher.num_heads, view.teacher.dimension
     lda = lda_cost(num_heads, dimension)
-    trained, used = (cost(student, dimension, num_heads) for cost in (student_cost, inference_cost))
+    trained, used = (cost(dimension, num_heads) for cost in (student.cost, student.inference_cost))
     table = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "right", "right"):
         table.add_column(justify=justify)
     table.add_row("", "LDA", "student", "student / LDA", style="bold")
-    if uses(student.kind, "heads"):
-        table.add_row("flat heads", f"N {num_heads:,}", _flat_heads(student), _flat_ratio(student, num_heads))
-    else:
-        table.add_row("flat heads", f"N {num_heads:,}", "-", "-")
-    table.add_row(
-        "parameters",
-        f"{lda.parameters:,}",
-        f"{trained.parameters:,}",
-        _ratio(trained.parameters, lda.parameters),
-    )
-    match student.kind:
-        case "encoder":
-            table.add_row("folded", "", f"{used.parameters:,}", _ratio(used.parameters, lda.parameters))
-        case "memory":
-            table.add_row("slots K", "", f"{memory_slots(student.slots, num_heads):,}", "")
-        case "mlp":
-            table.add_row("hidden width", "", f"{mlp_width(dimension, student.layers, student.ff_dim):,}", "")
+    table.add_row("flat heads", f"N {num_heads:,}", *_flat_heads(student, num_heads))
+    parameters = trained.parameters
+    table.add_row("parameters", f"{lda.parameters:,}", f"{parameters:,}", _ratio(parameters, lda.parameters))
+    if used.parameters != parameters:
+        table.add_row("folded", "", f"{used.parameters:,}", _ratio(used.parameters, lda.parameters))
+    if (row := student.cost_row(dimension, num_heads)) is not None:
+        title, value = row
+        table.add_row(title, "", value, "")
     table.add_row("FLOPs a query", f"{lda.flops:,}", f"{used.flops:,}", _ratio(used.flops, lda.flops))
     return table
 
 
-def _flat_heads(student: StudentConfig) -> str:
-    digits = student.layers * len(str(student.heads))
-    value = f" = {student.heads**student.layers:,}" if digits <= 12 else ""
-    return f"{student.heads}^{student.layers}{value}"
-
-
-def _flat_ratio(student: StudentConfig, num_heads: int) -> str:
-    return (
-        _ratio(student.heads**student.layers, num_heads)
-        if student.layers * len(str(student.heads)) <= 300
-        else "huge"
-    )
+def _flat_heads(student: StudentConfig, num_heads: int) -> tuple[str, str]:
+    """Return H^L and its ratio to N, both cut short where they have too many digits."""
+    flat = student.flat_heads()
+    if flat is None:
+        return "-", "-"
+    heads, layers = flat
+    digits = layers * len(str(heads))
+    value = f" = {heads**layers:,}" if digits <= 12 else ""
+    return f"{heads}^{layers}{value}", _ratio(heads**layers, num_heads) if digits <= 300 else "huge"
 
 
 def _ratio(upper: int, lower: int) -> str:

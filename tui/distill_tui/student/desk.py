@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from distill_core.architecture import default_shape
-from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
-from distill_tui.shapes import heads_fit
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
+from distill_core.students.kinds import default_student
+from distill_core.students.spec import StudentConfig
 from distill_tui.ui.desk import Desk
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class RunSettings:
     """What the student screen sets."""
 
     split: SplitConfig = field(default_factory=SplitConfig)
-    student: StudentConfig = field(default_factory=StudentConfig)
+    student: StudentConfig = field(default_factory=default_student)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
@@ -37,9 +37,9 @@ class StudentDesk(Desk[RunSettings]):
     def suit(self, teacher: TeacherView, *, is_new: bool) -> None:
         """Take the default H and L for a teacher of another N, or whose d is not divided by the present H."""
         projection, student = teacher.projection, self.view.student
-        if is_new or not heads_fit(student, projection.dimension):
-            heads, layers = default_shape(student.kind, projection.num_heads, projection.dimension)
-            self.publish(replace(self.view, student=student.with_values(heads=heads, layers=layers)))
+        if is_new or not student.fits(projection.dimension):
+            student = student.with_defaults(projection.num_heads, projection.dimension)
+            self.publish(replace(self.view, student=student))
 
     def take(self, config: RunConfig) -> None:
         """Take over the settings of a run."""

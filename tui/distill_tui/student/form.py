@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import msgspec
 from textual import on
@@ -15,60 +14,22 @@ from textual.reactive import reactive
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Static
 
-from distill_core.architecture import default_shape
-from distill_core.config import (
-    AUTO,
-    FieldDescription,
-    SplitConfig,
-    StudentConfig,
-    StudentKind,
-    TrainingConfig,
-    check_field,
-    describe,
-    require_fitting_heads,
-)
+from distill_core.config import SplitConfig, TrainingConfig
 from distill_core.errors import SettingsError
-from distill_tui.shapes import uses
+from distill_core.settings import AUTO, FieldDescription, check_field, describe
+from distill_core.students.kinds import (
+    STUDENT_KINDS,
+    default_student,
+    describe_kind,
+    student_fields,
+    student_kind,
+    student_settings,
+)
+from distill_core.students.spec import StudentConfig
 from distill_tui.student.desk import RunSettings
 
-FIELDS: tuple[tuple[type[msgspec.Struct], str], ...] = (
-    (StudentConfig, "kind"),
-    (StudentConfig, "heads"),
-    (StudentConfig, "layers"),
-    (StudentConfig, "slots"),
-    (StudentConfig, "width"),
-    (StudentConfig, "ff_dim"),
-    (TrainingConfig, "recipe"),
-    (TrainingConfig, "cosine_weight"),
-    (TrainingConfig, "epochs"),
-    (TrainingConfig, "learning_rate"),
-    (TrainingConfig, "batch_size"),
-    (StudentConfig, "dropout"),
-    (TrainingConfig, "mse_reduction"),
-    (SplitConfig, "split"),
-    (SplitConfig, "exclude_near_duplicates"),
-    (TrainingConfig, "seed"),
-    (TrainingConfig, "device"),
-    (TrainingConfig, "threads"),
-    (TrainingConfig, "compiled"),
-)
-
-HINTS: dict[tuple[StudentKind, str], str] = {
-    ("encoder", "heads"): "Attention heads; must divide d.",
-    ("encoder", "ff_dim"): "Hidden width of each feed-forward block.",
-    ("encoder", "dropout"): "Share dropped while training; auto: strong 0, book 0.1.",
-    ("memory", "heads"): "Attention heads over the slots; must divide the width r.",
-    ("memory", "layers"): "Layers of heads; the claim is H^L ≈ N.",
-    ("memory", "slots"): "Keys and values of each head, never more than N.",
-    ("memory", "width"): "Dimensions the heads share, at most d.",
-    ("mlp", "layers"): "Hidden layers.",
-    (
-        "mlp",
-        "ff_dim",
-    ): "Makes the hidden layers so wide that parameters are those of an encoder of this width.",
-    ("mlp", "dropout"): "Share dropped while training; auto: strong 0, book 0.1.",
-}
-"""What settings mean for one kind of student, where that says more than their common descriptions."""
+GROUPS: tuple[type[msgspec.Struct], ...] = (TrainingConfig, SplitConfig)
+"""The settings below those of the student, in the order in which they are declared."""
 
 Values = dict[str, object]
 """The values of the fields by name; the names are all different."""
@@ -77,19 +38,26 @@ Values = dict[str, object]
 class SettingRow(Horizontal):
     """Title, field, and beside it what the setting means or what is wrong with the value."""
 
-    def __init__(self, settings: type[msgspec.Struct], field: str) -> None:
+    def __init__(self, field: str, settings: type[msgspec.Struct], value: object = None) -> None:
         super().__init__()
-        self.settings = settings
         self.field = field
-        self._description = describe(settings, field)
-        self.hint = self._description.description
+        self.settings = settings
+        """Where the setting is declared: in the group that has it, or in the chosen kind of student."""
+        self._value = value
+        self.hint = self.description.description
         """What the setting means, or what is wrong with its value; beside the field it may be cut."""
+
+    @property
+    def description(self) -> FieldDescription:
+        """How the setting presents itself."""
+        return describe(self.settings, self.field)
 
     def compose(self) -> ComposeResult:
         """Lay out the three parts in a row."""
-        choices = self._description.choices
-        yield Label(self._description.title, classes="title")
+        choices = self.description.choices
+        yield Label(self.description.title, classes="title")
         yield Input(
+            _text(self._value),
             compact=True,
             id=self.field,
             select_on_focus=True,
@@ -112,17 +80,42 @@ class SettingRow(Horizontal):
 
     def complain(self, error: SettingsError) -> None:
         """Show beside the field why its value cannot be used."""
-        self._show(str(error).removeprefix(f"{self._description.title}: "), failed=True)
+        self._show(str(error).removeprefix(f"{self.description.title}: "), failed=True)
 
-    def explain(self, value: object, kind: StudentKind) -> None:
-        """Show beside the field what its value means for a kind of student."""
-        of_kind = HINTS.get((kind, self.field))
-        self._show(of_kind or choice_hint(self._description, value), failed=False)
+    def explain(self, value: object) -> None:
+        """Show beside the field what its value means."""
+        self._show(choice_hint(self.description, value), failed=False)
+
+    def declare(self, settings: type[msgspec.Struct]) -> None:
+        """Take the setting as another kind of student declares it; a value that was the default stays one."""
+        was_default = _says(self, _default(self.settings, self.field))
+        self.settings = settings
+        if was_default:
+            self.input.value = _text(_default(settings, self.field))
+        self.query_one(Label).update(self.description.title)
 
     def _show(self, text: str, *, failed: bool) -> None:
         self.hint = text
         self.query_one(".hint", Static).update(text)
         self.set_class(failed, "-failed")
+
+
+class KindRow(SettingRow):
+    """The choice of a kind of student."""
+
+    def __init__(self) -> None:
+        super().__init__("kind", StudentConfig, default_student().kind)
+
+    @property
+    def description(self) -> FieldDescription:
+        """The kinds, each in a few words."""
+        return describe_kind()
+
+    def value(self) -> str:
+        """Return the name of the kind."""
+        name = self.input.value.strip()
+        student_kind(name)
+        return name
 
 
 class SettingsForm(VerticalScroll):
@@ -146,13 +139,18 @@ class SettingsForm(VerticalScroll):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id, can_focus=False)
-        self._kind: StudentKind = self.values.student.kind
+        self._kind = self.values.student.kind
         """The kind that the rows are shown for."""
 
     def compose(self) -> ComposeResult:
-        """One row for each setting."""
-        for settings, field in FIELDS:
-            yield SettingRow(settings, field)
+        """One row for each setting, of every kind of student."""
+        yield KindRow()
+        for field, kinds in student_fields().items():
+            yield SettingRow(field, kinds[0], _default(kinds[0], field))
+        for settings in GROUPS:
+            for field in settings.__struct_fields__:
+                if describe(settings, field).extra.get("form", True):
+                    yield SettingRow(field, settings)
 
     def on_mount(self) -> None:
         """Fill the fields, and say nothing: these are not yet the values that the app has."""
@@ -172,27 +170,31 @@ class SettingsForm(VerticalScroll):
 
     def fill(self, values: RunSettings) -> None:
         """Write values into the fields that say something else, wrong ones included."""
-        for row in self.query(SettingRow):
-            value = getattr(_part(values, row.settings), row.field)
-            if not _says(row, value):
-                row.input.value = _text(value)
         self._kind = values.student.kind  # what is filled in stays as it is
         self._take_kind(self._kind)
+        parts = (values.split, values.student, values.training)
+        for row in self.query(SettingRow):
+            part = next((part for part in parts if isinstance(part, row.settings)), None)
+            if part is None:
+                continue  # of another kind of student
+            value = getattr(part, row.field)
+            if not _says(row, value):
+                row.input.value = _text(value)
 
     def watch_teacher_shape(self) -> None:
-        """Check again whether H divides what the heads share."""
+        """Check again whether the student fits."""
         self._check()
 
     @on(Input.Changed)
     def _check(self) -> None:
         values, complete = self._read()
-        if not self._check_heads(values) or not complete:
+        if not self._check_student(values) or not complete:
             self.post_message(self.Changed(None))
             return
         old = self.values
         settings = RunSettings(
             old.split.with_values(**_of(old.split, values)),
-            old.student.with_values(**_of(old.student, values)),
+            student_settings(self._kind, values),
             old.training.with_values(**_of(old.training, values)),
         )
         self.set_reactive(SettingsForm.values, settings)
@@ -211,35 +213,45 @@ class SettingsForm(VerticalScroll):
                 row.complain(error)
                 complete = False
                 continue
-            if row.field == "kind":  # the first: by it the others are shown, and what they hold by default
-                self._take_kind(cast(StudentKind, value))
-            row.explain(value, self._kind)
+            if isinstance(row, KindRow):  # the first: by it the others are shown
+                self._take_kind(str(value))
+            row.explain(value)
         return values, complete
 
-    def _check_heads(self, values: Values) -> bool:
-        """Tell whether H divides what the heads share; say it beside H if it does not."""
-        if self.teacher_shape is None or "heads" not in values:
+    def _check_student(self, values: Values) -> bool:
+        """Tell whether the student fits the teacher's dimension; say it beside its field if it does not."""
+        own = STUDENT_KINDS[self._kind].__struct_fields__
+        if self.teacher_shape is None or not all(name in values for name in own):
             return True
-        student = self.values.student.with_values(**_of(self.values.student, values))
         try:
-            require_fitting_heads(student, self.teacher_shape[1])
+            student_settings(self._kind, values).check(self.teacher_shape[1])
         except SettingsError as error:
-            self._row("heads").complain(error)
+            self._row(error.field or "kind").complain(error)
             return False
         return True
 
-    def _take_kind(self, kind: StudentKind) -> None:
-        """Show what means something for this kind; its default H and L in place of the default of another."""
-        if kind != self._kind and self.teacher_shape is not None:
-            shapes = {name: default_shape(name, *self.teacher_shape) for name in (self._kind, kind)}
-            rows = [self._row(name) for name in ("heads", "layers")]
-            if all(_says(row, value) for row, value in zip(rows, shapes[self._kind], strict=True)):
-                with self.prevent(Input.Changed):
-                    for row, value in zip(rows, shapes[kind], strict=True):
-                        row.input.value = _text(value)
+    def _take_kind(self, kind: str) -> None:
+        """Show the settings of this kind; its defaults in place of those of another."""
+        settings = STUDENT_KINDS[kind]
+        following = {} if self.teacher_shape is None else self._following(kind, self.teacher_shape)
+        with self.prevent(Input.Changed):
+            for row in self.query(SettingRow):
+                if isinstance(row, KindRow) or not issubclass(row.settings, StudentConfig):
+                    continue
+                row.display = row.field in settings.__struct_fields__
+                if row.display and row.settings is not settings:
+                    row.declare(settings)
+            for field, value in following.items():
+                self._row(field).input.value = _text(value)
         self._kind = kind
-        for row in self.query(SettingRow):
-            row.display = row.settings is not StudentConfig or uses(kind, row.field)
+
+    def _following(self, kind: str, shape: tuple[int, int]) -> dict[str, int]:
+        """Return what follows from the teacher for a new kind, unless the user set that of the old one."""
+        if kind == self._kind:
+            return {}
+        old = STUDENT_KINDS[self._kind].defaults(*shape)
+        is_untouched = all(_says(self._row(field), value) for field, value in old.items())
+        return STUDENT_KINDS[kind].defaults(*shape) if is_untouched else {}
 
     def _row(self, field: str) -> SettingRow:
         return next(row for row in self.query(SettingRow) if row.field == field)
@@ -272,5 +284,5 @@ def _of(settings: msgspec.Struct, values: Values) -> Values:
     return {name: values[name] for name in settings.__struct_fields__ if name in values}
 
 
-def _part(values: RunSettings, settings: type[msgspec.Struct]) -> msgspec.Struct:
-    return next(part for part in (values.split, values.student, values.training) if type(part) is settings)
+def _default(settings: type[msgspec.Struct], field: str) -> object:
+    return next(item for item in msgspec.structs.fields(settings) if item.name == field).default

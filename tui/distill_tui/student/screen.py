@@ -11,9 +11,8 @@ from textual.containers import Container, Vertical
 from textual.events import DescendantBlur, DescendantFocus
 from textual.widgets import DataTable, Static
 
-from distill_core.architecture import Candidate, inference_cost, student_cost
-from distill_core.config import StudentConfig
-from distill_tui.shapes import shape_candidates, uses
+from distill_core.students.kinds import STUDENT_KINDS
+from distill_core.students.spec import Candidate, StudentConfig
 from distill_tui.student.cost_table import CostTable
 from distill_tui.student.desk import RunSettings
 from distill_tui.student.form import SettingsForm
@@ -25,15 +24,13 @@ class StudentScreen(WorkbenchScreen):
     """The form; live beside it the costs and the candidate architectures."""
 
     MODE = "student"
-    HELP = """
+    HELP = f"""
     # The student
-    The claim under test: H heads and L layers route like H^L flat heads. In the published encoder the query
-    is one token, so attention has a single key and H changes nothing in evaluation: L and the feed-forward
-    width are what count. In *memory* H counts: each head attends over K learned slots, which start as the
-    teacher's own heads. The *mlp* is the control: no heads, and as many parameters as the encoder.
+    The claim under test: H heads and L layers route like H^L flat heads.
+    {" ".join(kind.HELP for kind in STUDENT_KINDS.values())}
 
     `book` is H = 4 with H^L nearest to N; `capacity` the fewest layers with H^L ≥ N. What is `auto` is set by
-    the recipe. *Folded* is the encoder as it is used: the same function with its linear maps multiplied out.
+    the recipe. *Folded* is a student as it is used: the same function with its linear maps multiplied out.
     """
     BINDINGS = [
         Binding("escape", "leave_field", "Leave field", id="student.leave"),
@@ -103,7 +100,7 @@ class StudentScreen(WorkbenchScreen):
 
     def _fill_candidates(self) -> None:
         view, student = self.workbench.teacher.view, self.workbench.student.view.student
-        candidates = shape_candidates(student, view.teacher.num_heads, view.teacher.dimension) if view else ()
+        candidates = student.candidates(view.teacher.dimension, view.teacher.num_heads) if view else ()
         costs = self.query_one(CostTable)
         costs.is_complete = self.workbench.student.is_complete
         if not costs.is_complete:
@@ -114,29 +111,28 @@ class StudentScreen(WorkbenchScreen):
             table = self.query_one("#candidates", DataTable)
             table.clear()
             for candidate in candidates:
-                table.add_row(*self._cells(candidate), key=f"{candidate.heads},{candidate.layers}")
+                table.add_row(*self._cells(candidate), key=_key(candidate.settings))
         self._mark_chosen()
 
     def _cells(self, candidate: Candidate) -> tuple[str, ...]:
-        view, kind = self.workbench.teacher.view, self.workbench.student.view.student.kind
-        ratio = candidate.flat_heads / (view.teacher.num_heads if view else 1)
-        heads = (str(candidate.heads), f"{candidate.flat_heads:,}", f"{ratio:.2f}")
-        number, flat, of_all = heads if uses(kind, "heads") else ("-", "-", "-")
+        view, settings = self.workbench.teacher.view, candidate.settings
+        number, flat, of_all = "-", "-", "-"
+        if (power := settings.flat_heads()) is not None:
+            heads, layers = power
+            ratio = heads**layers / (view.teacher.num_heads if view else 1)
+            number, flat, of_all = str(heads), f"{heads**layers:,}", f"{ratio:.2f}"
         parameters = f"{candidate.cost.parameters:,}"
-        return number, str(candidate.layers), flat, of_all, parameters, ", ".join(candidate.rules)
+        return number, str(settings.value("layers")), flat, of_all, parameters, ", ".join(candidate.rules)
 
     def _mark_chosen(self) -> None:
-        student = self.workbench.student.view.student
         table = self.query_one("#candidates", DataTable)
-        key = f"{student.heads},{student.layers}"
+        key = _key(self.workbench.student.view.student)
         if key in {row.value for row in table.rows}:
             table.move_cursor(row=table.get_row_index(key), animate=False)
 
     @on(DataTable.RowSelected, "#candidates")
     def _take_candidate(self, event: DataTable.RowSelected) -> None:
-        heads, layers = (int(part) for part in (event.row_key.value or "4,2").split(","))
-        settings = self.workbench.student.view
-        settings = replace(settings, student=settings.student.with_values(heads=heads, layers=layers))
+        settings = replace(self.workbench.student.view, student=self._listed[event.cursor_row].settings)
         self.workbench.student.publish(settings)
         self.query_one(SettingsForm).fill(settings)
 
@@ -161,11 +157,16 @@ class StudentScreen(WorkbenchScreen):
         self.query_one("#field-hint", Static).update(self.query_one(SettingsForm).hint)
 
 
+def _key(student: StudentConfig) -> str:
+    """Return what tells a candidate from the others: H where there are heads, and L."""
+    return ",".join(str(count) for name in ("heads", "layers") if (count := student.count(name)) is not None)
+
+
 def _size_words(view: TeacherView | None, student: StudentConfig) -> str:
     """Return the student's parameters, for terminals in which the costs have no room."""
     if view is None:
         return ""
     num_heads, dimension = view.teacher.num_heads, view.teacher.dimension
-    trained, used = (cost(student, dimension, num_heads) for cost in (student_cost, inference_cost))
+    trained, used = (cost(dimension, num_heads) for cost in (student.cost, student.inference_cost))
     folded = f", {used.parameters:,} folded" if used.parameters != trained.parameters else ""
     return f"{trained.parameters:,} parameters{folded}"

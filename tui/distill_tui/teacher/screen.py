@@ -13,7 +13,8 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import DataTable, Input, Static
 
-from distill_core.config import DataConfig, check_field
+from distill_core.config import DataConfig
+from distill_core.settings import check_field
 from distill_tui.teacher.desk import DatabaseView, TeacherView
 from distill_tui.teacher.facts import TeacherFacts
 from distill_tui.teacher.question_list import QuestionList

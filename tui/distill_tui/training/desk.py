@@ -182,12 +182,12 @@ class TrainingDesk(Desk[TrainingView]):
     def has_student_for(self, config: RunConfig) -> bool:
         """Whether the last run's student is of this shape and from this projection.
 
-        Dropout, which the session may have taken from its recipe, shapes nothing.
+        What the session has taken from its recipe shapes nothing.
         """
         session = self.session
         if session is None or session.student is None:
             return False
-        trained, asked = (run.student.with_values(dropout=None) for run in (session.config, config))
+        trained, asked = (run.student.without_recipe() for run in (session.config, config))
         return trained == asked and session.config.data == config.data
 
     def judge_again(self, measured: LatencyFinished) -> None:

@@ -12,7 +12,6 @@ from textual.widgets import ProgressBar, Static
 
 from distill_core.wording import plural
 from distill_tui.jobs import JobState
-from distill_tui.shapes import shape_words
 from distill_tui.training.desk import TrainingView, WatchedRun
 
 _BAR_PARTS = 200
@@ -113,7 +112,7 @@ def _settings(view: TrainingView) -> Text:
         return Text("")
     run, student, training = view.started, view.started.config.student, view.started.config.training
     return Text(
-        f"{shape_words(student, run.num_heads, run.dimension)} · {training.recipe} "
+        f"{student.words(run.dimension, run.num_heads)} · {training.recipe} "
         f"λ {training.cosine_weight:g} lr {training.learning_rate:g} "
         f"batch {training.batch_size} seed {training.seed} · "
         f"{run.num_train} train, {run.num_validation} validation, {run.num_test} test queries · "

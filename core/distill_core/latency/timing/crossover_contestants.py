@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, cast
 
 import torch
 
-from distill_core.architecture import BOOK_HEADS, Cost, default_architecture, folded_encoder_cost, lda_cost
+from distill_core.architecture import BOOK_HEADS, Cost, default_architecture, lda_cost
 from distill_core.arrays import Matrix
 from distill_core.devices import synchronize
 from distill_core.errors import SettingsError
@@ -26,8 +26,9 @@ from distill_core.latency.timing.calls import (
     query_batches,
     student_call,
 )
-from distill_core.latency.timing.student_costs import running_cost
 from distill_core.students import ProjectionTransformer
+from distill_core.students.encoder import folded_encoder_cost
+from distill_core.students.kinds import running_cost
 
 _FF_DIM = 512
 

@@ -27,7 +27,8 @@ from distill_core.latency.timing.calls import (
     student_call,
     torch_lda_call,
 )
-from distill_core.students import MemoryStudent, MlpStudent, Projector, Student
+from distill_core.students import Projector, Student
+from distill_core.students.kinds import default_student
 from distill_core.teacher import MultiHeadLDA
 
 BUILD_ERRORS = (RuntimeError, OSError, ImportError, MemoryError, SubprocessError, ValueError, DistillError)
@@ -131,12 +132,7 @@ def _student_forms(
 
 
 def _kind(student: Student) -> str:
-    match student:
-        case MemoryStudent():
-            return "student (memory)"
-        case MlpStudent():
-            return "student (mlp)"
-    return "student"
+    return "student" if default_student().kind == student.KIND else f"student ({student.KIND})"
 
 
 def _module_form(name: str, student: Projector, project: Project) -> Contestant:
@@ -161,7 +157,7 @@ def _onnx(name: str, student: Projector, device: torch.device) -> Contestant | A
         with failing_as("onnx or onnxruntime"):
             import onnxruntime as runtime
 
-            from distill_core.students.onnx_graph import QUERIES, onnx_model
+            from distill_core.students.networks.onnx_graph import QUERIES, onnx_model
 
             provider = "CPUExecutionProvider" if device.type == "cpu" else "CUDAExecutionProvider"
             if device.type != "cpu" and provider not in runtime.get_available_providers():

@@ -8,18 +8,23 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from distill_core.architecture import (
-    encoder_cost,
-    memory_cost,
-    memory_slots,
-    mlp_cost,
-    mlp_width,
-    student_cost,
-)
-from distill_core.config import DataConfig, RunConfig, StudentConfig
+from distill_core.config import DataConfig, RunConfig
 from distill_core.errors import CheckpointError, SettingsError
 from distill_core.evaluation.merged_teacher import merge_heads
-from distill_core.students import MemoryStudent, MlpStudent, load_student, new_student, save_student
+from distill_core.students import (
+    EncoderConfig,
+    MemoryConfig,
+    MemoryStudent,
+    MlpConfig,
+    MlpStudent,
+    load_student,
+    new_student,
+    save_student,
+)
+from distill_core.students.encoder import encoder_cost
+from distill_core.students.memory import memory_cost
+from distill_core.students.mlp import mlp_cost, mlp_width
+from distill_core.students.spec import StudentConfig
 from distill_core.teacher import MultiHeadLDA
 
 Floats = NDArray[np.float32]
@@ -132,27 +137,27 @@ def test_heads_must_divide_the_width() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        StudentConfig(kind="memory", heads=4, layers=2, slots=5, width=96),
-        StudentConfig(kind="memory", heads=1, layers=1, slots=500, width=6),
-        StudentConfig(kind="mlp", layers=1, ff_dim=20),
-        StudentConfig(kind="mlp", layers=3, ff_dim=20),
-        StudentConfig(heads=2, layers=2, ff_dim=9),
+        MemoryConfig(heads=4, layers=2, slots=5, width=96),
+        MemoryConfig(heads=1, layers=1, slots=500, width=6),
+        MlpConfig(layers=1, ff_dim=20),
+        MlpConfig(layers=3, ff_dim=20),
+        EncoderConfig(heads=2, layers=2, ff_dim=9),
     ],
 )
 def test_the_cost_counts_the_parameters_that_are_there(config: StudentConfig) -> None:
     student = new_student(config, dimension=8, num_heads=7)
-    assert student.num_parameters == student_cost(config, 8, 7).parameters
+    assert student.num_parameters == config.cost(8, 7).parameters
 
 
 def test_a_memory_never_has_more_slots_than_the_teacher_heads() -> None:
-    assert memory_slots(1024, 30) == 30
-    student = new_student(StudentConfig(kind="memory", heads=1, layers=1, slots=1024), 8, 30)
+    assert MemoryConfig(slots=1024).fitting(384, 30).slots == 30
+    student = new_student(MemoryConfig(heads=1, layers=1, slots=1024), 8, 30)
     assert isinstance(student, MemoryStudent)
     assert student.slots == 30
 
 
 def test_half_the_teachers_parameters_at_535_heads() -> None:
-    cost = student_cost(StudentConfig(kind="memory", heads=1, layers=1), 384, 535)
+    cost = MemoryConfig(heads=1, layers=1).cost(384, 535)
     assert cost == memory_cost(384, 1, 1, 535, 96)
     assert 2 * cost.parameters < 2 * 535 * 384
 

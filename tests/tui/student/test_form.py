@@ -7,8 +7,11 @@ import pytest
 from textual.events import Key
 from textual.widgets import DataTable, Input, Static
 
-from distill_core.config import StudentConfig, TrainingConfig, describe
-from distill_tui.student.form import FIELDS, HINTS, SettingRow, SettingsForm
+from distill_core.config import TrainingConfig
+from distill_core.settings import describe
+from distill_core.students import EncoderConfig, MlpConfig
+from distill_core.students.spec import StudentConfig
+from distill_tui.student.form import SettingRow, SettingsForm
 from tests.core.database_factory import write_lda_db
 from tests.tui.stage import NARROW, WIDE, Stage, staged
 
@@ -33,10 +36,10 @@ async def test_every_setting_has_a_field_with_its_default_and_a_line_that_explai
             *("heads", "layers", "cosine_weight", "epochs", "learning_rate", "batch_size"),
             *("ff_dim", "dropout", "seed", "device", "kind", "recipe", "slots", "width"),
         }
-        for settings, field in FIELDS:
-            if field not in EXPLAINED and not any(name == field for _kind, name in HINTS):
-                assert hint(stage, field) == describe(settings, field).description
-        values = {field: stage.find(f"#{field}", Input).value for _settings, field in FIELDS}
+        for row in stage.screen.query(SettingRow):
+            if row.field not in EXPLAINED and row.display:
+                assert hint(stage, row.field) == describe(row.settings, row.field).description
+        values = {row.field: row.input.value for row in stage.screen.query(SettingRow)}
     assert float(values["cosine_weight"]) == 0.7
     assert (values["kind"], values["recipe"], values["ff_dim"]) == ("encoder", "strong", "512")
     for field in ("learning_rate", "dropout", "epochs", "batch_size", "mse_reduction"):
@@ -48,10 +51,8 @@ async def test_what_is_chosen_is_explained_and_the_others_are_named(database: Pa
     async with staged(database) as stage:
         await stage.show_teacher()
         await stage.go("student")
-        for settings, field in FIELDS:
-            if field not in EXPLAINED:
-                continue
-            description = describe(settings, field)
+        for field in EXPLAINED:
+            description = row_of(stage, field).description
             for choice in description.choices:
                 await stage.fill(f"#{field}", choice)
                 words, _, others = hint(stage, field).partition(" (or ")
@@ -72,7 +73,7 @@ async def test_what_is_typed_sets_the_run(database: Path) -> None:
         await stage.fill("#seed", "11")
         settings = stage.app.student.view
         config = stage.run_config()
-    assert settings.student == StudentConfig(heads=2, layers=3)
+    assert settings.student == EncoderConfig(heads=2, layers=3)
     assert settings.training == TrainingConfig(cosine_weight=0.25, epochs=7, learning_rate=3e-3, seed=11)
     assert config is not None
     assert (config.student, config.training) == (settings.student, settings.training)
@@ -124,7 +125,7 @@ async def test_a_wrong_value_is_said_at_its_field_until_it_is_mended(database: P
         await stage.press("backspace", "2")
         assert not row_of(stage, "heads").has_class("-failed")
         assert hint(stage, "heads") == "Attention heads; must divide d."
-        assert stage.app.student.view.student.heads == 2
+        assert stage.app.student.view.student.value("heads") == 2
 
 
 async def test_auto_leaves_a_setting_to_the_recipe_again(database: Path) -> None:
@@ -134,11 +135,11 @@ async def test_auto_leaves_a_setting_to_the_recipe_again(database: Path) -> None
         await stage.fill("#epochs", "7")
         await stage.fill("#dropout", "0.25")
         assert stage.app.student.view.training.epochs == 7
-        assert stage.app.student.view.student.dropout == 0.25
+        assert stage.app.student.view.student.value("dropout") == 0.25
         await stage.fill("#epochs", "auto")
         await stage.fill("#dropout", "auto")
         assert stage.app.student.view.training.epochs is None
-        assert stage.app.student.view.student.dropout is None
+        assert stage.app.student.view.student.value("dropout") is None
 
         own = replace(stage.app.student.view, training=TrainingConfig(epochs=9))
         stage.app.student.publish(own)
@@ -179,7 +180,7 @@ async def test_what_is_wrong_in_a_field_that_is_not_shown_harms_nothing(database
         assert not stage.app.student.is_complete
         await stage.fill("#kind", "mlp")
         assert stage.app.student.is_complete
-        assert stage.app.student.view.student == StudentConfig(kind="mlp", heads=4, layers=1)
+        assert stage.app.student.view.student == MlpConfig(layers=1)
         await stage.fill("#kind", "encoder")
         assert row_of(stage, "heads").has_class("-failed"), "what was typed is still there, and still wrong"
 
@@ -197,7 +198,7 @@ async def test_another_student_has_its_own_default_shape_unless_one_was_chosen(d
         await stage.fill("#kind", "memory")
         assert shape(stage) == ("1", "1")
         student = stage.app.student.view.student
-        assert (student.kind, student.heads, student.layers) == ("memory", 1, 1)
+        assert (student.kind, student.value("heads"), student.value("layers")) == ("memory", 1, 1)
         await stage.fill("#kind", "encoder")
         assert shape(stage) == ("4", "1")
 
@@ -222,7 +223,7 @@ async def test_heads_that_do_not_divide_the_width_are_said_at_their_field(databa
         assert not stage.app.training.start()
         await stage.fill("#heads", "3")
         assert stage.app.student.is_complete
-        assert (stage.app.student.view.student.heads, stage.app.student.view.student.width) == (3, 6)
+        assert (stage.app.student.view.student.value("heads"), stage.app.student.view.student.width) == (3, 6)
 
 
 async def test_what_was_typed_first_never_overwrites_what_was_typed_next(database: Path) -> None:
@@ -251,7 +252,9 @@ async def test_a_projection_of_another_dimension_is_checked_against_h(database: 
         await stage.show_teacher()
         await stage.go("student")
         await stage.show_teacher(database=other)
-        assert stage.app.student.view.student.heads in (1, 2, 3, 6), "H must divide the new dimension"
+        assert stage.app.student.view.student.value("heads") in (1, 2, 3, 6), (
+            "H must divide the new dimension"
+        )
         assert not row_of(stage, "heads").has_class("-failed")
 
 
@@ -267,10 +270,7 @@ async def test_enter_takes_the_candidate_under_the_cursor(database: Path) -> Non
             assert 8 % heads == 0
             table.move_cursor(row=table.get_row_index(key or ""))
             await stage.press("enter")
-            assert (stage.app.student.view.student.heads, stage.app.student.view.student.layers) == (
-                heads,
-                layers,
-            )
+            assert stage.app.student.view.student.flat_heads() == (heads, layers)
             assert stage.find("#heads", Input).value == str(heads)
             assert stage.find("#layers", Input).value == str(layers)
 
@@ -296,7 +296,9 @@ async def test_heads_and_layers_start_from_the_book_rule(tmp_path: Path) -> None
             await stage.go("student")
             assert (stage.find("#heads", Input).value, stage.find("#layers", Input).value) == ("4", layers)
             student = stage.app.student.view.student
-            assert (student.heads, student.layers) == (4, int(layers)), "looking at it changes nothing"
+            assert (student.value("heads"), student.value("layers")) == (4, int(layers)), (
+                "looking at it changes nothing"
+            )
 
 
 async def test_own_heads_stay_when_another_projection_of_the_same_n_is_looked_at(database: Path) -> None:
@@ -380,7 +382,7 @@ async def test_an_mlp_has_no_heads_to_choose(database: Path) -> None:
         table.focus()
         table.move_cursor(row=1)
         await stage.press("enter")
-        assert stage.app.student.view.student == StudentConfig(kind="mlp", heads=4, layers=2)
+        assert stage.app.student.view.student == MlpConfig(layers=2)
 
 
 async def test_a_memory_is_offered_one_head_in_one_layer(database: Path) -> None:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar, Self, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from distill_core.config import StudentKind
-from distill_core.errors import VectorError
+from distill_core.architecture import Shape
+from distill_core.errors import ExportError, VectorError
 from distill_core.teacher import MultiHeadLDA
+
+if TYPE_CHECKING:
+    from distill_core.students.networks.onnx_graph import OnnxGraph
 
 
 class Projector(nn.Module, ABC):
-    """A network from queries (batch, d) to projections (batch, d).
+    """A network from queries (batch, d) to projections (batch, d), which a file can hold.
 
     Attributes:
+        KIND: Its name in files.
         embed_dim: d.
     """
 
+    KIND: ClassVar[str]
     embed_dim: int
 
     _views: Any = None
@@ -40,6 +45,27 @@ class Projector(nn.Module, ABC):
     @abstractmethod
     def forward(self, queries: Tensor) -> Tensor:
         """Map queries (batch, d) to projections (batch, d)."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """The arguments that build it, as they go into a file."""
+
+    def onnx(self, graph: OnnxGraph, queries: str) -> str:
+        """Write it into an ONNX graph, from the name of queries to the name of projections.
+
+        Raises:
+            ExportError: It has no ONNX form.
+        """
+        raise ExportError(f"A {type(self).__name__} has no ONNX form.")
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Return all numbers that it stores, by name."""
+        return {name: weight.detach().cpu().numpy() for name, weight in self.state_dict().items()}
+
+    def take_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Store other numbers of the same names and shapes."""
+        self.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
 
     @property
     def num_parameters(self) -> int:
@@ -73,18 +99,32 @@ class Projector(nn.Module, ABC):
 
 
 class Student(Projector):
-    """A network that can be distilled, saved and folded.
+    """A network that can be distilled, saved and folded."""
 
-    Attributes:
-        KIND: Its name in the settings and in files.
-    """
+    STARTS_AS_TEACHER: ClassVar[bool] = False
+    """Whether it takes its first weights from the teacher whatever the recipe."""
 
-    KIND: ClassVar[StudentKind]
+    FOLDED: ClassVar[type[Projector] | None] = None
+    """The class of its form for inference, if that is another one and has files of its own."""
+
+    @classmethod
+    def empty_fold(cls, shape: Shape) -> Projector:
+        """Return a form for inference of this shape, for weights from a file."""
+        raise TypeError(f"{cls.__name__} does not fold")
 
     @property
-    @abstractmethod
-    def shape(self) -> dict[str, int | float]:
-        """The arguments that build this student, as they go into a file."""
+    def facts(self) -> dict[str, object]:
+        """What the result of a training tells of this student beyond its scores: plain values by name."""
+        return {}
+
+    def reference_content(self) -> dict[str, Any] | None:
+        """Return what the reference implementation's `.pt` holds of it; None if it has no place there."""
+        return None
+
+    @classmethod
+    def from_reference(cls, content: dict[str, Any]) -> Self:
+        """Build a student from what the reference implementation's `.pt` holds."""
+        raise TypeError(f"{cls.__name__} is not in the reference's layout")
 
     def fold(self) -> Projector:
         """Return the form for inference: equal outputs, to rounding, with less work where there is any."""

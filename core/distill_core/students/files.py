@@ -1,4 +1,4 @@
-"""Students in files: the published `.pt` layout, and safetensors with the shape in the metadata."""
+"""Students in files: safetensors with the shape in the metadata, and the published `.pt` layout."""
 
 from __future__ import annotations
 
@@ -9,29 +9,24 @@ import os
 import pickle
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import msgspec
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor, nn
+from safetensors.numpy import load, save
 
 from distill_core.config import RunConfig, parse_config
 from distill_core.errors import CheckpointError, SettingsError
 from distill_core.outputs import Output
 from distill_core.safetensors_header import read_texts, texts_in
-from distill_core.students.encoder import ProjectionTransformer
-from distill_core.students.memory import MemoryStudent
-from distill_core.students.mlp import MlpStudent
-from distill_core.students.student import Student
+from distill_core.students.kinds import STUDENT_KINDS
 
-_SHAPE = {"embed_dim": int, "num_heads": int, "num_layers": int, "ff_dim": int, "dropout": float}
-_KINDS: dict[str, type[ProjectionTransformer] | type[MemoryStudent] | type[MlpStudent]] = {
-    kind.KIND: kind for kind in (ProjectionTransformer, MemoryStudent, MlpStudent)
-}
+if TYPE_CHECKING:
+    from distill_core.students.networks.student import Projector, Student
+
 _DIGEST = "sha256"
-_PARTS = ("input_proj", "encoder", "output_proj")
 _UNREADABLE = (
     ArithmeticError,
     AssertionError,
@@ -45,10 +40,25 @@ _UNREADABLE = (
     SettingsError,
     TypeError,
     ValueError,
+    msgspec.DecodeError,
     pickle.UnpicklingError,
     struct.error,
 )
 """What torch and safetensors were seen to raise when a file is damaged at random."""
+
+Network = TypeVar("Network", bound="Projector")
+
+
+class _Content(NamedTuple):
+    """A safetensors file: which network it holds, with the arguments that build it, and its weights."""
+
+    metadata: dict[str, str]
+    weights: dict[str, NDArray[Any]]
+
+    def filled(self, network: Network) -> Network:
+        """Return the network with the weights of the file."""
+        network.take_weights(self.weights)
+        return network
 
 
 def load_student(
@@ -69,23 +79,41 @@ def load_student(
     try:
         if not file.is_file():
             raise CheckpointError(f"There is no file of weights at {file}.", "Check the path.")
-        if not (reference_layout or is_safetensors(file)):
+        if is_safetensors(file):
+            student = _student_of(_read(file))
+        elif reference_layout:
+            student = _load_reference(file)
+        else:
             raise ValueError("no safetensors")
-        student = (_load_safetensors if is_safetensors(file) else _load_reference)(file).eval()
     except _UNREADABLE as error:
-        raise CheckpointError(
-            f"{file} does not hold a student's weights ({type(error).__name__}).",
-            "Pass a file written by --save, or a checkpoint of the reference implementation.",
-        ) from error
+        raise _unusable(file, error) from error
     if dimension is not None and student.embed_dim != dimension:
         raise CheckpointError(
             f"{file} is a student of dimension {student.embed_dim}, the projection has {dimension}.",
             "Take a student that was distilled from this projection.",
         )
-    return student
+    return student.eval()
 
 
-def student_bytes(student: Student, config: RunConfig | None = None) -> bytes:
+def load_for_inference(path: str | os.PathLike[str], *, reference_layout: bool = True) -> Projector:
+    """Load a student in its form for inference, from a file that holds that form, or the student itself.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or holds neither.
+    """
+    file = Path(path)
+    try:
+        content = _read(file) if file.is_file() and is_safetensors(file) else None
+        for kind in STUDENT_KINDS.values() if content else ():
+            network = kind.network()
+            if content and network.FOLDED and content.metadata.get("student") == network.FOLDED.KIND:
+                return content.filled(network.empty_fold(content.metadata)).eval()
+    except _UNREADABLE as error:
+        raise _unusable(file, error) from error
+    return load_student(file, reference_layout=reference_layout).fold().eval()
+
+
+def student_bytes(student: Projector, config: RunConfig | None = None) -> bytes:
     """Return the content of a safetensors file with a student, its shape, and the settings of its run.
 
     A checksum goes with it, so that `load_student` notices a changed bit.
@@ -93,10 +121,10 @@ def student_bytes(student: Student, config: RunConfig | None = None) -> bytes:
     Raises:
         CheckpointError: The weights have no place in such a file.
     """
-    metadata = {name: str(value) for name, value in student.shape.items()}
+    metadata = {name: msgspec.json.encode(value).decode() for name, value in student.shape.items()}
     if config is not None:
         metadata["config"] = msgspec.json.encode(config).decode()
-    weights = _on_cpu(student)
+    weights = {name: np.ascontiguousarray(array) for name, array in student.weights().items()}
     try:
         return save(weights, {"format": "pt", "student": student.KIND, _DIGEST: _digest(weights), **metadata})
     except (SafetensorError, RuntimeError, ValueError) as error:
@@ -125,11 +153,6 @@ def save_student(
         output = Output(output, replace=True)
     if output.path.suffix != ".pt":
         return output.write(student_bytes(student, config))
-    if not isinstance(student, ProjectionTransformer):
-        raise CheckpointError(
-            f"A student of the kind {student.KIND} has no place in the reference's .pt layout.",
-            "Choose a name that ends in .safetensors.",
-        )
     return output.write(_reference_bytes(student))
 
 
@@ -151,8 +174,14 @@ def read_run_config(path: str | os.PathLike[str]) -> RunConfig | None:
         ) from error
 
 
-def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
-    return {name: weight.detach().cpu().contiguous() for name, weight in module.state_dict().items()}
+def require_layout(path: str | os.PathLike[str], kind: str) -> None:
+    """Check before a long run that a file's name stands for a layout with a place for a kind of student.
+
+    Raises:
+        CheckpointError: It does not.
+    """
+    if Path(path).suffix == ".pt" and not STUDENT_KINDS[kind].REFERENCE_LAYOUT:
+        raise _no_reference_layout(kind)
 
 
 def is_safetensors(file: Path) -> bool:
@@ -165,43 +194,60 @@ def is_safetensors(file: Path) -> bool:
         return handle.read(9)[8:] == b"{"
 
 
-def _reference_bytes(student: ProjectionTransformer) -> bytes:
-    parts = {part: _on_cpu(getattr(student, part)) for part in _PARTS}
-    content = io.BytesIO()
-    torch.save({**student.shape, **parts}, content)
+def _unusable(file: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{file} does not hold a student's weights ({type(error).__name__}).",
+        "Pass a file written by --save or an export, or a checkpoint of the reference implementation.",
+    )
+
+
+def _reference_bytes(student: Student) -> bytes:
+    import torch
+
+    saved, content = student.reference_content(), io.BytesIO()
+    if saved is None:
+        raise _no_reference_layout(student.KIND)
+    torch.save(saved, content)
     return content.getvalue()
 
 
-def _load_reference(path: Path) -> ProjectionTransformer:
+def _no_reference_layout(kind: str) -> CheckpointError:
+    return CheckpointError(
+        f"A student of the kind {kind} has no place in the reference's .pt layout.",
+        "Choose a name that ends in .safetensors.",
+    )
+
+
+def _load_reference(path: Path) -> Student:
+    import torch
+
     with path.open("rb") as file:  # given a name, torch goes by its ending
         saved = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(saved, dict):
         raise TypeError(f"{type(saved).__name__} in place of a dictionary")
-    student = ProjectionTransformer(**{name: kind(saved[name]) for name, kind in _SHAPE.items()})
-    for part in _PARTS:
-        getattr(student, part).load_state_dict(saved[part])
-    return student
+    kind = next(kind for kind in STUDENT_KINDS.values() if kind.REFERENCE_LAYOUT)
+    return kind.network().from_reference(saved)
 
 
-def _digest(weights: dict[str, Tensor]) -> str:
+def _digest(weights: dict[str, NDArray[Any]]) -> str:
     digest = hashlib.sha256()
-    for name, weight in sorted(weights.items()):
+    for name, array in sorted(weights.items()):
         digest.update(name.encode())
-        digest.update(weight.reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
-def _load_safetensors(path: Path) -> Student:
+def _read(path: Path) -> _Content:
     content = path.read_bytes()
     metadata, weights = texts_in(io.BytesIO(content)), load(content)
     if metadata.get(_DIGEST) not in (None, _digest(weights)):
         raise ValueError("its checksum does not fit")
-    kind = _KINDS[metadata.get("student", "encoder")]
-    # The numbers of a shape are whole, but for the dropout.
-    names = tuple(inspect.signature(kind).parameters)
-    shape: dict[str, Any] = {
-        name: float(metadata[name]) if name == "dropout" else int(metadata[name]) for name in names
-    }
-    student = kind(**shape)
-    student.load_state_dict(weights)
-    return student
+    return _Content(metadata, weights)
+
+
+def _student_of(content: _Content) -> Student:
+    network = STUDENT_KINDS[content.metadata.get("student", next(iter(STUDENT_KINDS)))].network()
+    names = inspect.signature(network).parameters
+    shape = {name: msgspec.json.decode(content.metadata[name]) for name in names}
+    student: Student = cast(Any, network)(**shape)
+    return content.filled(student)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from torch import Tensor, nn
 
-from distill_core.students.one_row import Array, LinearView, as_array, as_linear, as_rows, suits_numpy
-from distill_core.students.student import Projector
+from distill_core.students.networks.one_row import (
+    Array,
+    LinearView,
+    as_array,
+    as_linear,
+    as_rows,
+    suits_numpy,
+)
+from distill_core.students.networks.student import Projector
+
+if TYPE_CHECKING:
+    from distill_core.students.networks.onnx_graph import OnnxGraph
 
 
 class FoldedEncoder(Projector):
@@ -27,6 +37,8 @@ class FoldedEncoder(Projector):
         output_proj: (d, d).
     """
 
+    KIND = "folded_encoder"
+
     def __init__(
         self, input_proj: nn.Linear, layers: Sequence[nn.TransformerEncoderLayer], output_proj: nn.Linear
     ) -> None:
@@ -40,6 +52,16 @@ class FoldedEncoder(Projector):
         self.output = _linear(_after(_affine(output_proj), before), output_proj)
         self.eval().requires_grad_(requires_grad=False)
 
+    @property
+    def shape(self) -> dict[str, int]:
+        """What tells how large the weights are."""
+        first = cast(_FoldedLayer, self.layers[0])
+        return {
+            "embed_dim": self.embed_dim,
+            "num_layers": len(self.layers),
+            "ff_dim": first.linear1.out_features,
+        }
+
     def forward(self, queries: Tensor) -> Tensor:
         """Map queries (batch, d) to projections (batch, d)."""
         if suits_numpy(queries, self.output.weight):
@@ -48,6 +70,18 @@ class FoldedEncoder(Projector):
         for layer in self.layers:
             rows = layer(rows)
         return cast(Tensor, self.output(rows))
+
+    def onnx(self, graph: OnnxGraph, queries: str) -> str:
+        """Write it into an ONNX graph."""
+        rows, ones = queries, torch.ones(self.embed_dim)
+        for module in self.layers:
+            layer = cast(_FoldedLayer, module)
+            norm = layer.norm
+            rows = graph.layer_norm(graph.linear(rows, layer.attention), norm.weight, norm.bias, norm.eps)
+            hidden = graph.gelu(graph.linear(rows, layer.linear1))
+            rows = graph.add("Add", rows, graph.linear(hidden, layer.linear2))
+            rows = graph.layer_norm(rows, ones, None, norm.eps)
+        return graph.linear(rows, self.output)
 
     def _one_row(self, query: Tensor) -> Tensor:
         """As `forward`, of a query (1, d) whose products NumPy takes."""

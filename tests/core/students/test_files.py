@@ -13,17 +13,18 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from distill_core.config import DataConfig, RunConfig, SplitConfig, StudentConfig, TrainingConfig
+from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.errors import CheckpointError, OutputError
 from distill_core.outputs import Output
 from distill_core.runs import atomic_files
 from distill_core.students import (
+    EncoderConfig,
     ProjectionTransformer,
     load_student,
     read_run_config,
     save_student,
 )
-from tests.core.test_student_encoder import make_queries, make_student
+from tests.core.students.test_encoder import make_queries, make_student
 
 NAMES = ["student.pt", "student.safetensors", "student.bin", "student"]
 SHAPE: dict[str, object] = {"embed_dim": 8, "num_heads": 2, "num_layers": 1, "ff_dim": 12, "dropout": 0.1}
@@ -88,7 +89,7 @@ def test_safetensors_carry_the_shape_beside_the_weights(
 CONFIG = RunConfig(
     data=DataConfig(database="/data/Größe τ/lda.db", mh_id=3, temperature=0.1),
     split=SplitConfig(split="cluster", validation_fraction=0.15, exclude_near_duplicates=True),
-    student=StudentConfig(heads=2, layers=1, ff_dim=12, dropout=0.3),
+    student=EncoderConfig(heads=2, layers=1, ff_dim=12, dropout=0.3),
     training=TrainingConfig(epochs=7, learning_rate=1e-3, mse_reduction="sum", seed=2**32 - 1),
 )
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from distill_core.architecture import folded_encoder_cost
 from distill_core.students import ProjectionTransformer
-from tests.core.test_student_encoder import make_queries, make_student
+from distill_core.students.encoder import folded_encoder_cost
+from tests.core.students.test_encoder import make_queries, make_student
 
 SHAPES = st.integers(1, 6).flatmap(
     lambda heads: st.tuples(st.integers(1, 8).map(lambda part: part * heads), st.just(heads))

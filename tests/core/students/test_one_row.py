@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill_core.students import MemoryStudent, MlpStudent, Projector
-from tests.core.test_student_encoder import make_queries, make_student
+from tests.core.students.test_encoder import make_queries, make_student
 
 
 def make_memory(heads: int = 2, layers: int = 2, seed: int = 0) -> Projector:

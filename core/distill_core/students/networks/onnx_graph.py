@@ -1,4 +1,4 @@
-"""The students as ONNX graphs, written node by node.
+"""Students as ONNX graphs, written node by node; each network writes its own (`Projector.onnx`).
 
 torch's exporter traces them as well, but takes seconds and more packages, and fixes the size of the batch
 where a module asks for the length of its input. What is written here is compared with torch whenever it is
@@ -12,13 +12,12 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from distill_core.errors import ExportError
-from distill_core.students import FoldedEncoder, MemoryStudent, MlpStudent, Projector
+from distill_core.students.networks.student import Projector
 
 OPSET = 17
 """The first with layer normalisation, so that also older runtimes open the model."""
@@ -47,8 +46,8 @@ def onnx_model(student: Projector, metadata: dict[str, str] | None = None) -> by
     """
     if student.num_parameters * 4 > _MAX_BYTES:
         raise ExportError("A student of more than 2 GiB does not fit into an ONNX file.")
-    graph = _Graph()
-    output = _projections(graph, student)
+    graph = OnnxGraph()
+    output = student.onnx(graph, QUERIES)
     graph.nodes.append(helper.make_node("Identity", [output], [PROJECTIONS]))
     shape: list[str | int | None] = ["batch", student.embed_dim]
     model = helper.make_model(
@@ -68,7 +67,7 @@ def onnx_model(student: Projector, metadata: dict[str, str] | None = None) -> by
     return cast(bytes, model.SerializeToString())
 
 
-class _Graph:
+class OnnxGraph:
     """Nodes and weights, each under a name of its own."""
 
     def __init__(self) -> None:
@@ -106,66 +105,16 @@ class _Graph:
             "Mul", self.add("Mul", rows, self.add("Add", error, self.number(1.0))), self.number(0.5)
         )
 
+    def layer_norm(self, rows: str, scale: Tensor, shift: Tensor | None, epsilon: float) -> str:
+        """Bring each row to mean 0 and variance 1, then scale and shift it."""
+        constants = [self.constant(values) for values in (scale, shift) if values is not None]
+        return self.add("LayerNormalization", rows, *constants, axis=-1, epsilon=epsilon)
+
     def normalize(self, rows: str) -> str:
         """Divide each row by its length."""
         length = self.add("ReduceL2", rows, axes=[-1], keepdims=1)
         return self.add("Div", rows, self.add("Max", length, self.number(_SHORTEST)))
 
-
-def _projections(graph: _Graph, student: Projector) -> str:
-    match student:
-        case FoldedEncoder():
-            return _folded_encoder(graph, student)
-        case MemoryStudent():
-            return _memory(graph, student)
-        case MlpStudent():
-            return _mlp(graph, student)
-    raise ExportError(f"A {type(student).__name__} has no ONNX form.")
-
-
-def _folded_encoder(graph: _Graph, student: FoldedEncoder) -> str:
-    rows = QUERIES
-    for module in student.layers:
-        layer = cast(Any, module)
-        ones = graph.constant(torch.ones(student.embed_dim))
-        rows = _layer_norm(graph, graph.linear(rows, layer.attention), layer.norm)
-        hidden = graph.gelu(graph.linear(rows, layer.linear1))
-        rows = graph.add("Add", rows, graph.linear(hidden, layer.linear2))
-        rows = graph.add("LayerNormalization", rows, ones, axis=-1, epsilon=layer.norm.eps)
-    return graph.linear(rows, student.output)
-
-
-def _layer_norm(graph: _Graph, rows: str, norm: nn.LayerNorm) -> str:
-    scale, shift = graph.constant(norm.weight), graph.constant(norm.bias)
-    return graph.add("LayerNormalization", rows, scale, shift, axis=-1, epsilon=norm.eps)
-
-
-def _memory(graph: _Graph, student: MemoryStudent) -> str:
-    rows = graph.normalize(QUERIES)
-    *inner, last = student.layers
-    for layer in inner:
-        rows = graph.add("Add", rows, _memory_layer(graph, rows, cast(Any, layer)))
-    return _memory_layer(graph, rows, cast(Any, last))
-
-
-def _memory_layer(graph: _Graph, rows: str, layer: Any) -> str:  # noqa: ANN401 - of a private kind
-    """Write a layer head by head: with an empty batch, products of three axes end older runtimes (SIGFPE)."""
-    num_heads, _, size = layer.keys.shape
-    scales = layer.log_scale.exp()
-    direction, mixed = graph.normalize(rows), []
-    for head in range(num_heads):
-        part = graph.add("MatMul", direction, graph.constant(layer.query.weight[head * size :][:size].T))
-        part = graph.add("Mul", part, graph.constant(scales[head]))
-        scores = graph.add(
-            "Gemm", part, graph.constant(layer.keys[head]), graph.constant(layer.biases[head]), transB=1
-        )
-        weights = graph.add("Softmax", scores, axis=-1)
-        mixed.append(graph.add("MatMul", weights, graph.constant(layer.values[head])))
-    return graph.linear(mixed[0] if num_heads == 1 else graph.add("Concat", *mixed, axis=1), layer.output)
-
-
-def _mlp(graph: _Graph, student: MlpStudent) -> str:
-    rows = QUERIES
-    for module in student.hidden:
-        rows = graph.gelu(graph.linear(rows, cast(Any, module)[0]))
-    return graph.linear(rows, student.output)
+    def reshape(self, rows: str, *shape: int) -> str:
+        """Give rows another shape; 0 keeps a size as it is."""
+        return self.add("Reshape", rows, self.constant(np.array(shape, np.int64)))

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distill_core.config import StudentConfig
 from distill_core.database import LdaDatabase
 from distill_core.errors import SettingsError, VectorError
 from distill_core.evaluation import evaluate
-from distill_core.students import ProjectionTransformer, load_student
+from distill_core.students import EncoderConfig, ProjectionTransformer, load_student, new_student
 
 Floats = NDArray[np.float32]
 
@@ -146,15 +145,16 @@ def test_the_initial_weights_come_from_torchs_random_state() -> None:
         states = []
         for seed in (1, 1, 2):
             torch.manual_seed(seed)
-            states.append(ProjectionTransformer.from_config(StudentConfig(), 8).state_dict())
+            states.append(new_student(EncoderConfig(), 8, 4).state_dict())
     first, again, other = states
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["input_proj.weight"], other["input_proj.weight"])
 
 
 def test_a_student_has_the_shape_of_its_settings() -> None:
-    config = StudentConfig(heads=3, layers=2, ff_dim=7, dropout=0.25)
-    student = ProjectionTransformer.from_config(config, 6)
+    config = EncoderConfig(heads=3, layers=2, ff_dim=7, dropout=0.25)
+    student = new_student(config, 6, 4)
+    assert isinstance(student, ProjectionTransformer)
     assert (student.embed_dim, student.num_heads, student.num_layers) == (6, 3, 2)
     assert len(student.encoder.layers) == 2
     assert student.encoder.layers[1].linear1.weight.shape == (7, 6)
