@@ -69,10 +69,9 @@ def settings_options(
     settings: type[msgspec.Struct], default: str | None = None
 ) -> Callable[[Command], Command]:
     """Make an option of each setting of a group that has a default."""
-    fields = [item.name for item in msgspec.structs.fields(settings) if not item.required]
 
     def add(command: Command) -> Command:
-        for name in reversed(fields):
+        for name in reversed(_names(settings)):
             command = setting(settings, name, default=default)(command)
         return command
 
@@ -113,8 +112,8 @@ def timed_student_option(command: Command) -> Command:
 
 
 def given(settings: type[msgspec.Struct], options: Mapping[str, object]) -> dict[str, Any]:
-    """Return the options that are fields of a group of settings and were given."""
-    names = settings.__struct_fields__
+    """Return the options that are settings of a group and were given."""
+    names = _names(settings)
     return {name: options[name] for name in names if options.get(name) is not None}
 
 
@@ -192,6 +191,11 @@ def _option(
         metavar="NAME" if _is_named(description) else number,
         help=_help(description, shown),
     )
+
+
+def _names(settings: type[msgspec.Struct]) -> list[str]:
+    """Return the settings of a group that are options: what has no default is an argument."""
+    return [item.name for item in msgspec.structs.fields(settings) if not item.required]
 
 
 def _is_named(description: FieldDescription) -> bool:
