@@ -59,7 +59,7 @@ def student_blocks(student: StudentFacts | None) -> Iterator[str]:
 
 
 def _shown(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+    return prose(value) if isinstance(value, str) else f"{value:g}"
 
 
 def training_blocks(contents: RunContents) -> Iterator[str]:
