@@ -211,6 +211,12 @@ class RunFolder:
         state = self._readable_state()
         return state is not None and state.state == "finished"
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run says that it waits to be trained, or to be gone on with."""
+        state = self._readable_state()
+        return state is not None and state.state == "stopped"
+
     def write_state(self, state: RunState) -> None:
         """Write a state as it is; a training process calls `mark`."""
         write_record(self.path / "state.json", state, self.check)

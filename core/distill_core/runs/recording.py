@@ -104,6 +104,8 @@ class RecordedRun:
                 "Clone its settings into a new run to train longer, or see 'distill-tui runs command'.",
             )
         with self.folder.lock(take_over=self._take_over) as lock, _Heartbeat(self.folder):
+            if self.folder.is_stopped:
+                self.folder.mark("stopped")  # loading takes seconds, in which others look for the process
             yield from (RunNoted(words=note) for note in lock.notes)
             yield from self._locked(lock)
 
