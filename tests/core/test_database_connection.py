@@ -333,8 +333,9 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
 )
 def test_each_bad_file_has_its_own_error(tmp_path: Path, which: str) -> None:
     path, message = bad_files(tmp_path)[which]
-    with pytest.raises(DatabaseError, match=message) as caught:
+    with pytest.raises(DatabaseError) as caught:
         read(path)
+    assert message in caught.value.message
     assert str(path) in caught.value.message
     assert caught.value.hint
 

@@ -24,7 +24,7 @@ from distill_core.runs import (
     load_checkpoint,
     recording,
 )
-from distill_core.students import EncoderConfig, load_student
+from distill_core.students import EncoderConfig, MlpConfig, load_student
 from distill_core.training import (
     Assessed,
     EpochFinished,
@@ -264,7 +264,7 @@ def test_a_loss_that_explodes_in_the_first_epoch_is_no_result(tmp_path: Path, co
     training = config.training.with_values(
         recipe="book", epochs=30, learning_rate=10.0, cosine_weight=0.0, mse_reduction="sum"
     )
-    mlp = config.student.with_values(kind="mlp", layers=3, ff_dim=64)
+    mlp = MlpConfig(layers=3, ff_dim=64)
     run = new_run(tmp_path, config.with_values(training=training, student=mlp))
     with pytest.raises(TrainingError, match="The loss has exploded at step"):
         list(run)

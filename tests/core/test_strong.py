@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch
 from distill_core.config import DataConfig, Recipe, RunConfig, TrainingConfig
 from distill_core.errors import TrainingError
 from distill_core.students import EncoderConfig
+from distill_core.students.kinds import student_settings
 from distill_core.teacher_data import TeacherData, load_teacher_data
 from distill_core.training import (
     EpochFinished,
@@ -73,7 +75,7 @@ def test_strong_is_the_default_and_nothing_is_left_open(config: RunConfig) -> No
 
 @pytest.mark.parametrize("kind", ["encoder", "memory", "mlp"])
 def test_every_student_learns(config: RunConfig, kind: str) -> None:
-    student = config.student.with_values(kind=kind, slots=3)
+    student = student_settings(kind, {**msgspec.structs.asdict(config.student), "slots": 3})
     longer = config.training.with_values(epochs=15)
     *events, last = TrainingSession(config.with_values(student=student, training=longer))
     epochs = [event for event in events if isinstance(event, EpochFinished)]

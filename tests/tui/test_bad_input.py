@@ -292,4 +292,4 @@ def test_a_first_word_that_is_neither_command_nor_database(
     assert run([name]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    one_sentence(err, (name,), tmp_path)
+    one_sentence(err, (name[:50],), tmp_path)

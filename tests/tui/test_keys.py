@@ -325,12 +325,12 @@ class Press:
 
 PRESSES: dict[str, tuple[Press, ...]] = {
     "teacher": (
-        Press("app.teacher.view", "1", mode, "teacher", elsewhere),
+        Press("app.teacher", "1", mode, "teacher", elsewhere),
         Press("app.student", "2", mode, "student"),
         Press("app.train", "3", mode, "train"),
         Press("app.validate", "4", mode, "validate"),
         Press("app.latency", "5", mode, "latency"),
-        Press("app.runs.view", "6", mode, "runs"),
+        Press("app.runs", "6", mode, "runs"),
         Press("app.open", "o", screen, "DatabasePicker"),
         Press("app.start", "ctrl+t", training, JobState.RUNNING),
         Press("app.not_started", "ctrl+t", toasted, True, running),

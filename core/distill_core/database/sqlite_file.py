@@ -40,7 +40,8 @@ def check_is_sqlite(path: Path) -> None:
             f"{path} may not be read: permission denied.", "Ask its owner to let you."
         ) from error
     except (OSError, ValueError) as error:
-        raise DatabaseError(f"{path} cannot be opened: {error}.", "Check the path.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DatabaseError(f"{path} cannot be opened: {reason}.", "Check the path.") from error
     if not start:
         raise DatabaseError(f"{path} is an empty file.", "Its making was probably cut short; make it again.")
     if start != _MAGIC:

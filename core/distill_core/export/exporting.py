@@ -29,7 +29,7 @@ from distill_core.export.student_facts import StudentFacts
 from distill_core.runs.config_file import write_config
 from distill_core.runs.folder import RunFolder
 from distill_core.runs.moved_database import locate_database
-from distill_core.students import Student, load_student, save_student, student_bytes
+from distill_core.students import Student, load_student, require_layout, save_student, student_bytes
 
 
 def export_run(
@@ -150,9 +150,10 @@ class _Export:
 
     def _reference(self, student: Student) -> ExportEvent:
         try:
-            return self._save_student("reference", files.REFERENCE, student)
+            require_layout(files.REFERENCE, student.KIND)
         except CheckpointError as error:
             return self._leave_out("reference", error.message)
+        return self._save_student("reference", files.REFERENCE, student)
 
     def _tensorboard(self) -> bytes:
         require_extra("tensorboard")

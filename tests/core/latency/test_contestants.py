@@ -279,7 +279,7 @@ def test_without_queries_there_is_nothing_to_time() -> None:
 @pytest.mark.parametrize("name", ["blocks", "batch_size"])
 def test_settings_below_one_are_refused(name: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        msgspec.convert({name: 0}, ContestantsSettings)
+        ContestantsSettings(blocks=int(name != "blocks"), batch_size=int(name != "batch_size"))
     assert caught.value.field == name
 
 

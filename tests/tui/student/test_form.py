@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 from textual.events import Key
 from textual.widgets import DataTable, Input, Static
 
 from distill_core.config import TrainingConfig
 from distill_core.settings import describe
 from distill_core.students import EncoderConfig, MlpConfig
+from distill_core.students.kinds import student_settings
 from distill_core.students.spec import StudentConfig
 from distill_tui.student.form import SettingRow, SettingsForm
 from tests.core.database_factory import write_lda_db
@@ -363,8 +365,9 @@ async def test_the_costs_are_those_of_the_student_that_is_built(database: Path) 
                     stage.find("#form", SettingsForm).border_subtitle
                 )
             for key in table.rows:
-                heads, layers = (key.value or "").split(",")
-                config = stage.app.student.view.student.with_values(heads=int(heads), layers=int(layers))
+                names = ("heads", "layers")[-len((key.value or "").split(",")) :]
+                shape = dict(zip(names, map(int, (key.value or "").split(",")), strict=True))
+                config = student_settings(kind, {**asdict(stage.app.student.view.student), **shape})
                 assert table.get_row(key)[4] == f"{new_student(config, 8, 4).num_parameters:,}"
 
 
@@ -405,9 +408,9 @@ async def test_at_80x24_the_keys_move_through_the_fields_and_errors_are_visible(
     """The form must scroll there; the arrows still go from field to field."""
     async with staged(database, size=NARROW) as stage:
         await stage.show_teacher()
-        await stage.press("2", "e", "down", "enter", "down", "down")
+        await stage.press("2", "e", "down", "enter", "down", "down", "down")
         assert stage.screen.focused is stage.find("#recipe", Input), "past what an encoder has no use for"
-        await stage.press("up", "up")
+        await stage.press("up", "up", "up")
         assert stage.screen.focused is stage.find("#layers", Input)
         await stage.press("up", "3")
         assert stage.find("#heads", Input).value == "3"

@@ -249,9 +249,16 @@ class SettingsForm(VerticalScroll):
         """Return what follows from the teacher for a new kind, unless the user set that of the old one."""
         if kind == self._kind:
             return {}
-        old = STUDENT_KINDS[self._kind].defaults(*shape)
-        is_untouched = all(_says(self._row(field), value) for field, value in old.items())
-        return STUDENT_KINDS[kind].defaults(*shape) if is_untouched else {}
+        old, new = (STUDENT_KINDS[name].defaults(*shape) for name in (self._kind, kind))
+        usual = {
+            field: [kinds.defaults(*shape).get(field) for kinds in STUDENT_KINDS.values()] for field in new
+        }
+        is_untouched = all(_says(self._row(field), value) for field, value in old.items()) and all(
+            any(_says(self._row(field), defaults.get(field)) for defaults in all_defaults)
+            for field in new
+            if field not in old
+        )
+        return new if is_untouched else {}
 
     def _row(self, field: str) -> SettingRow:
         return next(row for row in self.query(SettingRow) if row.field == field)
