@@ -296,6 +296,7 @@ class Jobs:
         then: Callable[[Answer], object],
         failed: Callable[[DistillError], object],
         kind: str = "",
+        group: str = "ask",
     ) -> None:
         """Do something in a thread; `then` or `failed` is called with the outcome on the UI thread.
 
@@ -304,13 +305,14 @@ class Jobs:
             then: Takes what it returns.
             failed: Takes what it raises; what nobody foresaw as a `DistillError` that names it.
             kind: Of works of one kind one is done at a time, and only the last one waits meanwhile.
+            group: What the thread is about, where there is no such kind.
         """
 
         def answer() -> None:
             self.tell(*_outcome(work, then, failed))
 
         if not kind:
-            self._in_thread(answer, group="ask")
+            self._in_thread(answer, group=group)
             return
         queue = self._queues.setdefault(kind, OnlyTheLast())
         if queue.put(answer):

@@ -137,7 +137,8 @@ class RunsDesk(Desk["RunsView | None"]):
     def export(self, path: str, directory: Path) -> None:
         """Write a run for others."""
         self._app.busy_with.publish(f"exporting to {directory.name}")
-        self._app.jobs.ask(partial(_exported, path, directory), self._say_exported, self._say_not_exported)
+        work = partial(_exported, path, directory)
+        self._app.jobs.ask(work, self._say_exported, self._say_not_exported, group="runs")
 
     def take_settings(self, path: str) -> None:
         """Take over the settings of a run, and its teacher."""
@@ -151,7 +152,9 @@ class RunsDesk(Desk["RunsView | None"]):
                 return locate_database(run)[0]
             return run.read_config()
 
-        self._app.jobs.ask(work, self.take_config, self._app.complain("Settings not taken over"))
+        self._app.jobs.ask(
+            work, self.take_config, self._app.complain("Settings not taken over"), group="runs"
+        )
 
     def rename(self, run: RunSummary, name: str) -> None:
         """Give a run another name."""

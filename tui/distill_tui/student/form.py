@@ -250,9 +250,7 @@ class SettingsForm(VerticalScroll):
         if kind == self._kind:
             return {}
         old, new = (STUDENT_KINDS[name].defaults(*shape) for name in (self._kind, kind))
-        usual = {
-            field: [kinds.defaults(*shape).get(field) for kinds in STUDENT_KINDS.values()] for field in new
-        }
+        all_defaults = [known.defaults(*shape) for known in STUDENT_KINDS.values()]
         is_untouched = all(_says(self._row(field), value) for field, value in old.items()) and all(
             any(_says(self._row(field), defaults.get(field)) for defaults in all_defaults)
             for field in new
