@@ -31,7 +31,7 @@ MAX_IN_MEMORY_BYTES = 1 << 28
 
 _ATTEMPTS = 40
 _PAUSE_SECONDS = 0.03
-_LOG_SUFFIXES = ("-wal", "-journal")
+LOG_SUFFIXES = ("-wal", "-journal")
 _JOURNAL_MODE_BYTES = slice(18, 20)
 _CAN_OPEN_BYTES = hasattr(sqlite3.Connection, "deserialize")
 """Not by an SQLite before 3.36."""
@@ -133,10 +133,11 @@ def _in_place(path: Path) -> sqlite3.Connection:
 
 def _stamps(path: Path) -> tuple[_Stamp, ...]:
     """Return what tells that the database, or a log beside it, has changed."""
-    return tuple(_stamp(path.with_name(path.name + suffix)) for suffix in ("", *_LOG_SUFFIXES))
+    return tuple(file_stamp(path.with_name(path.name + suffix)) for suffix in ("", *LOG_SUFFIXES))
 
 
-def _stamp(path: Path) -> _Stamp:
+def file_stamp(path: Path) -> _Stamp:
+    """Return what changes with a file; that of no file at all where there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -176,7 +177,7 @@ def _shared_lock(path: Path) -> Iterator[bool]:
 
 
 def _read(path: Path) -> _Copy:
-    logs = {suffix: _read_log(path.with_name(path.name + suffix)) for suffix in _LOG_SUFFIXES}
+    logs = {suffix: _read_log(path.with_name(path.name + suffix)) for suffix in LOG_SUFFIXES}
     return _Copy(_read_at_most(path), {suffix: content for suffix, content in logs.items() if content})
 
 

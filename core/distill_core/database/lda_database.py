@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from distill_core.database import rows
 from distill_core.database.cache import VectorCache
-from distill_core.database.connection import ReadOnlyConnection
+from distill_core.database.connection import LOG_SUFFIXES, ReadOnlyConnection
 from distill_core.database.problems import find_problems, place_warnings
 from distill_core.database.projection_vectors import ProjectionVectors
 from distill_core.database.projections import find_projection, list_projections, stored_temperature
@@ -142,6 +142,12 @@ class LdaDatabase:
     def remapping(self, mh_id: int) -> Remapping:
         """Return how all vector files that belong to a projection were found."""
         return self._vectors.locate(self.projection(mh_id)).remapping()
+
+    def files(self, mh_id: int) -> tuple[Path, ...]:
+        """Return all files that a projection is read from: the database, its logs, and the vectors found."""
+        logs = (self.path.with_name(self.path.name + suffix) for suffix in LOG_SUFFIXES)
+        found = self._vectors.locate(self.projection(mh_id)).found
+        return (self.path, *logs, *(Path(file.path) for file in found))
 
     def place_warnings(self, mh_id: int) -> tuple[Problem, ...]:
         """Return a warning for each way in which vector files are not where the database says. Reads none."""

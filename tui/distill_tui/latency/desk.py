@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from distill_core.config import RunConfig
+from distill_core.errors import DatabaseError
 from distill_core.latency.settings import CrossoverSettings
 from distill_core.students.spec import StudentConfig
 from distill_tui.jobs import JobState
@@ -74,11 +75,16 @@ class MeasurementDesk(Desk[MeasurementView]):
         super().__init__(MeasurementView())
         self._app = app
         self._shape: Shape | None = None
+        self._is_stale, self._starts_again = False, True
         self.kind = kind
         self.job_name = kind.name
 
-    def start(self) -> bool:
-        """Start to measure; False, and a word to the user, where that cannot be."""
+    def start(self, *, again: bool = True) -> bool:
+        """Start to measure; False, and a word to the user, where that cannot be.
+
+        Args:
+            again: Whether to start once more, on what is there now, if the database has changed.
+        """
         app, teacher = self._app, self._app.teacher.view
         if not app.latency.can_measure() or teacher is None:
             return False
@@ -86,8 +92,10 @@ class MeasurementDesk(Desk[MeasurementView]):
         timed = app.latency.student_to_time(config)
         build = partial(self.kind.build, teacher, config, timed)
         made: list[RecordedMeasurement[Any, Any]] = []
+        self._is_stale, self._starts_again = False, again
 
         def events() -> Iterator[Any]:
+            self._require_present(teacher, timed)
             made.append(build())
             return iter(made[0])
 
@@ -119,13 +127,38 @@ class MeasurementDesk(Desk[MeasurementView]):
 
     def conclude(self, outcome: JobState) -> None:
         """Hand what was measured on to whom it concerns."""
-        del outcome
+        if self._is_stale and outcome is JobState.FAILED:
+            self.start(again=False)
+            return
         self._app.latency.use(self)
+        self._app.teacher.look()
 
     def show_stored(self, result: object, run: str) -> None:
         """Show what was measured before of an opened run, unless something is measured now."""
         if not self.view.state.is_active:
             self.publish(MeasurementView(finished=result, trained=True, run=run))
+
+    def forget(self) -> None:
+        """Forget what was measured, unless something is measured now."""
+        if not self.view.state.is_active:
+            self.publish(MeasurementView())
+
+    def _require_present(self, view: TeacherView, timed: StudentToTime) -> None:
+        """Compare what is to be measured with what is on disk, on the measuring thread."""
+        from distill_tui.teacher.loading import present_content, reread
+
+        fresh = reread(view)
+        self._app.jobs.tell(self._app.teacher.show_reread, fresh)
+        if fresh is not None and not (isinstance(fresh, TeacherView) and view.shows_same(fresh)):
+            self._is_stale = self._starts_again and isinstance(fresh, TeacherView)
+            raise DatabaseError(f"{view.path} has changed since it was read.", "Measure again.")
+        folder = timed.run
+        data = None if folder is None else folder.read_data()
+        if folder is not None and data and data.content_sha256 not in ("", present_content(view)):
+            raise DatabaseError(
+                f"{view.path} has changed since {folder.name} was trained; its student is not timed.",
+                "Train anew, or restore the database.",
+            )
 
     def keep_times_of(self, shape: Shape | None, run: str) -> None:
         """Forget what was measured of a student of another shape, and of an opened run but this one."""
@@ -188,6 +221,11 @@ class LatencyDesk:
         view = measured.view
         if measured is self.comparison and view.trained and view.finished is not None:
             self._app.training.judge_again(view.finished)
+
+    def forget(self) -> None:
+        """Forget what was measured of a teacher that the database holds no more."""
+        for desk in self.all:
+            desk.forget()
 
     def keep_times_of(self, config: RunConfig | None, run: str = "") -> None:
         """Forget what was measured of students of another shape, and of opened runs but this one."""

@@ -43,6 +43,9 @@ class TeacherView:
         probe: Gives the health at any temperature in milliseconds.
         health: At the teacher's temperature.
         problems: Errors and notes of this projection.
+        projections: All that the database held when this one was read.
+        content: Identity of what a run would read of it at the stored temperature.
+        stamps: What changes with each file that it was read from, as it was before.
     """
 
     path: Path
@@ -57,6 +60,9 @@ class TeacherView:
     probe: HealthProbe
     health: TeacherHealth
     problems: tuple[Problem, ...]
+    projections: tuple[Projection, ...]
+    content: str
+    stamps: dict[Path, object]
 
     @property
     def chosen_temperature(self) -> float | None:
@@ -70,6 +76,13 @@ class TeacherView:
             self,
             teacher=self.teacher.with_temperature(temperature),
             health=self.probe.at(temperature),
+        )
+
+    def shows_same(self, other: TeacherView) -> bool:
+        """Tell whether another reading of this projection has all that is shown of it."""
+        return self.content == other.content and all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("projection", "heads", "questions", "answers", "projections")
         )
 
     def question_text(self, question_id: int) -> str:
@@ -137,6 +150,37 @@ class TeacherDesk(Desk["TeacherView | None"]):
         self._app.busy_with.publish(f"reading projection {mh_id}")
         self._app.jobs.ask(work, self.show_teacher, self.say_not_opened)
 
+    def look(self) -> None:
+        """See whether the database still holds what is shown; what differs is shown anew."""
+        view = self.view
+        if view is None:
+            return
+
+        def work() -> TeacherView | DatabaseView | None:
+            from distill_tui.teacher.loading import reread
+
+            return reread(view)
+
+        self._app.jobs.ask(work, self.show_reread, self._app.complain("Not read anew"), "look")
+
+    def show_reread(self, fresh: TeacherView | DatabaseView | None) -> None:
+        """Show what the open projection has become, and say so where that is something else."""
+        view = self.view
+        if fresh is None or view is None or fresh.path != view.path:
+            return
+        words = f"{fresh.path} has changed since it was read; it is shown as it is now."
+        if isinstance(fresh, DatabaseView):
+            self._say_changed(f"{words} Projection {view.projection.id} is gone.")
+            self.show_database(fresh)
+        elif fresh.projection.id != view.projection.id:
+            return  # another one was chosen, and read, meanwhile
+        elif view.shows_same(fresh):
+            self.publish(replace(view, stamps=fresh.stamps))
+        else:
+            tau = view.chosen_temperature
+            self._show_projection(fresh if tau is None else fresh.at(tau))
+            self._say_changed(words)
+
     def show_database(self, view: DatabaseView) -> None:
         """Show a database that was read, and go on to its projection that is wanted, else its first."""
         places.remember(view.path)
@@ -149,21 +193,37 @@ class TeacherDesk(Desk["TeacherView | None"]):
 
     def show_teacher(self, view: TeacherView) -> None:
         """Show a projection that was read; its N gives the student another default shape."""
-        database, before = self.database.view, self.view
+        database = self.database.view
         if database is not None and view.path != database.path:
             return  # read for a database that another one has replaced since
         self._app.busy_with.publish("")
+        self._show_projection(view)
+        self._app.runs.take_waiting_settings(view)
+        self._app.refresh_bindings()
+
+    def _show_projection(self, view: TeacherView) -> None:
+        database, before = self.database.view, self.view
+        if database is not None and database.projections != view.projections:
+            self.database.publish(replace(database, projections=view.projections))
         is_new = before is None or before.projection.num_heads != view.projection.num_heads
         self._app.student.suit(view, is_new=is_new)
         self.publish(view)
-        self._app.runs.take_waiting_settings(view)
-        self._app.refresh_bindings()
+        if before is not None and is_reread(before, view) and before.content != view.content:
+            self._app.latency.forget()
+
+    def _say_changed(self, words: str) -> None:
+        self._app.notify(words, title="Database changed", severity="warning", timeout=12, markup=False)
 
     def say_not_opened(self, error: DistillError) -> None:
         """Tell why a database or a projection cannot be used."""
         self._app.busy_with.publish("")
         self._app.runs.forget_waiting_settings()
         self._app.complain("Not opened")(error)
+
+
+def is_reread(before: TeacherView, view: TeacherView) -> bool:
+    """Tell whether a view is another reading of the projection that was shown before."""
+    return before.path == view.path and before.projection.id == view.projection.id
 
 
 def is_same(database: Path, other: Path) -> bool:

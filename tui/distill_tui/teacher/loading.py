@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distill_core.database import LdaDatabase
-from distill_core.errors import ProjectionNotFoundError
+from distill_core.database.connection import file_stamp
+from distill_core.errors import DistillError, ProjectionNotFoundError
 from distill_core.evaluation.health import HealthProbe
-from distill_core.teacher_data import read_questions
+from distill_core.teacher_data import content_sha256, read_questions
 from distill_tui.teacher.desk import DatabaseView, TeacherView
+
+if TYPE_CHECKING:
+    from distill_core.runs import RecordedRun
 
 
 def open_database(path: Path) -> DatabaseView:
@@ -33,6 +40,7 @@ def load_teacher(path: Path, mh_id: int) -> TeacherView:
         DatabaseError: The projection or its vectors cannot be used.
     """
     with LdaDatabase(path) as database:
+        stamps: dict[Path, object] = {file: file_stamp(file) for file in database.files(mh_id)}
         labelled = read_questions(database, mh_id)
         probe = HealthProbe(labelled.teacher, labelled.queries, labelled.answers, labelled.true_answers)
         return TeacherView(
@@ -48,4 +56,56 @@ def load_teacher(path: Path, mh_id: int) -> TeacherView:
             probe=probe,
             health=probe.at(),
             problems=database.problems(mh_id),
+            projections=database.projections(),
+            content=content_sha256(labelled),
+            stamps=stamps,
         )
+
+
+def reread(view: TeacherView) -> TeacherView | DatabaseView | None:
+    """Read a projection again if one of its files has changed; None if none has.
+
+    Returns:
+        The projection, which may be the same all the same; the database if it has this projection no more.
+
+    Raises:
+        DatabaseError: It is gone, or cannot be read now.
+    """
+    if all(file_stamp(file) == stamp for file, stamp in view.stamps.items()):
+        return None
+    try:
+        return load_teacher(view.path, view.projection.id)
+    except ProjectionNotFoundError:
+        return open_database(view.path)
+
+
+def present_content(view: TeacherView) -> str:
+    """Return the identity of what a run reads of a projection at the temperature that is looked at."""
+    if view.chosen_temperature is None:
+        return view.content
+    return content_sha256(replace(view.labelled, teacher=view.teacher))
+
+
+def teacher_read(
+    view: TeacherView, run: RecordedRun
+) -> tuple[TeacherView | None, TeacherView | DatabaseView | None]:
+    """Compare what a run that has just started has read with the projection that is shown.
+
+    Returns:
+        The projection that the run has, if it can still be read; and what is shown as it is now, if that
+        has changed.
+    """
+    session = run.session
+    if session is None or session.data is None:
+        return view, None
+    labelled = session.data.labelled
+    read, fresh = content_sha256(labelled), None
+    with contextlib.suppress(DistillError):  # gone, moved or being written to: what the run read still counts
+        fresh = reread(view)
+    if present_content(view) == read:
+        return view, fresh
+    if isinstance(fresh, TeacherView):
+        of_run = fresh.at(labelled.teacher.temperature)
+        if present_content(of_run) == read:
+            return of_run, fresh
+    return None, fresh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from distill_core.config import RunConfig
 from distill_core.errors import DistillError
 from distill_tui.jobs import JobState
-from distill_tui.teacher.desk import TeacherView
+from distill_tui.teacher.desk import DatabaseView, TeacherView
 from distill_tui.training.watching import Watching
 from distill_tui.ui.desk import Desk
 
@@ -89,6 +90,7 @@ class TrainingDesk(Desk[TrainingView]):
 
     Attributes:
         run: The last run whose student can be timed and saved; None before the first.
+        run_content: Identity of what its teacher is read from; empty if that is unknown.
         watching: What looks at the opened run; None if none is looked at.
         curves: The validation cosines that the train screen shows in place of its own charts.
     """
@@ -102,6 +104,7 @@ class TrainingDesk(Desk[TrainingView]):
         self._runs: list[RecordedRun] = []
         self.watching: Watching | None = None
         self.run: RecordedRun | None = None
+        self.run_content = ""
         self.curves: Desk[tuple[RunCurve, ...]] = Desk(())
 
     @cached_property
@@ -188,6 +191,9 @@ class TrainingDesk(Desk[TrainingView]):
         if session is None or session.student is None:
             return False
         trained, asked = (run.student.without_recipe() for run in (session.config, config))
+        teacher = self._app.teacher.view
+        if self.run_content and teacher is not None and teacher.content != self.run_content:
+            return False
         return trained == asked and session.config.data == config.data
 
     def judge_again(self, measured: LatencyFinished) -> None:
@@ -215,9 +221,13 @@ class TrainingDesk(Desk[TrainingView]):
 
         self._app.jobs.ask(
             save,
-            lambda saved: self._app.notify(str(saved), title="Student saved", markup=False),
+            self._say_saved,
             self._app.complain("Not saved"),
         )
+
+    def _say_saved(self, path: Path) -> None:
+        self._app.notify(str(path), title="Student saved", markup=False)
+        self._app.teacher.look()
 
     def fold(self, events: tuple[TrainEvent, ...]) -> None:
         """Take in what the run has told."""
@@ -238,7 +248,9 @@ class TrainingDesk(Desk[TrainingView]):
         """Keep the run, for its student can now be timed and saved."""
         if self._runs and outcome is not JobState.FAILED:
             self.run = self._runs[0]
+            self.run_content = self.view.teacher.content if self.view.teacher is not None else ""
         self._runs = []
+        self._app.teacher.look()
 
     def _start(
         self, open_run: Callable[[], RecordedRun], teacher: TeacherView | None, *, is_new: bool
@@ -246,11 +258,18 @@ class TrainingDesk(Desk[TrainingView]):
         runs: list[RecordedRun] = []
 
         def events() -> Iterator[TrainEvent]:
+            from distill_core.training.events import RunStarted
+            from distill_tui.teacher.loading import teacher_read
             from distill_tui.training.past_epochs import with_past
 
-            runs.append(open_run())
+            run = open_run()
+            runs.append(run)
             try:
-                yield from with_past(runs[0])
+                with contextlib.closing(with_past(run)) as told:
+                    for event in told:
+                        if isinstance(event, RunStarted) and teacher is not None:
+                            self._app.jobs.tell(partial(self._take_teacher, runs), teacher_read(teacher, run))
+                        yield event
             except DistillError:
                 if is_new:
                     runs[0].discard_if_empty()
@@ -269,6 +288,17 @@ class TrainingDesk(Desk[TrainingView]):
         self.publish(TrainingView(JobState.RUNNING, teacher))
         self.curves.publish(())
         return True
+
+    def _take_teacher(
+        self, runs: list[RecordedRun], read: tuple[TeacherView | None, TeacherView | DatabaseView | None]
+    ) -> None:
+        """Show a run under the projection that it has read, and what is open as it is now."""
+        teacher, fresh = read
+        if runs is self._runs:
+            self.publish(replace(self.view, teacher=teacher))
+        if fresh is None and teacher is None:
+            self._app.teacher.look()
+        self._app.teacher.show_reread(fresh)
 
     def _teacher_of(self, run: RunSummary) -> TeacherView | None:
         """Return the projection that is open, if it is the run's: it has the texts of the queries."""

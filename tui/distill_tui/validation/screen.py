@@ -65,9 +65,9 @@ class ValidateScreen(WorkbenchScreen):
 
     def on_mount(self) -> None:
         """Name the panes and follow the run."""
-        self.query_one("#verdict-pane").border_title = "Verdict"
         self.query_one("#published-pane").border_title = "Against the published expectations"
         self.workbench.training.follow(self, self._show_run)
+        self.workbench.teacher.follow(self, lambda _view: self._name_verdict())
 
     def action_next_tab(self) -> None:
         """Show the next of the four tables."""
@@ -79,8 +79,10 @@ class ValidateScreen(WorkbenchScreen):
             self.query_one(f"#{name}").focus()
 
     def _show_run(self, view: TrainingView) -> None:
+        self._name_verdict()
         shown, self._shown = self._shown, view
-        if shown is not None and shown.finished is view.finished and shown.state is view.state:
+        is_same = shown is not None and shown.finished is view.finished and shown.state is view.state
+        if is_same and shown is not None and shown.teacher is view.teacher:
             return
         assessment = view.assessment
         panel = self.query_one(VerdictPanel)
@@ -92,6 +94,19 @@ class ValidateScreen(WorkbenchScreen):
         self.query_one(PublishedTable).evaluation = view.finished.evaluation if view.finished else None
         self.query_one("#published-note", Static).update(_note(view))
         self._show_cosines(view, assessment)
+
+    def _name_verdict(self) -> None:
+        """Say what the verdict is about where that is not the open projection as it is now."""
+        run, opened = self.workbench.training.view, self.workbench.teacher.view
+        title, started = "Verdict", run.started
+        if started is not None and opened is not None and run.finished is not None:
+            of_run = run.teacher
+            if of_run is None or (of_run.content, of_run.teacher.temperature) != (
+                opened.content,
+                opened.teacher.temperature,
+            ):
+                title = f"Verdict on another teacher: N {started.num_heads}, τ {started.temperature:g}"
+        self.query_one("#verdict-pane").border_title = title
 
     def _show_cosines(self, view: TrainingView, assessment: Assessment | None) -> None:
         student = self.query_one("#student-histogram", Histogram)
