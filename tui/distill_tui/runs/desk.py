@@ -241,7 +241,8 @@ class RunsDesk(Desk["RunsView | None"]):
             return self._store
 
     def _change(self, change: Change, title: str) -> None:
-        self._app.jobs.ask(lambda: change(self._opened_store()), self._say_changed, self._app.complain(title))
+        failed = self._app.complain(title)
+        self._app.jobs.ask(lambda: change(self._opened_store()), self._say_changed, failed, group="runs")
 
     def _say_changed(self, words: str) -> None:
         if words:
