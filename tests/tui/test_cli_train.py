@@ -128,8 +128,6 @@ def test_every_option_reaches_the_run(database: Path, capsys: pytest.CaptureFixt
         "heads": ("2", 2),
         "layers": ("3", 3),
         "ff_dim": ("12", 12),
-        "slots": ("3", 3),
-        "width": ("6", 6),
         "recipe": ("book", "book"),
         "mse_reduction": ("sum", "sum"),
         "dropout": ("0.25", 0.25),

@@ -34,7 +34,9 @@ async def test_every_screen_has_words_and_keys_and_all_can_be_read_at_80x24(
             seen += stage.visible("#help-scroll")
             if scroll.scroll_offset.y == scroll.max_scroll_y:
                 break
+            before = scroll.scroll_offset.y
             await stage.press("pagedown")
+            assert await stage.reach(lambda: scroll.scroll_offset.y > before)  # noqa: B023 - waited for here
         words = " ".join(seen.replace("│", " ").split())
         assert "Save the trained student" in words
         own = [words for title, rows in key_groups(about) if "this screen" in title for _key, words in rows]

@@ -130,7 +130,7 @@ async def test_nothing_is_listed_while_something_is_timed(database: Path) -> Non
         await stage.end_job()
         await stage.go("latency")
         await stage.go("runs")
-        assert stage.jobs.groups == [*before, "list"]
+        assert stage.jobs.groups == [*before, "look", "list"]
 
 
 async def test_the_limits_of_the_crossover_are_asked_for_and_remembered(database: Path) -> None:
