@@ -111,7 +111,14 @@ async def test_a_widget_that_forgets_is_drawn_as_wide_and_without_controls(datab
         assert is_clean(stage)
 
 
-@pytest.mark.parametrize("text", ["word " * 200_000, "e" + "\u0301" * 1_000_000, "line\n" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("word " * 200_000, id="words"),
+        pytest.param("e" + "\u0301" * 1_000_000, id="marks"),
+        pytest.param("line\n" * 5000, id="lines"),
+    ],
+)
 async def test_of_a_long_question_a_few_rows_are_shown_and_all_is_searched(text: str, database: Path) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE questions SET text = ? || ' needle' WHERE question_id = 3", (text,))
