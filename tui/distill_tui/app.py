@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from rich.cells import cell_len
+from rich.segment import Segment
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding
+from textual.color import Color
+from textual.filter import LineFilter
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from distill_core.errors import DistillError
+from distill_core.foreign_text import visible
 from distill_tui import places
 from distill_tui.jobs import Answered, JobEnded, Jobs, JobState, Progressed
 from distill_tui.latency.desk import LatencyDesk
@@ -27,6 +33,8 @@ from distill_tui.ui.desk import Desk
 from distill_tui.ui.quit_dialog import Leaving, QuitDialog
 from distill_tui.ui.save_dialog import SaveDialog
 
+_TOAST_CHARACTERS = 600
+
 
 def screen_factory(module: str, name: str) -> Callable[[], Screen[None]]:
     """Return what makes a screen, importing it only then: it must not delay the first paint."""
@@ -36,6 +44,26 @@ def screen_factory(module: str, name: str) -> Callable[[], Screen[None]]:
         return screen
 
     return make
+
+
+class OnlyWhatIsSeen(LineFilter):
+    """Keeps whatever a terminal would obey out of what is drawn, also where a widget forgot to.
+
+    A widget has laid out its line by now: what takes no room is left out, what takes some becomes blank.
+    """
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return the segments of a line, as wide as they were."""
+        return [
+            segment
+            if segment.text.isprintable()
+            else Segment("".join(map(_drawn, segment.text)), segment.style, segment.control)
+            for segment in segments
+        ]
+
+
+def _drawn(character: str) -> str:
+    return character if visible(character) == character else " " * cell_len(character)
 
 
 class DistillApp(App[int]):
@@ -85,6 +113,7 @@ class DistillApp(App[int]):
         self.latency = LatencyDesk(self)
         self.runs = RunsDesk(self)
         self._first_database = first_database
+        self._only_what_is_seen = OnlyWhatIsSeen()
         self.detached_run: Callable[[], Path | None] = lambda: None
         """Tells, once the app has ended, which run is to go on in a process of its own."""
         self._event_loop: asyncio.AbstractEventLoop | None = None
@@ -113,6 +142,28 @@ class DistillApp(App[int]):
     @on(Answered)
     def _take_answer(self, message: Answered) -> None:
         message.then(message.value)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Filter every line of every widget."""
+        return [*super().get_line_filters(), self._only_what_is_seen]
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a toast, whatever names from outside it repeats."""
+        super().notify(
+            visible(message, _TOAST_CHARACTERS),
+            title=visible(title),
+            severity=severity,
+            timeout=timeout,
+            markup=False,
+        )
 
     def complain(self, title: str) -> Callable[[DistillError], None]:
         """Return what tells the user of an error under a title."""

@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from textual.app import App
 from textual.message import Message
 
-from distill_core.errors import DistillError
+from distill_core.errors import DistillError, error_words
 
 Event = TypeVar("Event")
 Answer = TypeVar("Answer")
@@ -153,7 +153,7 @@ class Job(Generic[Event]):
         except DistillError as error:
             return JobState.FAILED, str(error), ""
         except Exception as error:  # noqa: BLE001 - shown to the user with its trace, never dropped
-            return JobState.FAILED, f"{type(error).__name__}: {error}", traceback.format_exc()
+            return JobState.FAILED, error_words(error), traceback.format_exc()
         finally:
             self._ended.set()
             self._flush()
@@ -377,7 +377,7 @@ def _outcome(
     except DistillError as error:
         return failed, error
     except Exception as error:  # noqa: BLE001 - shown to the user, never dropped
-        return failed, DistillError(f"{type(error).__name__}: {error}")
+        return failed, DistillError(error_words(error))
 
 
 def _as_generator(events: Iterator[Event]) -> Generator[Event, None, None]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from distill_core.database import LdaDatabase
-from distill_core.errors import DatabaseError
+from distill_core.errors import DatabaseError, told
 from distill_core.evaluation.health import HealthProbe, TeacherHealth
 from distill_core.teacher_data import read_questions
 from distill_tui.cli.options import chosen_database, database_argument, json_option
@@ -69,7 +69,7 @@ def _lines(contents: dict[str, Any]) -> Iterator[str]:
             yield from _health_lines(health)
     for problem in contents["problems"]:
         where = f" (projection {problem.mh_id})" if problem.mh_id is not None else ""
-        yield f"{problem.severity}{where}: {problem.message} {problem.hint}".rstrip()
+        yield f"{problem.severity}{where}: {told(problem.message, problem.hint)}"
     if not contents["problems"] and not any(health.warnings for health in contents["health"].values()):
         yield "no problems"
 

@@ -11,7 +11,7 @@ import msgspec
 
 from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.database import LdaDatabase
-from distill_core.errors import DistillError
+from distill_core.errors import DistillError, told
 from distill_core.outputs import Output
 from distill_core.students.kinds import STUDENT_KINDS
 from distill_core.training.events import RunFinished, RunStarted, TrainEvent
@@ -100,7 +100,7 @@ def _warn_of_places(data: DataConfig) -> None:
     """Say on stderr where the vectors are read from, if that is not where the database says."""
     with LdaDatabase(data.database) as database:
         for warning in database.place_warnings(data.mh_id):
-            say(f"{warning.severity}: {warning.message} {warning.hint}".rstrip(), err=True)
+            say(f"{warning.severity}: {told(warning.message, warning.hint)}", err=True)
 
 
 def run_config(options: Mapping[str, object]) -> RunConfig:

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
 from distill_core.experiments.hl_events import HlFinished
+from distill_core.foreign_text import visible
 from distill_tui.experiments.hl_chart import Against, HlChart
 
 
@@ -63,4 +64,4 @@ class HlResultScreen(ModalScreen[None]):
         chart = self.query_one(HlChart)
         chart.student, chart.teacher_heads = student, teacher_heads
         finding = next(finding for finding in self._result.findings if finding.student == student)
-        self.query_one("#hl-sentence", Static).update(finding.sentence)
+        self.query_one("#hl-sentence", Static).update(visible(finding.sentence, 1000))

@@ -12,6 +12,7 @@ from textual.containers import Container
 from textual.reactive import reactive
 from textual.widgets import DataTable, Static
 
+from distill_core.foreign_text import visible
 from distill_core.latency.events import ContestantRow
 from distill_tui.jobs import JobState
 from distill_tui.latency.desk import MeasurementView
@@ -84,7 +85,7 @@ class ContestantTable(Container):
         for row in sorted(rows, key=KEYS[self.sorted_by]):
             first, *others = row_cells(row)
             table.add_row(
-                Text(first, "bold" if row.pareto_best else ""),
+                Text(visible(first), "bold" if row.pareto_best else ""),
                 *(Text(cell, justify="right") for cell in others),
             )
         self.query_one("#contestants-notes", Static).update(_notes(self.view))
@@ -92,7 +93,7 @@ class ContestantTable(Container):
 
 def _headline(view: MeasurementView) -> Text:
     if view.state is JobState.FAILED:
-        return Text(f"Failed: {view.error}", "bold")
+        return Text(f"Failed: {visible(view.error)}", "bold")
     if view.state.is_active:
         timed = view.progress
         done = f"round {timed.done} of {timed.total}" if timed else "building and warming up"
@@ -104,7 +105,7 @@ def _headline(view: MeasurementView) -> Text:
     words = f"N {view.finished.num_heads}{student}, {view.finished.device}, {view.finished.method}"
     if view.finished.ended != "complete":
         words += "; stopped early, this is what was measured"
-    return Text(words, "dim")
+    return Text(visible(words), "dim")
 
 
 def _notes(view: MeasurementView) -> Text:
@@ -114,5 +115,5 @@ def _notes(view: MeasurementView) -> Text:
     notes = [PARETO, COSINE if view.trained else UNTRAINED, machine_words(result.machine)]
     if doubtful := doubts(result.machine, unsteady=not result.steady):
         notes.append(f"Doubtful: {doubtful}; repeat on a quiet machine.")
-    notes += [f"{row.name}: {row.note}" for row in result.rows if row.note]
+    notes += [visible(f"{row.name}: {row.note}") for row in result.rows if row.note]
     return Text("\n".join(notes), "dim")

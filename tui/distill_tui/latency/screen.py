@@ -9,6 +9,7 @@ from textual.containers import Container
 from textual.reactive import reactive
 from textual.widgets import DataTable, ProgressBar, Static
 
+from distill_core.foreign_text import visible
 from distill_core.latency.events import LatencyFinished
 from distill_core.latency.settings import CrossoverSettings
 from distill_core.wording import plural
@@ -228,14 +229,14 @@ class LatencyScreen(WorkbenchScreen):
 
 def _headline(view: MeasurementView, teacher: TeacherView | None) -> Text:
     if view.state is JobState.FAILED:
-        return Text(f"Failed: {view.error}", "bold")
+        return Text(f"Failed: {visible(view.error)}", "bold")
     if view.finished is not None:
         return _result(view, view.finished)
     if view.state.is_active:
         return Text("Warming up and timing; nothing is drawn meanwhile but the progress.", "bold")
     if view.state is JobState.STOPPED:
         return Text("Stopped before the end: enter measures again.", "bold")
-    return Text(_before(view, teacher), "bold")
+    return Text(visible(_before(view, teacher)), "bold")
 
 
 def _before(view: MeasurementView, teacher: TeacherView | None) -> str:
@@ -263,5 +264,5 @@ def _result(view: MeasurementView, result: LatencyFinished) -> Text:
 def _student_words(view: MeasurementView) -> str:
     """Say whose student was timed."""
     if view.run:
-        return f"the student of {view.run}"
+        return visible(f"the student of {view.run}")
     return "the trained student" if view.trained else "an untrained student of this shape"

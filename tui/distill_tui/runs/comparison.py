@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distill_core.config import DataConfig, SplitConfig, TrainingConfig
+from distill_core.foreign_text import visible
 from distill_core.settings import AUTO, describe
 from distill_core.students.kinds import describe_kind, describe_student_field
 from distill_core.wording import signed
@@ -43,9 +44,9 @@ def run_comparison(compared: ComparedRuns, names: Sequence[str]) -> RenderableTy
         table.add_column(no_wrap=True, overflow="ellipsis")
     table.add_row("", *(Text(name, "bold") for name in names))
     for title, cells in _rows(compared.comparison):
-        table.add_row(title, *map(Text, cells))
+        table.add_row(title, *(Text(visible(cell)) for cell in cells))
     machines = different_machines(compared.comparison)
-    return Group(table, Text("\n".join([_note(compared.comparison), *machines]), "dim"))
+    return Group(table, Text("\n".join([_note(compared.comparison), *map(visible, machines)]), "dim"))
 
 
 def _rows(comparison: RunComparison) -> Iterator[tuple[str, list[str]]]:

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from distill_core.foreign_text import visible
 from distill_tui.runs.rows import COLUMNS, heads_words
 
 if TYPE_CHECKING:
     from distill_core.runs import RunSummary
     from distill_tui.runs.desk import RunRemarks
+
+
+LINE_CHARACTERS = 500
 
 
 def run_facts(run: RunSummary, remarks: RunRemarks | None) -> Text:
@@ -21,9 +25,9 @@ def run_facts(run: RunSummary, remarks: RunRemarks | None) -> Text:
         run: The run as it was listed.
         remarks: None until they are read.
     """
-    text = Text().append(run.name, "bold")
+    text = Text().append(visible(run.name), "bold")
     for words, style in _facts(run, remarks):
-        text.append(f"\n{words}", style)
+        text.append(f"\n{visible(words, LINE_CHARACTERS)}", style)
     return text
 
 

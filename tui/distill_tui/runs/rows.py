@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distill_core.foreign_text import visible
+
 if TYPE_CHECKING:
     from distill_core.runs import RunSummary
 
@@ -39,13 +41,15 @@ class RunRow:
     @cached_property
     def texts(self) -> tuple[str, ...]:
         """One for each of `COLUMNS`."""
-        return tuple(column.text(self.run) for column in COLUMNS)
+        return tuple(visible(column.text(self.run), 2 * column.max_cells) for column in COLUMNS)
 
     @cached_property
     def haystack(self) -> str:
         """What the filter looks through: every column, in full, and what else was said about the run."""
         run = self.run
-        return " ".join((*self.texts, run.state, run.database, *run.tags, run.problem, run.path)).lower()
+        return " ".join(
+            (*self.texts, run.name, run.state, run.database, *run.tags, run.problem, run.path)
+        ).lower()
 
 
 def matching(rows: Iterable[RunRow], pattern: str) -> list[RunRow]:
@@ -83,7 +87,7 @@ def database_words(run: RunSummary) -> str:
 def short_name(run: RunSummary) -> str:
     """Return the name that the user gave, else the four digits by which the folder's differs from others."""
     folder = Path(run.path).name
-    return run.name if run.name != folder else f"…{folder.rpartition('-')[2]}"
+    return visible(run.name) if run.name != folder else f"…{visible(folder.rpartition('-')[2])}"
 
 
 def when_words(run: RunSummary) -> str:

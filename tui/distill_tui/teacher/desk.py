@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_core.errors import DistillError
+from distill_core.foreign_text import beginning
 from distill_tui import places
 from distill_tui.ui.desk import Desk
 
@@ -86,15 +87,15 @@ class TeacherView:
         )
 
     def question_text(self, question_id: int) -> str:
-        """Return a question's text; a vector without a text says so."""
+        """Return a question's text in full, as the filter wants it; a vector without a text says so."""
         question = self.questions.get(question_id)
         return question.text if question else f"(question {question_id} has no text)"
 
     def cluster_names(self, question_id: int) -> str:
-        """Return the names of the clusters a question belongs to."""
+        """Return the names of the clusters a question belongs to, for people."""
         names = {head.cluster_id: head.cluster_name for head in self.heads}
         question = self.questions.get(question_id)
-        return (
+        return beginning(
             ", ".join(names.get(cluster, f"cluster {cluster}") for cluster in question.cluster_ids)
             if question
             else ""

@@ -7,6 +7,8 @@ from textual.reactive import var
 from textual.widgets import Static
 
 from distill_core.architecture import lda_cost
+from distill_core.errors import told
+from distill_core.foreign_text import visible
 from distill_tui.teacher.desk import TeacherView
 
 
@@ -22,21 +24,21 @@ class TeacherFacts(Static):
 
 def _facts(view: TeacherView) -> Text:
     text = Text()
-    text.append(f"{view.projection.name or f'projection {view.projection.id}'}\n", "bold")
+    text.append(f"{visible(view.projection.name) or f'projection {view.projection.id}'}\n", "bold")
     for problem in view.problems:
         if problem.severity == "warning":
-            text.append(f"{problem.severity}: {problem.message} {problem.hint}".rstrip() + "\n", "bold")
+            text.append(f"{problem.severity}: {told(problem.message, problem.hint)}\n", "bold")
     if not len(view.queries):
         text.append("No question has a vector: nothing can be trained or timed.\n", "bold")
     for warning in view.health.warnings:
-        text.append(f"{warning}\n", "bold")
+        text.append(f"{visible(warning)}\n", "bold")
     for name, value in _rows(view):
         text.append(f"{name:19}", "dim").append(f"{value}\n")
     for problem in view.problems:
         if problem.severity == "warning":
             continue  # said on top
         style = "bold" if problem.severity == "error" else ""
-        text.append(f"{problem.severity}: {problem.message} {problem.hint}\n", style)
+        text.append(f"{problem.severity}: {told(problem.message, problem.hint)}\n", style)
     text.rstrip()
     return text
 
@@ -62,5 +64,5 @@ def _rows(view: TeacherView) -> list[tuple[str, str]]:
         ("unused heads", f"{len(health.unused_heads)} that no question prefers"),
         ("output variance", f"{health.output_variance:.3g}, a constant's MSE"),
         ("parameters", f"{cost.parameters:,}"),
-        ("model", view.projection.model),
+        ("model", visible(view.projection.model)),
     ]

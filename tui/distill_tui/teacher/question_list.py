@@ -11,9 +11,12 @@ from textual.reactive import reactive
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from distill_core.foreign_text import beginning
 from distill_tui.teacher.desk import TeacherView
 
 MAX_SHOWN = 2000
+SHOWN_CHARACTERS = 240
+"""Of a question: a few rows. Textual measures every character at every key."""
 
 
 class QuestionList(OptionList):
@@ -56,7 +59,7 @@ class QuestionList(OptionList):
         words = self.pattern.lower().split()
         texts = [self.view.question_text(question_id) for question_id in self.view.question_ids]
         matching = [
-            Option(text, id=str(row))
+            Option(beginning(text, SHOWN_CHARACTERS), id=str(row))
             for row, text in enumerate(texts)
             if all(word in text.lower() for word in words)
         ]

@@ -14,6 +14,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import DataTable, Input, Static
 
 from distill_core.config import DataConfig
+from distill_core.foreign_text import beginning
 from distill_core.settings import check_field
 from distill_tui.teacher.desk import DatabaseView, TeacherView
 from distill_tui.teacher.facts import TeacherFacts
@@ -22,6 +23,7 @@ from distill_tui.teacher.weight_bars import WeightBars
 from distill_tui.ui.screen import WorkbenchScreen
 from distill_tui.ui.text_dialog import Question, TextDialog
 
+NAME_CHARACTERS = 80
 TAU_STEPS_A_DECADE = 20
 
 
@@ -129,9 +131,9 @@ class TeacherScreen(WorkbenchScreen):
                 f"{projection.temperature:g}",
                 f"{projection.num_heads:,}",
                 f"{projection.num_questions:,}",
-                Text(projection.name or "-"),
+                Text(beginning(projection.name, NAME_CHARACTERS) or "-"),
                 str(projection.dimension),
-                Text(projection.model),
+                Text(beginning(projection.model, NAME_CHARACTERS)),
                 key=str(projection.id),
             )
         if not self.app.screen.is_modal:
@@ -173,6 +175,9 @@ class TeacherScreen(WorkbenchScreen):
             return
         question_id = view.question_ids[row]
         weights = view.teacher.route(view.queries[row])
-        names = [head.cluster_name or f"cluster {head.cluster_id}" for head in view.heads]
+        names = [
+            beginning(head.cluster_name, NAME_CHARACTERS) or f"cluster {head.cluster_id}"
+            for head in view.heads
+        ]
         bars.rows = tuple(sorted(zip(names, weights.tolist(), strict=True), key=lambda row: -row[1]))
         caption.update(f"true cluster: {view.cluster_names(question_id) or 'unknown'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from distill_core.foreign_text import visible
 from distill_core.wording import plural
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def machine_words(machine: MachineRecord) -> str:
     clock = "" if machine.clock_mhz is None else f" at {machine.clock_mhz:,.0f} MHz"
     gpu = "" if machine.gpu is None else f", {machine.gpu}"
     load = "" if machine.load_average is None else f", load {machine.load_average:.1f}"
-    return (
+    return visible(
         f"{machine.cpu}{clock}, {machine.usable_cores} of {plural(machine.cores, 'core')}, "
         f"{plural(machine.threads, 'thread')}{gpu}, "
         f"{machine.blas or 'BLAS unknown'}, torch {machine.torch} {machine.torch_cpu_capability}{load}"

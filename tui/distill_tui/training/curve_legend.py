@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widgets import Static
 
+from distill_core.foreign_text import visible
 from distill_tui.charts.history import RUN_NAMES, MetricHistory
 from distill_tui.charts.plot import PENS
 from distill_tui.runs.desk import RunCurve
@@ -37,7 +38,7 @@ class CurveLegend(Static):
         for name, curve in zip(RUN_NAMES, curves, strict=False):
             style = self.get_visual_style(f"curve-legend--run_{name}").rich_style
             text.append(f"{PENS[name].marker:<4}{name} ", style)
-            text.append(f"{curve.name}  {_end(curve)}\n")
+            text.append(f"{visible(curve.name)}  {_end(curve)}\n")
         text.rstrip()
         self.update(text)
 

@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.reactive import var
 from textual.widgets import ProgressBar, Static
 
+from distill_core.foreign_text import visible
 from distill_core.wording import plural
 from distill_tui.jobs import JobState
 from distill_tui.training.desk import TrainingView, WatchedRun
@@ -80,9 +81,9 @@ def _bar_progress(view: TrainingView) -> int:
 
 def _headline(view: TrainingView) -> Text:
     if view.watched is not None:
-        return Text(_watched_words(view.watched, view.error), "bold")
+        return Text(visible(_watched_words(view.watched, view.error)), "bold")
     if view.state is JobState.FAILED:
-        return Text(f"Failed: {view.error}", "bold")
+        return Text(f"Failed: {visible(view.error)}", "bold")
     if view.state is JobState.RUNNING and view.started is None:
         return Text("Starting: loading torch, reading the queries", "bold")
     if view.state is JobState.FINISHED and view.ended_early:

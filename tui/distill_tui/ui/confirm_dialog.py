@@ -5,8 +5,11 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label
+
+from distill_core.foreign_text import visible
 
 
 class ConfirmDialog(ModalScreen[bool]):
@@ -27,8 +30,8 @@ class ConfirmDialog(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """Lay out the question; Cancel has the focus."""
         with Vertical(classes="dialog small") as dialog:
-            dialog.border_title = self._title
-            yield Label(self._question, markup=False)
+            dialog.border_title = Content(visible(self._title))
+            yield Label(visible(self._question), markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel (c)", id="cancel", action="screen.dismiss(False)", compact=True)
                 yield Button(f"{self._verb} (y)", id="yes", action="screen.dismiss(True)", compact=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -16,6 +17,7 @@ from textual.widgets.option_list import Option
 from textual_autocomplete import DropdownItem, PathAutoComplete, TargetState
 
 from distill_core.database import demo_database_path
+from distill_core.foreign_text import visible
 from distill_tui.places import read_recent
 from distill_tui.typed_path import is_folder, is_there, typed_path
 
@@ -29,6 +31,10 @@ class SqliteTree(DirectoryTree):
     ICON_NODE = "▸ "
     ICON_NODE_EXPANDED = "▾ "
     ICON_FILE = "  "
+
+    def process_label(self, label: str | Text) -> Text:
+        """Return a file's name as it may be drawn; its base would read markup in it."""
+        return Text(visible(str(label)))
 
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
         """Keep folders and SQLite files."""
@@ -71,7 +77,7 @@ class DatabasePicker(ModalScreen[Path | None]):
             path = Input(placeholder="path/to/lda.db", id="path", compact=True)
             yield path
             yield Label("", id="path-error", classes="error", markup=False)
-            yield Label(f"Or choose a file below {Path.cwd()}", classes="caption", markup=False)
+            yield Label(visible(f"Or choose a file below {Path.cwd()}"), classes="caption", markup=False)
             yield SqliteTree(Path.cwd(), id="files")
         yield PathCompletion(
             path, show_dotfiles=False, folder_prefix=Content("▸ "), file_prefix=Content("  ")
@@ -105,14 +111,14 @@ class DatabasePicker(ModalScreen[Path | None]):
 
     def _show_error(self, error: str) -> None:
         label = self.query_one("#path-error", Label)
-        label.update(error)
+        label.update(visible(error))
         label.set_class(bool(error), "-shown")
 
     def _recent_options(self) -> list[Option]:
         demo = demo_database_path()
         paths = [path for path in read_recent() if path != demo]
         return [
-            *(Option(str(path), id=str(path)) for path in paths),
+            *(Option(visible(str(path)), id=str(path)) for path in paths),
             Option("the bundled demo: 36 topics, 432 questions", id=str(demo)),
         ]
 

@@ -9,10 +9,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
 from distill_core.errors import DistillError
+from distill_core.foreign_text import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ class TextDialog(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Lay out the field between what it is for and what is wrong with it."""
         with Vertical(classes="dialog small") as dialog:
-            dialog.border_title = self._question.title
-            yield Label(self._question.caption, classes="caption", markup=False)
+            dialog.border_title = Content(visible(self._question.title))
+            yield Label(visible(self._question.caption), classes="caption", markup=False)
             yield Input(self._question.value, compact=True, id="text")
             yield Label("enter takes it, esc cancels", id="text-note", classes="caption", markup=False)
 

@@ -8,6 +8,8 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from distill_core.foreign_text import visible
+
 if TYPE_CHECKING:
     from distill_tui.app import DistillApp
 
@@ -68,4 +70,4 @@ class TopBar(Widget):
         if (view := app.teacher.view) is not None:
             parts.append(f"N {view.projection.num_heads} τ {view.teacher.temperature:g}")
             parts.append(f"{view.path.parent.name}/{view.path.name}")
-        self.status = " · ".join(parts)
+        self.status = visible(" · ".join(parts))

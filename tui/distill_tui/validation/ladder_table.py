@@ -8,6 +8,7 @@ from textual.widgets import DataTable
 from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.report import Assessment
 from distill_core.evaluation.scores import Score
+from distill_core.foreign_text import visible
 from distill_core.wording import estimate_words
 
 BAR_CELLS = 13
@@ -61,7 +62,7 @@ def _cell(value: float, cells: int) -> int:
 def _cells(score: Score) -> tuple[str | Text, ...]:
     is_student = score.name == "student"
     texts = (
-        "▶ this student" if is_student else f"  {score.label}",
+        "▶ this student" if is_student else f"  {visible(score.label)}",
         estimate_words(score.skill, 3),
         interval_bar(score.skill),
         "" if score.skill_difference is None else estimate_words(score.skill_difference, 3),

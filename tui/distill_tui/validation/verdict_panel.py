@@ -7,6 +7,7 @@ from textual.reactive import var
 from textual.widgets import Static
 
 from distill_core.evaluation.verdict import Verdict
+from distill_core.foreign_text import visible
 
 
 class VerdictPanel(Static):
@@ -27,8 +28,8 @@ class VerdictPanel(Static):
         if self.verdict is None:
             self.update(Text(self.placeholder, "dim"))
             return
-        text = Text(self.verdict.sentence, "bold")
+        text = Text(visible(self.verdict.sentence, 600), "bold")
         for reason in self.verdict.reasons:
-            text.append(f"\n· {reason}", "not bold")
+            text.append(f"\n· {visible(reason, 600)}", "not bold")
         text.append(f"\nWhat would change it: {self.verdict.would_change}", "not bold dim")
         self.update(text)

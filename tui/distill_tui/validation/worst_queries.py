@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.widgets import DataTable
 
+from distill_core.foreign_text import beginning
 from distill_core.training.events import TestEvaluated
 from distill_tui.teacher.desk import TeacherView
 from distill_tui.training.desk import TrainingView
@@ -39,8 +40,8 @@ def _cells(teacher: TeacherView, tested: TestEvaluated, row: int) -> tuple[Text,
     question_id = tested.question_ids[row]
     texts = (
         f"{tested.cosines[row]:.4f}",
-        teacher.cluster_names(question_id),
-        _cut(teacher.question_text(question_id), QUESTION_CELLS),
+        beginning(teacher.cluster_names(question_id), ANSWER_CELLS),
+        beginning(teacher.question_text(question_id), QUESTION_CELLS),
         *(_answer(teacher, answers, row) for answers in (tested.teacher_answers, tested.student_answers)),
     )
     return tuple(Text(text) for text in texts)
@@ -54,8 +55,4 @@ def _answer(teacher: TeacherView, answers: tuple[int, ...], row: int) -> str:
         return f"answer {answers[row]}"
     names = {head.cluster_id: head.cluster_name for head in teacher.heads}
     clusters = ", ".join(names.get(cluster, "") for cluster in answer.cluster_ids)
-    return f"{clusters}: {_cut(answer.text, ANSWER_CELLS)}"
-
-
-def _cut(text: str, cells: int) -> str:
-    return text if len(text) <= cells else f"{text[: cells - 1]}…"
+    return f"{beginning(clusters, ANSWER_CELLS)}: {beginning(answer.text, ANSWER_CELLS)}"
