@@ -89,7 +89,8 @@ async def test_a_wrong_path_is_said_and_the_dialog_stays(
             (str(folder / "[bold]"), f"{folder}/[bold] is a folder; name the lda.db in it."),
             ("~", f"{folder} is a folder; name the lda.db in it."),
             ("~nobody-of-this-name/lda.db", "There is no file ~nobody-of-this-name/lda.db."),
-            ("x" * 300, f"There is no file {'x' * 300}."),
+            ("x" * 250, f"There is no file {'x' * 250}."),
+            ("x" * 300, f"There is no file {'x' * 183}…{'x' * 98}."),  # 300 characters, both ends kept
             (f"{database}/lda.db", f"There is no file {database}/lda.db."),
         ):
             await submit_path(stage, typed)
