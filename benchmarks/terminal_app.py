@@ -11,6 +11,7 @@ from pathlib import Path
 import pexpect
 
 SIZE = (40, 120)
+_CONTROLS = rb"(?:\x1b\[[0-9;?]*[A-Za-z])*"
 _PROGRESS = re.compile(rb"epoch ([\d.]+) of \d+")
 
 
@@ -21,6 +22,7 @@ class TerminalApp:
         environment = {
             **os.environ,
             "DISTILL_TUI_STATE": str(state_dir),
+            "DISTILL_TUI_RUNS": str(state_dir / "runs"),
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
         }
@@ -50,9 +52,9 @@ class TerminalApp:
         return int(self._process.pid)
 
     def wait_for(self, text: str) -> float:
-        """Read until a text arrives; return the seconds that took."""
+        """Read until a text arrives, be it drawn in several parts; return the seconds that took."""
         started = time.perf_counter()
-        self._process.expect_exact(text.encode())
+        self._process.expect(_CONTROLS.join(re.escape(letter.encode()) for letter in text))
         return time.perf_counter() - started
 
     def press(self, keys: str) -> None:
