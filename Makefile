@@ -33,8 +33,9 @@ $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt constraints.txt
 test-lowest: $(LOWEST)/.ready  ## Run the main commands and the settings on the lowest versions that are allowed.
 	$(LOWEST)/bin/python -m pytest tests/core/test_config.py tests/core/latency/test_forms.py tests/tui/cli tests/tui/test_cli_usage.py tests/tui/test_cli_inspect.py
 
-smoke: $(VENV)/.ready  ## Run every benchmark in its short form.
+smoke: $(VENV)/.ready  ## Run every benchmark and every documented command in its short form.
 	set -e; for name in $(SMOKE); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --smoke; done
+	$(BIN)/python -m scripts.run_documented_commands
 
 check: $(VENV)/.ready  ## Format, lint, types and the import boundary, as CI runs them.
 	$(BIN)/ruff format --check $(SOURCES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -88,4 +89,7 @@ class TerminalApp:
 
     def close(self) -> None:
         """End the app, whatever it is doing."""
-        self._process.close(force=True)
+        # close(force=True) alone gives up on a process that is slow to end.
+        self._process.kill(signal.SIGKILL)
+        self._process.wait()
+        self._process.close()
