@@ -35,9 +35,10 @@ SKIPPED = {
 SUBSTITUTIONS = {
     r"#.*": "",
     r"\S*\blda\.db": "DB",
-    r"--budget \S+": "--budget 2",
+    r"--budget [^\s\]]+": "--budget 2",
     r"--teacher-heads \S+": "--teacher-heads 8",
     r"--(heads-list|layers-list) \S+": r"--\1 1",
+    r"(--\S+ \w+)(?:\|\w+)+": r"\1",
     r"--seeds \S+": "--seeds 1",
     r"--steps \S+": "--steps 1",
     r"--max-heads N": "--max-heads 64",

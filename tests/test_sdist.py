@@ -52,4 +52,4 @@ def test_nothing_but_the_two_packages_and_their_papers_is_inside(names: set[str]
         *("core", "tui", "LICENSE", "README.md", "CHANGELOG.md", "constraints.txt"),
         *("pyproject.toml", "PKG-INFO", ".gitignore"),
     }
-    assert not [name for name in names if "test" in Path(name).name or "/tests/" in name]
+    assert not [name for name in names if Path(name).name.startswith("test_") or "tests" in Path(name).parts]
