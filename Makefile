@@ -4,7 +4,9 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 SOURCES := core tui tests benchmarks scripts
 
-.PHONY: demo test test-lowest check format pictures wheel clean help
+SMOKE := $(patsubst %.py,%,$(notdir $(shell grep -l '^if __name__ == "__main__"' benchmarks/*.py)))
+
+.PHONY: demo test test-lowest smoke check format pictures wheel clean help
 
 help:            ## Show what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -21,13 +23,19 @@ demo: $(VENV)/.ready  ## Open the app on the bundled demo database.
 test: $(VENV)/.ready  ## Run every test.
 	$(BIN)/python -m pytest -n 2
 
-$(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
+$(LOWEST)/.ready: pyproject.toml constraints-lowest.txt constraints.txt
 	$(PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt --editable '.[dev]'
+	awk -F== '/^[a-zA-Z]/ { name = tolower($$1); gsub(/_/, "-", name); if (!seen[name]++) print }' \
+		constraints-lowest.txt constraints.txt > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/constraints.txt --editable '.[dev]'
 	@touch $@
 
 test-lowest: $(LOWEST)/.ready  ## Run the main commands and the settings on the lowest versions that are allowed.
 	$(LOWEST)/bin/python -m pytest tests/core/test_config.py tests/core/latency/test_forms.py tests/tui/cli tests/tui/test_cli_usage.py tests/tui/test_cli_inspect.py
+
+smoke: $(VENV)/.ready  ## Run every benchmark and every documented command in its short form.
+	set -e; for name in $(SMOKE); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --smoke; done
+	$(BIN)/python -m scripts.run_documented_commands
 
 check: $(VENV)/.ready  ## Format, lint, types and the import boundary, as CI runs them.
 	$(BIN)/ruff format --check $(SOURCES)

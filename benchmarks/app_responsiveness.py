@@ -2,11 +2,12 @@
 
 Drives the real app through a pseudo-terminal at 120x40, with three live charts, one torch thread:
 
-    python -m benchmarks.app_responsiveness [--database DB] [--seconds 12] [--rounds 3]
+    python -m benchmarks.app_responsiveness [--database DB] [--seconds 12] [--rounds 3] [--smoke]
 
 Printed: first paint; key to screen while training (the log-axis key, until the chart says so); processor
 share of every thread but the training's; bytes a second; and training under the app against the same run
-headless, in alternating blocks, as a ratio of samples a second by the wall clock.
+headless, in alternating blocks, as a ratio of epochs a second by the wall clock. The app clones the
+run that was trained headless, so that both have the same settings.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.terminal_app import TerminalApp
 from distill_core.database import demo_database_path
 
 _EPOCH_LINE = re.compile(r"epoch (\d+) ")
-_TAB, _CTRL_T, _ESCAPE = "\t", "\x14", "\x1b"
+_CLONE, _CTRL_T = "c", "\x14"
 
 
 @click.command()
@@ -34,15 +35,18 @@ _TAB, _CTRL_T, _ESCAPE = "\t", "\x14", "\x1b"
 @click.option("--seconds", default=12.0, show_default=True, help="Of one block under the app or headless.")
 @click.option("--rounds", default=3, show_default=True, help="Alternating pairs of blocks.")
 @click.option("--keys", default=100, show_default=True, help="Key presses timed while training.")
-def main(database: Path, seconds: float, rounds: int, keys: int) -> None:
+@click.option("--smoke", is_flag=True, help="One round of two seconds, three keys.")
+def main(database: Path, seconds: float, rounds: int, keys: int, smoke: bool) -> None:
     """Print what the module says."""
+    if smoke:
+        seconds, rounds, keys = 2.0, 1, 3
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder)
-        print_first_paint(database, state)
+        print_first_paint(database, state, 1 if smoke else 7)
         ratios = []
         for number in range(rounds):
+            headless_rate = epochs_per_second_headless(database, state, seconds)
             app_rate = epochs_per_second_in_app(database, state, seconds, keys if number == 0 else 0)
-            headless_rate = epochs_per_second_headless(database, seconds)
             ratios.append(app_rate / headless_rate)
             print(f"round {number + 1}: {app_rate:.2f} epochs/s in the app, {headless_rate:.2f} headless")
         print(
@@ -51,7 +55,7 @@ def main(database: Path, seconds: float, rounds: int, keys: int) -> None:
         )
 
 
-def print_first_paint(database: Path, state: Path, runs: int = 7) -> None:
+def print_first_paint(database: Path, state: Path, runs: int) -> None:
     """Time the start of the command until the first screen is there."""
     times = []
     for _ in range(runs):
@@ -67,7 +71,7 @@ def epochs_per_second_in_app(database: Path, state: Path, seconds: float, keys: 
     app = TerminalApp(database, state)
     try:
         app.wait_for("effective heads")
-        set_one_thread_and_start(app)
+        train_as_headless(app)
         app.wait_for("samples/s")
         app.read_for(2.0)
         before, first = app.thread_seconds(), app.bytes_read
@@ -82,18 +86,13 @@ def epochs_per_second_in_app(database: Path, state: Path, seconds: float, keys: 
         app.close()
 
 
-def set_one_thread_and_start(app: TerminalApp) -> None:
-    """Set threads to 1 and the epochs high on screen 2 by the keyboard, then start."""
-    app.press("2")
-    app.wait_for("Candidates")
-    app.press("e")
-    app.read_for(0.5)
-    app.press(_TAB * 3)
-    app.read_for(0.5)
-    app.press("100000" + _TAB * 7)
-    app.read_for(0.5)
-    app.press("1")
-    app.read_for(0.5)
+def train_as_headless(app: TerminalApp) -> None:
+    """Take the settings of the newest run, which was trained headless or by this, and start."""
+    app.press("6")
+    app.wait_for("interrupted")
+    app.read_for(1.0)
+    app.press(_CLONE)
+    app.wait_for("Settings taken over")
     app.press(_CTRL_T)
 
 
@@ -125,7 +124,7 @@ def print_key_times(app: TerminalApp, keys: int) -> None:
     )
 
 
-def epochs_per_second_headless(database: Path, seconds: float) -> float:
+def epochs_per_second_headless(database: Path, state: Path, seconds: float) -> float:
     """Train the same run without the app for as long, and read its lines."""
     command = [
         sys.executable,
@@ -137,6 +136,8 @@ def epochs_per_second_headless(database: Path, seconds: float) -> float:
         "1",
         "--epochs",
         "100000",
+        "--runs-dir",
+        str(state / "runs"),
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

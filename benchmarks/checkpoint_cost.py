@@ -1,6 +1,6 @@
 """What checkpoints cost a training.
 
-    python -m benchmarks.checkpoint_cost lda.db
+    python -m benchmarks.checkpoint_cost [lda.db] [--smoke]
 
 Saves the default checkpoint after every epoch, and prints the median time of one beside the 30 s that
 lie between two of them.
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from distill_core.config import DataConfig, RunConfig, TrainingConfig
+from distill_core.database import demo_database_path
 from distill_core.runs import RecordedRun, RunFolder
 from distill_core.runs.recording import CHECKPOINT_SECONDS
 
@@ -28,9 +29,9 @@ def config_of(database: Path, epochs: int) -> RunConfig:
     )
 
 
-def seconds_a_save(database: Path, root: Path) -> list[float]:
+def seconds_a_save(database: Path, root: Path, saves: int) -> list[float]:
     """Save after each of some epochs, and return how long each took."""
-    run = RecordedRun(RunFolder.create(root, config_of(database, SAVES + 2)))
+    run = RecordedRun(RunFolder.create(root, config_of(database, saves + 2)))
     times: list[float] = []
     save = run._save
 
@@ -47,11 +48,12 @@ def seconds_a_save(database: Path, root: Path) -> list[float]:
 def main() -> None:
     """Print the share."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("database", type=Path)
-    database = parser.parse_args().database
+    parser.add_argument("database", nargs="?", type=Path, default=demo_database_path())
+    parser.add_argument("--smoke", action="store_true", help="one save")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        times = seconds_a_save(database, root)
+        times = seconds_a_save(options.database, root, 1 if options.smoke else SAVES)
         median = statistics.median(times)
         print(
             f"a checkpoint: {1e3 * median:.0f} ms ({1e3 * min(times):.0f} to {1e3 * max(times):.0f}), "

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.claim_training import FEW_SEEDS, SEEDS, Matrix, judged, sources, spread, trained
+from benchmarks.claim_training import Extent, Matrix, judged, sources, spread, trained
 from distill_core.config import TrainingConfig
 from distill_core.evaluation import Evaluation, evaluate
 from distill_core.teacher_data import TeacherData
@@ -32,13 +32,14 @@ RECIPES = (
 )
 
 
-def claim_cosine(folder: Path | None) -> None:
+def claim_cosine(folder: Path | None, extent: Extent) -> None:
     """Print student and baselines at both temperatures."""
-    for source, (temperature, seeds) in itertools.product(sources(folder), ((1.0, FEW_SEEDS), (0.1, SEEDS))):
+    temperatures = ((1.0, extent.few_seeds), (0.1, extent.seeds))
+    for source, (temperature, seeds) in itertools.product(sources(folder), temperatures):
         results: dict[str, list[Evaluation]] = {}
         for seed in seeds:
             data = source.load(temperature, seed)
-            for name, result in held_out_results(data, TrainingConfig(seed=seed)):
+            for name, result in held_out_results(data, TrainingConfig(seed=seed), min(200, extent.epochs)):
                 results.setdefault(name, []).append(result)
         print(f"\n{source.name}, tau {temperature:g}, {len(seeds)} seeds: mean (range)")
         print(f"  {'':17}{'mean cosine':>26}{'lowest cosine':>26}{'skill':>32}  student is better")
@@ -52,9 +53,11 @@ def claim_cosine(folder: Path | None) -> None:
             print(f"  {name:17}{spread(means):>26}{lowest:>26}{skill:>32}{versus}", flush=True)
 
 
-def held_out_results(data: TeacherData, settings: TrainingConfig) -> Iterator[tuple[str, Evaluation]]:
+def held_out_results(
+    data: TeacherData, settings: TrainingConfig, epochs: int
+) -> Iterator[tuple[str, Evaluation]]:
     """Yield the published student, also on the queries it was trained on, and every baseline."""
-    student = next(trained(data, settings, (200,)))
+    student = next(trained(data, settings, (epochs,)))
     yield "student", judged(data, student.project)
     known = data.held_out(data.split.train)
     yield "student, training", evaluate(student.project(known.queries), known.targets, known.constant)
@@ -62,16 +65,19 @@ def held_out_results(data: TeacherData, settings: TrainingConfig) -> Iterator[tu
         yield rung.name, judged(data, rung.predict)
 
 
-def claim_mse(folder: Path | None) -> None:
+def claim_mse(folder: Path | None, extent: Extent) -> None:
     """Print what MSE alone learns, with other reductions, epochs and rates."""
     source = sources(folder)[0]
-    print(f"\n{source.name}, tau 0.1, {len(FEW_SEEDS)} seeds: mean (range)")
+    print(f"\n{source.name}, tau 0.1, {len(extent.few_seeds)} seeds: mean (range)")
     print(f"  {'':31}{'epochs':>7}{'mean cosine':>27}{'length / teacher':>29}{'R2':>27}")
-    constants = [judged(data, constant(data)) for data in (source.load(0.1, seed) for seed in FEW_SEEDS)]
+    constants = [
+        judged(data, constant(data)) for data in (source.load(0.1, seed) for seed in extent.few_seeds)
+    ]
     print_recipe("constant mean output", 0, constants)
-    for label, changes, epochs in RECIPES:
+    for label, changes, published_epochs in RECIPES:
+        epochs = tuple(sorted({min(epoch, extent.epochs) for epoch in published_epochs}))
         results: dict[int, list[Evaluation]] = {}
-        for seed in FEW_SEEDS:
+        for seed in extent.few_seeds:
             data = source.load(0.1, seed)
             settings = TrainingConfig(seed=seed).with_values(**changes)
             for epoch, student in zip(epochs, trained(data, settings, epochs), strict=True):

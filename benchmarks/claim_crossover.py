@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.claim_training import Matrix, sources
+from benchmarks.claim_training import Extent, Matrix, sources
 from distill_core.architecture import default_architecture, lda_cost
 from distill_core.latency import LatencyFinished, LatencySettings, compare_latency
 from distill_core.students import ProjectionTransformer
@@ -22,7 +22,7 @@ LOOP_HEADS = (16, 128, 1024)
 FIXED_LAYERS = 2
 
 
-def claim_crossover(folder: Path | None) -> None:
+def claim_crossover(folder: Path | None, extent: Extent) -> None:
     """Print the ratio of student to LDA over N, for a student of fixed size and for one that grows."""
     data = sources(folder)[0].load(0.1, 0)
     print_break_even(data.teacher.dimension)
@@ -32,8 +32,10 @@ def claim_crossover(folder: Path | None) -> None:
     for grows in (False, True):
         ratios: dict[str, list[tuple[int, float, float]]] = {"single": [], "batch of 32": []}
         for count in TIMED_HEADS[:: 2 if grows else 1]:
+            if count > extent.heads:
+                break
             layers = default_architecture(count, data.teacher.dimension)[1] if grows else FIXED_LAYERS
-            result = timed(larger_teacher(data.teacher, count), layers, data.queries)
+            result = timed(larger_teacher(data.teacher, count), layers, data.queries, extent.blocks)
             print_ratio(count, layers, result)
             ratios["single"].append((count, *result.single_ratio_interval))
             ratios["batch of 32"].append((count, *result.batch_ratio_interval))
@@ -57,10 +59,10 @@ def larger_teacher(teacher: MultiHeadLDA, count: int) -> MultiHeadLDA:
     return MultiHeadLDA(around(teacher.centroids), around(teacher.answers), teacher.temperature)
 
 
-def timed(teacher: MultiHeadLDA, layers: int, queries: Matrix) -> LatencyFinished:
+def timed(teacher: MultiHeadLDA, layers: int, queries: Matrix, blocks: int) -> LatencyFinished:
     """Return the comparison of alternating blocks."""
     student = ProjectionTransformer(teacher.dimension, num_layers=layers)
-    settings = LatencySettings(blocks=10, device="cpu", threads=1)
+    settings = LatencySettings(blocks=blocks, device="cpu", threads=1)
     *_, last = compare_latency(teacher, student, queries, settings)
     assert isinstance(last, LatencyFinished)
     return last

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.claim_training import FEW_SEEDS, judged, sources, spread, trained
+from benchmarks.claim_training import Extent, judged, sources, spread, trained
 from distill_core.config import TrainingConfig
 from distill_core.students import ProjectionTransformer
 from distill_core.teacher_data import TeacherData
 
 
-def claim_heads(folder: Path | None) -> None:
+def claim_heads(folder: Path | None, extent: Extent) -> None:
     """Print how far outputs differ between values of H, from the same weights and after training."""
     source = sources(folder)[0]
     data = source.load(0.1, 0)
@@ -20,12 +20,12 @@ def claim_heads(folder: Path | None) -> None:
         difference, scale = inert_difference(torch.from_numpy(data.queries).to(precision))
         print(f"same weights, {precision}: outputs up to {scale:.2f} differ by {difference:.1e} at most")
     print(f"largest gradient of W_q and W_k after a batch: {query_key_gradient(data):.1e}")
-    print(f"{source.name}, tau 0.1, {len(FEW_SEEDS)} seeds, trained as published: mean cosine (range)")
+    print(f"{source.name}, tau 0.1, {len(extent.few_seeds)} seeds, trained as published: mean cosine (range)")
     for heads in (1, 4, 16):
         means = []
-        for seed in FEW_SEEDS:
+        for seed in extent.few_seeds:
             data = source.load(0.1, seed)
-            student = next(trained(data, TrainingConfig(seed=seed), (200,), heads))
+            student = next(trained(data, TrainingConfig(seed=seed), (min(200, extent.epochs),), heads))
             means.append(judged(data, student.project).cosine.mean)
         print(f"  H = {heads:2}, H^L = {heads**2:3}: {spread(means)}", flush=True)
 

@@ -23,8 +23,19 @@ from distill_core.training.training_setup import book_trainer
 
 Matrix = NDArray[np.float32]
 
-SEEDS = range(5)
-FEW_SEEDS = range(3)
+
+class Extent(NamedTuple):
+    """How much is trained and timed: the seeds, and the most epochs, heads and blocks."""
+
+    seeds: range
+    few_seeds: range
+    epochs: int
+    heads: int
+    blocks: int
+
+
+PUBLISHED = Extent(range(5), range(3), epochs=600, heads=65_536, blocks=10)
+SMOKE = Extent(range(1), range(1), epochs=2, heads=32, blocks=2)
 
 
 class Source(NamedTuple):

@@ -1,6 +1,6 @@
 """Whether the crossover is reproducible: several runs, their brackets, and whether all of them overlap.
 
-    python -m benchmarks.crossover_repeat [--db DB] [--runs 5] [--budget 60]
+    python -m benchmarks.crossover_repeat [--db DB] [--runs 5] [--budget 60] [--smoke]
 
 The student is untrained: 4 heads, 2 layers, which takes the time of a trained one. Brackets overlap if one N
 lies in all of them; where a run reached none, all must have reached none, up to N that differ by one doubling
@@ -40,7 +40,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--budget", type=float, default=60.0)
     parser.add_argument("--delay", type=float, default=0.0, metavar="MICROSECONDS")
+    parser.add_argument(
+        "--smoke", action="store_true", help="two short searches and two with a delay, not judged"
+    )
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.runs, arguments.budget = 2, 4.0
+        delayed_as_expected(arguments.db, arguments.budget, 100.0)
     if arguments.delay:
         sys.exit(not delayed_as_expected(arguments.db, arguments.budget, arguments.delay))
     found: dict[str, list[Bracket]] = {}
@@ -53,7 +59,7 @@ def main() -> None:
     for name, brackets in found.items():
         shown = "  ".join(words(bracket) for bracket in brackets)
         print(f"{name:17}{'overlap' if overlap(brackets) else 'NO OVERLAP':12}{shown}")
-    sys.exit(not all(overlap(brackets) for brackets in found.values()))
+    sys.exit(not (arguments.smoke or all(overlap(brackets) for brackets in found.values())))
 
 
 def search(database: Path, budget_seconds: float) -> CrossoverFinished:

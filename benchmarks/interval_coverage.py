@@ -1,6 +1,6 @@
 """How often a 95 % interval holds the truth, beside the plain percentile bootstrap.
 
-    python benchmarks/interval_coverage.py [--sets 200]
+    python benchmarks/interval_coverage.py [--sets 200] [--smoke]
 
 Each simulated data set has G clusters of 1 to 3 test queries. A query's loss 1 - cos is log-normal, with a
 part that its cluster shares; the spreads are those of a ridge regression on the reference databases (0.45
@@ -163,7 +163,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sets", type=int, default=200, help="simulated data sets a cell (default 200)")
-    sets = parser.parse_args().sets
+    parser.add_argument("--smoke", action="store_true", help="two data sets a cell")
+    options = parser.parse_args()
+    sets = 2 if options.smoke else options.sets
     started = time.perf_counter()
     print(f"coverage of 95 % intervals in {sets} data sets: ours / plain percentile bootstrap")
     print(f"{'':26}" + "".join(f"{f'{count} clusters':>14}" for count in CLUSTER_COUNTS))

@@ -1,6 +1,6 @@
 """The baseline ladder on the reference databases, against the published figures, and how long it takes.
 
-    python benchmarks/ladder.py --reference-db ../shared/reference-db
+    python -m benchmarks.ladder --reference-db ../shared/reference-db | --smoke
 
 Prints the held-out mean cosine of every rung over 5 seeds, for constant and ridge beside the figures of
 FACTS 4, then the seconds of the whole ladder, and of a synthetic projection of 535 heads with 2,400 queries.
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.database import LdaDatabase
+from distill_core.database import LdaDatabase, demo_database_path
 from distill_core.evaluation import Baseline, evaluate, ladder
 from distill_core.splits import Split, split_queries
 from distill_core.teacher import MultiHeadLDA
@@ -77,11 +77,8 @@ def report_reference(folder: Path) -> bool:
     """Print the ladder of each reference database; return whether constant and ridge agree."""
     agree = True
     for (name, temperature), published in PUBLISHED.items():
-        with LdaDatabase(folder / name / "lda.db") as database:
-            teacher = database.teacher(1, temperature=temperature)
-            queries = database.queries(1)[1]
-        cosines, seconds = measure(teacher, queries, SEEDS)
-        print(f"\n{name}, tau {temperature:g}: {max(seconds):.2f} s for the slowest ladder of {len(SEEDS)}")
+        print(f"\n{name}, ", end="")
+        cosines = measure_database(folder / name / "lda.db", temperature, SEEDS)
         for rung, values in cosines.items():
             line = f"  {rung:17s} mean {np.mean(values):.4f}  (seeds {min(values):.4f} to {max(values):.4f})"
             if rung in published:
@@ -94,9 +91,18 @@ def report_reference(folder: Path) -> bool:
     return agree
 
 
-def report_synthetic() -> None:
+def measure_database(path: Path, temperature: float, seeds: Sequence[int]) -> dict[str, list[float]]:
+    """Return each rung's held-out mean cosines, one a seed, and print the seconds."""
+    with LdaDatabase(path) as database:
+        teacher = database.teacher(1, temperature=temperature)
+        queries = database.queries(1)[1]
+    cosines, seconds = measure(teacher, queries, seeds)
+    print(f"tau {temperature:g}: {max(seconds):.2f} s for the slowest ladder of {len(seeds)}")
+    return cosines
+
+
+def report_synthetic(teacher: MultiHeadLDA, queries: Matrix) -> None:
     """Print the seconds of the large ladder."""
-    teacher, queries = synthetic()
     cosines, seconds = measure(teacher, queries, (0,))
     print(f"\nsynthetic, {teacher.num_heads} heads, {len(queries):,} queries, d = 384: {seconds[0]:.2f} s")
     for rung, values in cosines.items():
@@ -106,9 +112,18 @@ def report_synthetic() -> None:
 def main() -> None:
     """Run both parts; exit with 1 if a figure differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--reference-db", type=Path, required=True, help="folder with n18/ and n30/")
-    agree = report_reference(parser.parse_args().reference_db)
-    report_synthetic()
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--reference-db", type=Path, help="folder with n18/ and n30/")
+    source.add_argument(
+        "--smoke", action="store_true", help="one seed on the demo, and a small synthetic one"
+    )
+    options = parser.parse_args()
+    if options.smoke:
+        measure_database(demo_database_path(), 0.1, (0,))
+        report_synthetic(*synthetic(16, 80))
+        return
+    agree = report_reference(options.reference_db)
+    report_synthetic(*synthetic())
     raise SystemExit(0 if agree else 1)
 
 

@@ -1,6 +1,6 @@
 """What is true of four published claims about the method; `docs/findings.md` discusses the tables.
 
-    python -m benchmarks.published_claims --reference-db DIR [--claim NAME]
+    python -m benchmarks.published_claims --reference-db DIR [--claim NAME] [--smoke]
 
 DIR holds n18/lda.db and n30/lda.db; without it the bundled demo database stands in. The claims:
 
@@ -22,9 +22,10 @@ from pathlib import Path
 from benchmarks.claim_accuracy import claim_cosine, claim_mse
 from benchmarks.claim_crossover import claim_crossover
 from benchmarks.claim_heads import claim_heads
+from benchmarks.claim_training import PUBLISHED, SMOKE, Extent
 from distill_core.devices import cpu_threads
 
-CLAIMS: dict[str, Callable[[Path | None], None]] = {
+CLAIMS: dict[str, Callable[[Path | None, Extent], None]] = {
     "cosine": claim_cosine,
     "mse": claim_mse,
     "crossover": claim_crossover,
@@ -37,12 +38,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--reference-db", type=Path, help="folder with n18/ and n30/; default: the demo")
     parser.add_argument("--claim", choices=tuple(CLAIMS), help="one claim; default: all")
+    parser.add_argument("--smoke", action="store_true", help="one seed, two epochs, few heads")
     arguments = parser.parse_args()
     with cpu_threads(1):
         for name, show in CLAIMS.items():
             if arguments.claim in (None, name):
                 print(f"\n== {name}")
-                show(arguments.reference_db)
+                show(arguments.reference_db, SMOKE if arguments.smoke else PUBLISHED)
 
 
 if __name__ == "__main__":

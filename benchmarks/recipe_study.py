@@ -1,6 +1,7 @@
 """What each part of the recipe `strong` is worth: held-out cosine and time, over seeds.
 
     python -m benchmarks.recipe_study ../reference-db/n30/lda.db --temperatures 0.1 0.03 --seeds 5
+    python -m benchmarks.recipe_study --smoke
 
 Every row is a variant: mean over seeds of the held-out mean and of the worst query, with their range,
 the length of the outputs, and the training seconds until the validation cosine reached 0.99 and 0.999.
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from distill_core.config import DataConfig, RunConfig, TrainingConfig
+from distill_core.database import demo_database_path
 from distill_core.students import ProjectionTransformer
 from distill_core.students.kinds import student_settings
 from distill_core.students.spec import StudentConfig
@@ -202,16 +204,20 @@ def row(name: str, outcomes: list[Outcome]) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("databases", nargs="+", type=Path)
+    parser.add_argument("databases", nargs="*", type=Path, default=[demo_database_path()])
     parser.add_argument("--temperatures", nargs="+", type=float, default=[0.1])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--variants", nargs="*", help="parts of names; all by default")
     parser.add_argument("--kind", default="encoder")
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--smoke", action="store_true", help="one epoch and one seed of each")
     options = parser.parse_args()
     student = student_settings(options.kind, {"heads": options.heads, "layers": options.layers})
     chosen = [v for v in VARIANTS if not options.variants or any(part in v.name for part in options.variants)]
+    if options.smoke:
+        options.seeds = 1
+        chosen = [variant._replace(settings={**variant.settings, "epochs": 1}) for variant in chosen]
     goals = " | ".join(f"s to {goal}" for goal in GOALS)
     for database in options.databases:
         for temperature in options.temperatures:

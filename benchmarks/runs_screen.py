@@ -1,6 +1,6 @@
 """How long the runs screen takes with many runs: until its table is filled, and until a key has its effect.
 
-python -m benchmarks.runs_screen --runs 1000
+python -m benchmarks.runs_screen [--runs 1000] [--smoke]
 
 One run is really trained, and its folder is copied with other seeds; files that do not differ are links to
 one file. The app runs without a terminal and draws every frame. Beside the time that went by stands the
@@ -31,12 +31,12 @@ from distill_tui.runs.table import RunTable
 DIFFERING = ("config.toml", "state.json")
 
 
-def write_runs(root: Path, count: int) -> None:
+def write_runs(root: Path, count: int, epochs: int) -> None:
     """Train a run and copy it, each copy a minute older and with a seed of its own."""
     config = RunConfig(
         data=DataConfig(database=str(demo_database_path())),
         student=EncoderConfig(heads=4, layers=1, ff_dim=64),
-        training=TrainingConfig(recipe="book", epochs=100),
+        training=TrainingConfig(recipe="book", epochs=epochs),
     )
     trained = RecordedRun.new(str(root), config)
     for _event in trained:
@@ -126,10 +126,12 @@ def main() -> None:
     """Write the runs, and measure."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--runs", type=int, default=1000)
-    count = parser.parse_args().runs
+    parser.add_argument("--smoke", action="store_true", help="fifty runs of an epoch")
+    options = parser.parse_args()
+    count, epochs = (50, 1) if options.smoke else (options.runs, 100)
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(DISTILL_TUI_RUNS=f"{folder}/runs", DISTILL_TUI_STATE=f"{folder}/state")
-        write_runs(Path(folder, "runs"), count)
+        write_runs(Path(folder, "runs"), count, epochs)
         for warm in (False, True):
             asyncio.run(measure(count, warm=warm))
 

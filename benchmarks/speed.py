@@ -1,6 +1,7 @@
 """Ours against the published way, in alternating blocks of one process, with the physical limit beside it.
 
     python -m benchmarks.speed ../reference-db/n30/lda.db --temperature 0.1
+    python -m benchmarks.speed --smoke
 
 Each line: the median ratio published / ours over the rounds with its range, our time, the time that the bytes
 or the operations alone need at the rate that was measured in the same round, and how far we are from it.
@@ -25,6 +26,7 @@ import torch
 from benchmarks.speed_published import project_by_head, project_each, training_steps
 from distill_core.architecture import lda_cost
 from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
+from distill_core.database import demo_database_path
 from distill_core.devices import cpu_threads
 from distill_core.students import EncoderConfig, ProjectionTransformer
 from distill_core.students.encoder import folded_encoder_cost
@@ -175,9 +177,9 @@ def compare(pair: Pair, rounds: int, dimension: int) -> str:
     )
 
 
-def time_to_goals(database: Path, temperature: float, seed: int) -> dict[float, float]:
+def time_to_goals(database: Path, temperature: float, seed: int, epochs: int | None) -> dict[float, float]:
     """Return the training seconds until the validation queries reached each goal."""
-    training = TrainingConfig(seed=seed, device="cpu")
+    training = TrainingConfig(seed=seed, device="cpu", epochs=epochs)
     data = DataConfig(database=str(database), temperature=temperature)
     reached: dict[float, float] = {}
     student = EncoderConfig(heads=4, layers=2)
@@ -191,34 +193,35 @@ def time_to_goals(database: Path, temperature: float, seed: int) -> dict[float, 
     return reached
 
 
-def time_of_published(database: Path, temperature: float, seed: int) -> float:
-    """Return the seconds of the published 200 epochs of batches of 32, the plain loop."""
+def time_of_published(database: Path, temperature: float, seed: int, epochs: int) -> float:
+    """Return the seconds of the published epochs of batches of 32, the plain loop."""
     data = load_teacher_data(DataConfig(database=str(database), temperature=temperature), SplitConfig(), seed)
     rows = data.split.train
     steps = training_steps(
         torch.from_numpy(data.queries[rows]), torch.from_numpy(data.targets[rows]), 32, 4, 2
     )
     began = time.perf_counter()
-    steps(BOOK_EPOCHS * -(-len(rows) // 32))
+    steps(epochs * -(-len(rows) // 32))
     return time.perf_counter() - began
 
 
-def compare_goals(database: Path, temperature: float, seeds: int) -> None:
-    """Train to each goal and the published 200 epochs by turns."""
+def compare_goals(database: Path, temperature: float, seeds: int, epochs: int | None) -> None:
+    """Train to each goal and the published 200 epochs by turns, or at most so many epochs of each."""
+    book_epochs = epochs or BOOK_EPOCHS
     shares: dict[float, list[float]] = {goal: [] for goal in GOALS}
     for seed in range(seeds):
         if seed % 2 == 0:
-            book = time_of_published(database, temperature, seed)
-            reached = time_to_goals(database, temperature, seed)
+            book = time_of_published(database, temperature, seed, book_epochs)
+            reached = time_to_goals(database, temperature, seed, epochs)
         else:
-            reached = time_to_goals(database, temperature, seed)
-            book = time_of_published(database, temperature, seed)
+            reached = time_to_goals(database, temperature, seed, epochs)
+            book = time_of_published(database, temperature, seed, book_epochs)
         told = []
         for goal in GOALS:
             shares[goal].append(reached.get(goal, np.nan) / book)
             told.append(f"{goal}: {reached.get(goal, np.nan):5.1f} s")
         print(
-            f"seed {seed}: strong {', '.join(told)}; the published {BOOK_EPOCHS} epochs {book:5.1f} s",
+            f"seed {seed}: strong {', '.join(told)}; the published {book_epochs} epochs {book:5.1f} s",
             flush=True,
         )
     for goal, values in shares.items():
@@ -245,12 +248,15 @@ def peak_memory(recipe: str, database: Path) -> float:
 def main() -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("database", type=Path)
+    parser.add_argument("database", nargs="?", type=Path, default=demo_database_path())
     parser.add_argument("--temperature", type=float, default=0.1)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--goals", type=int, metavar="SEEDS", default=0, help="also time to a cosine")
+    parser.add_argument("--smoke", action="store_true", help="one round, one seed of an epoch")
     options = parser.parse_args()
+    if options.smoke:
+        options.rounds, options.goals = 1, 1
     source = DataConfig(database=str(options.database), temperature=options.temperature)
     with cpu_threads(options.threads):
         data = load_teacher_data(source, SplitConfig(), 0)
@@ -263,7 +269,7 @@ def main() -> None:
         books, strongs = peak_memory("book", options.database), peak_memory("strong", options.database)
         print(f"peak memory: book {books:.0f} MB, strong {strongs:.0f} MB, this process {own:.0f} MB")
     if options.goals:
-        compare_goals(options.database, options.temperature, options.goals)
+        compare_goals(options.database, options.temperature, options.goals, 1 if options.smoke else None)
 
 
 if __name__ == "__main__":

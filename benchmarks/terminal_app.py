@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pexpect
 
 SIZE = (40, 120)
+_CONTROLS = rb"(?:\x1b\[[0-9;?]*[A-Za-z])*"
 _PROGRESS = re.compile(rb"epoch ([\d.]+) of \d+")
 
 
@@ -21,6 +23,7 @@ class TerminalApp:
         environment = {
             **os.environ,
             "DISTILL_TUI_STATE": str(state_dir),
+            "DISTILL_TUI_RUNS": str(state_dir / "runs"),
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
         }
@@ -50,9 +53,9 @@ class TerminalApp:
         return int(self._process.pid)
 
     def wait_for(self, text: str) -> float:
-        """Read until a text arrives; return the seconds that took."""
+        """Read until a text arrives, be it drawn in several parts; return the seconds that took."""
         started = time.perf_counter()
-        self._process.expect_exact(text.encode())
+        self._process.expect(_CONTROLS.join(re.escape(letter.encode()) for letter in text))
         return time.perf_counter() - started
 
     def press(self, keys: str) -> None:
@@ -86,4 +89,7 @@ class TerminalApp:
 
     def close(self) -> None:
         """End the app, whatever it is doing."""
-        self._process.close(force=True)
+        # close(force=True) alone gives up on a process that is slow to end.
+        self._process.kill(signal.SIGKILL)
+        self._process.wait()
+        self._process.close()

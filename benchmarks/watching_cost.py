@@ -1,6 +1,6 @@
 """What watching a run costs it, and how soon a watcher shows a line.
 
-    python -m benchmarks.watching_cost [lda.db] --rounds 4 --watchers 2
+    python -m benchmarks.watching_cost [lda.db] [--rounds 4] [--watchers 2] [--smoke]
 
 The same run is trained in a process of its own, by turns alone and with `distill-tui attach` processes beside
 it (A B B A). Told are the ratio of the training rates, watched over alone, and how long after the trainer's
@@ -55,7 +55,7 @@ def train(database: Path, epochs: int, watchers: int) -> Trained:
         )
         folder = RunFolder.create(place, config)
         trainer = _started("resume", folder)
-        while folder.shown_state() != "running":
+        while folder.shown_state() != "running" and trainer.poll() is None:
             time.sleep(0.05)
         followed: list[dict[int, float]] = []
         watching = [_started("attach", folder) for _ in range(watchers)]
@@ -95,7 +95,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--watchers", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--smoke", action="store_true", help="one round of few epochs")
     options = parser.parse_args()
+    if options.smoke:
+        options.rounds, options.watchers, options.epochs = 1, 1, 6
     ratios, lags = [], []
     for number in range(options.rounds):
         order = (0, options.watchers) if number % 2 == 0 else (options.watchers, 0)
@@ -104,6 +107,9 @@ def main() -> None:
         lags += runs[options.watchers].lags
         print(f"round {number + 1}: watched / alone {ratios[-1]:.3f}", flush=True)
     print(f"training rate, watched / alone: {np.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+    if not lags:
+        print("no epoch came while a watcher looked: take more --epochs")
+        return
     print(f"a watcher is behind by {np.median(lags):.2f} s (largest {max(lags):.2f} s, {len(lags)} epochs)")
 
 
