@@ -155,7 +155,12 @@ def _copied(path: Path) -> _Copy:
         if attempt:
             time.sleep(_PAUSE_SECONDS)
         with _shared_lock(path) as allowed:
-            if allowed and (copy := _read(path)) == _read(path):
+            if not allowed:
+                continue
+            copy = _read(path)
+            if attempt == 0 and _is_open_elsewhere(path):
+                time.sleep(_PAUSE_SECONDS)  # a write that has just begun is waited for, not overlooked
+            if copy == _read(path):
                 return copy
     raise being_written(path)
 
@@ -174,6 +179,11 @@ def _shared_lock(path: Path) -> Iterator[bool]:
             yield error.errno not in _LOCK_REFUSED
         else:
             yield True
+
+
+def _is_open_elsewhere(path: Path) -> bool:
+    """Return whether a program has the database open in WAL mode, which keeps a log of its own beside it."""
+    return path.with_name(f"{path.name}-wal").exists()
 
 
 def _read(path: Path) -> _Copy:

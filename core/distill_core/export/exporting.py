@@ -135,7 +135,7 @@ class _Export:
         queries = check_queries(self._config_here(), contents.data, student.embed_dim)
         with failing_as("onnx and onnxruntime do not work here"):
             from distill_core.export.onnx_check import check_onnx
-            from distill_core.students.networks.onnx_graph import onnx_model
+            from distill_core.export.onnx_graph import onnx_model
 
             content = onnx_model(folded, {"student": student.KIND, "run": contents.name})
             self._onnx = check_onnx(content, folded, queries)

@@ -13,8 +13,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 from distill_core.errors import ExportError
 from distill_core.export.check_queries import CheckQueries
 from distill_core.export.events import OnnxCheck
+from distill_core.export.onnx_graph import OPSET, PROJECTIONS, QUERIES
 from distill_core.students import Projector
-from distill_core.students.networks.onnx_graph import OPSET, PROJECTIONS, QUERIES
 
 TOLERANCE = 1e-5
 """Of the largest output: rounding of float32 is some 1e-7, and sums are taken in another order."""
