@@ -90,3 +90,19 @@ def test_it_prints_the_health_of_each_teacher(database: Path, capsys: pytest.Cap
     run(["inspect", str(database)])
     lines = capsys.readouterr().out.splitlines()
     assert sum("effective heads" in line for line in lines) == 2
+
+
+def test_a_name_without_end_leaves_the_figures_in_view(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "x" * 5000
+    execute(
+        database,
+        f"UPDATE embedding_models SET name = '{long}'",
+        f"UPDATE multi_head_projections SET name = '{long}'",
+    )
+    assert run(["inspect", str(database)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 500
+    assert sum("4 heads, temperature 0.1, 24 questions" in line for line in lines) == 1
+    assert sum("8 dimensions" in line for line in lines) == 1

@@ -1,6 +1,5 @@
 from .baselines import Baseline as Baseline
 from .baselines import ladder as ladder
-from .baselines import ladder_names as ladder_names
 from .cost import CostComparison as CostComparison
 from .duplicates import NEAR_DUPLICATE_COSINE as NEAR_DUPLICATE_COSINE
 from .health import HealthProbe as HealthProbe

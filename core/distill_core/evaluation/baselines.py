@@ -6,7 +6,7 @@ cosine on the validation queries; no rung sees a test query before it is asked t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,14 +49,43 @@ class Baseline:
         return np.asarray(self._project(np.atleast_2d(np.asarray(queries, np.float32))), np.float32)
 
 
-def ladder_names(num_heads: int) -> tuple[str, ...]:
-    """Return the names of the rungs that `ladder` yields for N heads, in its order."""
-    return (
-        *("constant", "query", "nearest_query", "nearest_centroid"),
-        *(f"top_{k}" for k in TOP_K if k < num_heads),
-        "ridge",
-        *(f"merged_{size}" for size in merged_sizes(num_heads)),
-    )
+@dataclass(frozen=True, slots=True)
+class LadderData:
+    """What the rungs are fitted on.
+
+    Attributes:
+        teacher: Whose heads the routing rungs use.
+        train_queries: (n, d).
+        train_targets: (n, d), the teacher's projections of them.
+        validation_queries: (m, d), m >= 1, which choose the ridge's strength.
+        validation_targets: (m, d).
+        seed: Of the k-means that merges heads.
+    """
+
+    teacher: MultiHeadLDA
+    train_queries: Matrix
+    train_targets: Matrix
+    validation_queries: Matrix
+    validation_targets: Matrix
+    seed: int = 0
+
+
+RUNGS: list[Callable[[LadderData], Iterable[Baseline]]] = [
+    lambda data: [constant_output(data.train_targets)],
+    lambda data: [query_itself(data.teacher.dimension)],
+    lambda data: [nearest_query(data.train_queries, data.train_targets)],
+    lambda data: [nearest_centroid(data.teacher)],
+    lambda data: (top_k_routing(data.teacher, k) for k in TOP_K if k < data.teacher.num_heads),
+    lambda data: [
+        ridge_regression(
+            data.train_queries, data.train_targets, data.validation_queries, data.validation_targets
+        )
+    ],
+    lambda data: (
+        merged_heads(data.teacher, size, data.seed) for size in merged_sizes(data.teacher.num_heads)
+    ),
+]
+"""What fits the rungs, the fast ones first. A baseline is added by a line here, and by nothing else."""
 
 
 def ladder(
@@ -69,24 +98,11 @@ def ladder(
 ) -> Iterator[Baseline]:
     """Fit the rungs one after the other, the fast ones first; to stop is to stop pulling.
 
-    Args:
-        teacher: Whose heads the routing rungs use.
-        train_queries: (n, d).
-        train_targets: (n, d), the teacher's projections of them.
-        validation_queries: (m, d), m >= 1, which choose the ridge's strength.
-        validation_targets: (m, d).
-        seed: Of the k-means that merges heads.
+    The arguments are those of `LadderData`.
     """
-    yield constant_output(train_targets)
-    yield query_itself(teacher.dimension)
-    yield nearest_query(train_queries, train_targets)
-    yield nearest_centroid(teacher)
-    for k in TOP_K:
-        if k < teacher.num_heads:
-            yield top_k_routing(teacher, k)
-    yield ridge_regression(train_queries, train_targets, validation_queries, validation_targets)
-    for size in merged_sizes(teacher.num_heads):
-        yield merged_heads(teacher, size, seed)
+    data = LadderData(teacher, train_queries, train_targets, validation_queries, validation_targets, seed)
+    for fit in RUNGS:
+        yield from fit(data)
 
 
 def constant_output(train_targets: Matrix) -> Baseline:

@@ -11,9 +11,12 @@ import click
 from distill_core.database import LdaDatabase
 from distill_core.errors import DatabaseError, told
 from distill_core.evaluation.health import HealthProbe, TeacherHealth
+from distill_core.foreign_text import visible
 from distill_core.teacher_data import read_questions
 from distill_tui.cli.options import chosen_database, database_argument, json_option
 from distill_tui.cli.output import say, say_object
+
+_NAME_CHARACTERS = 100
 
 
 @click.command("inspect")
@@ -56,13 +59,14 @@ def _health(database: LdaDatabase, mh_id: int) -> TeacherHealth | None:
 def _lines(contents: dict[str, Any]) -> Iterator[str]:
     yield contents["path"]
     for model in contents["models"]:
-        yield f"model {model.id}: {model.name}, {model.dimension} dimensions"
+        yield f"model {model.id}: {visible(model.name, _NAME_CHARACTERS)}, {model.dimension} dimensions"
     for projection in contents["projections"]:
         questions = _of(projection.num_questions, contents["num_questions"])
         yield (
-            f"projection {projection.id}: {projection.name or 'no name'}, {projection.num_heads} heads, "
+            f"projection {projection.id}: {visible(projection.name, _NAME_CHARACTERS) or 'no name'}, "
+            f"{projection.num_heads} heads, "
             f"temperature {projection.temperature:g}, {questions} questions, "
-            f"model {projection.model}"
+            f"model {visible(projection.model, _NAME_CHARACTERS)}"
         )
         health = contents["health"].get(str(projection.id))
         if health is not None:
