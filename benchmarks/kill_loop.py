@@ -12,6 +12,7 @@ end in the tensors of the undisturbed one, with each line of its metrics once.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import multiprocessing
 import os
 import random
@@ -145,8 +146,9 @@ class Loop:
         """Return what a worker said in the end; note a traceback, or an exit code that is not expected."""
         worker.join(WAIT_SECONDS)
         if worker.is_alive():
-            self.faults.append(f"{run.name} had a worker that did not end.")
             worker.kill()
+            where = Path(worker.name).read_text()[-3000:]
+            self.faults.append(f"{run.name} had a worker that did not end; it was at: {where}")
             worker.join()
         words = Path(worker.name).read_text() if Path(worker.name).exists() else ""
         is_over = "is finished; there is nothing" in words
@@ -166,6 +168,7 @@ def _resume(run: Path, words: Path, shared: bool) -> None:
         lock._flock = lambda descriptor: None
         liveness.process_start = lambda pid: ""  # nobody can be looked up, as on another machine
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    faulthandler.dump_traceback_later(WAIT_SECONDS - 5, exit=False)
     sys.argv = ["distill-tui", "resume", str(run)]
     try:
         cli.main()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from distill_core.students import EncoderConfig
 from distill_tui.jobs import JobState
 from distill_tui.student.desk import RunSettings
 from tests.core.database_factory import write_lda_db
+from tests.tui.runs_on_disk import store
 from tests.tui.stage import PromptJobs, Stage, staged
 
 SETTINGS = RunSettings(
@@ -229,3 +231,21 @@ async def test_what_is_only_touched_is_not_news_and_the_chosen_temperature_stays
         await stage.settle()
         assert header(stage) == (3, 0.25)
         assert len(changed_words(stage)) == 1
+
+
+async def test_an_opened_run_of_another_content_is_not_shown_under_this_one(database: Path) -> None:
+    """Path, projection and temperature are the same; the texts and the header are not the run's."""
+    async with staged(database, jobs=PromptJobs) as stage:
+        await train(stage)
+        (summary,) = store().list()
+        view = stage.app.teacher.view
+        assert view is not None
+        assert view.is_of_run(summary)
+        respell(database)
+        await stage.show_teacher()
+        stage.app.training.open(summary)
+        assert stage.app.training.view.teacher is None
+        view = stage.app.teacher.view
+        assert view is not None
+        assert not view.is_of_run(summary)
+        assert view.is_of_run(msgspec.structs.replace(summary, content_sha256=""))

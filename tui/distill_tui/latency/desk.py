@@ -145,7 +145,7 @@ class MeasurementDesk(Desk[MeasurementView]):
 
     def _require_present(self, view: TeacherView, timed: StudentToTime) -> None:
         """Compare what is to be measured with what is on disk, on the measuring thread."""
-        from distill_tui.teacher.loading import present_content, reread
+        from distill_tui.teacher.loading import reread
 
         fresh = reread(view)
         self._app.jobs.tell(self._app.teacher.show_reread, fresh)
@@ -154,7 +154,7 @@ class MeasurementDesk(Desk[MeasurementView]):
             raise DatabaseError(f"{view.path} has changed since it was read.", "Measure again.")
         folder = timed.run
         data = None if folder is None else folder.read_data()
-        if folder is not None and data and data.content_sha256 not in ("", present_content(view)):
+        if folder is not None and data and data.content_sha256 not in ("", view.present_content()):
             raise DatabaseError(
                 f"{view.path} has changed since {folder.name} was trained; its student is not timed.",
                 "Train anew, or restore the database.",

@@ -106,12 +106,21 @@ class TeacherView:
         return self.projection.id == config.data.mh_id and is_same(self.path, Path(config.data.database))
 
     def is_of_run(self, run: RunSummary) -> bool:
-        """Tell whether a run was trained on this projection at its present temperature."""
+        """Tell whether a run was trained on this projection as it is, at its present temperature."""
         return (
             self.projection.id == run.projection
             and is_same(self.path, Path(run.database))
             and run.temperature in (None, self.teacher.temperature)
+            and (not run.content_sha256 or run.content_sha256 == self.present_content())
         )
+
+    def present_content(self) -> str:
+        """Return the identity of what a run reads of the projection at the temperature looked at."""
+        from distill_core.teacher_data import content_sha256
+
+        if self.chosen_temperature is None:
+            return self.content
+        return content_sha256(replace(self.labelled, teacher=self.teacher))
 
 
 class TeacherDesk(Desk["TeacherView | None"]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,13 +78,6 @@ def reread(view: TeacherView) -> TeacherView | DatabaseView | None:
         return open_database(view.path)
 
 
-def present_content(view: TeacherView) -> str:
-    """Return the identity of what a run reads of a projection at the temperature that is looked at."""
-    if view.chosen_temperature is None:
-        return view.content
-    return content_sha256(replace(view.labelled, teacher=view.teacher))
-
-
 def teacher_read(
     view: TeacherView, run: RecordedRun
 ) -> tuple[TeacherView | None, TeacherView | DatabaseView | None]:
@@ -102,10 +94,10 @@ def teacher_read(
     read, fresh = content_sha256(labelled), None
     with contextlib.suppress(DistillError):  # gone, moved or being written to: what the run read still counts
         fresh = reread(view)
-    if present_content(view) == read:
+    if view.present_content() == read:
         return view, fresh
     if isinstance(fresh, TeacherView):
         of_run = fresh.at(labelled.teacher.temperature)
-        if present_content(of_run) == read:
+        if of_run.present_content() == read:
             return of_run, fresh
     return None, fresh
