@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from distill_core.config import DataConfig, SplitConfig
 from distill_core.database import LdaDatabase
 from distill_core.errors import DatabaseError
-from distill_core.evaluation.held_out import HeldOut
+from distill_core.evaluation.held_out import HeldOut, query_clusters, true_answers
 from distill_core.evaluation.retrieval import AnswerIndex
-from distill_core.evaluation.truth import query_clusters, true_answers
 from distill_core.splits import Split, split_clusters, split_queries
 from distill_core.teacher import MultiHeadLDA
 

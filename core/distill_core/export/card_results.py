@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from distill_core.evaluation.metrics import Score
 from distill_core.evaluation.report import Assessment
-from distill_core.evaluation.retrieval_table import RetrievalScores, RetrievalTable
-from distill_core.evaluation.scores import Score
+from distill_core.evaluation.retrieval import RetrievalScores, RetrievalTable
 from distill_core.export.markdown import prose, table
 from distill_core.latency.events import LatencyFinished, MachineRecord, ModelLatency
 from distill_core.runs.records import EvaluationRecord
