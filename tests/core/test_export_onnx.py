@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from distill_core.errors import ExportError
-from distill_core.export.check_queries import CheckQueries, check_queries
+from distill_core.export.contents import CheckQueries, check_queries
 from distill_core.export.onnx_check import check_onnx
 from distill_core.students import MemoryStudent, MlpStudent, ProjectionTransformer, Projector, Student
 from distill_core.students.networks import onnx_graph

@@ -10,22 +10,18 @@ from distill_core.config import RunConfig
 from distill_core.errors import CheckpointError, DistillError, ExportError
 from distill_core.export import directory as files
 from distill_core.export.card import Card, model_card, onnx_words
-from distill_core.export.check_queries import check_queries
-from distill_core.export.contents import RunContents
-from distill_core.export.directory import ExportDirectory
-from distill_core.export.events import (
+from distill_core.export.contents import RunContents, StudentFacts, check_queries, metrics_csv, model_config
+from distill_core.export.directory import (
+    ExportDirectory,
     ExportEvent,
     ExportFinished,
+    ExportParts,
     ExportReport,
     OnnxCheck,
     PartLeftOut,
     PartWritten,
 )
-from distill_core.export.extras import failing_as, require_extra
-from distill_core.export.metrics_table import metrics_csv
-from distill_core.export.model_config import model_config
-from distill_core.export.parts import ExportParts
-from distill_core.export.student_facts import StudentFacts
+from distill_core.extras import failing_as, require_extra
 from distill_core.runs.config_file import write_config
 from distill_core.runs.folder import RunFolder
 from distill_core.runs.moved_database import locate_database

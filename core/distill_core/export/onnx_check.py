@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from distill_core.errors import ExportError
-from distill_core.export.check_queries import CheckQueries
-from distill_core.export.events import OnnxCheck
+from distill_core.export.contents import CheckQueries
+from distill_core.export.directory import OnnxCheck
 from distill_core.export.onnx_graph import OPSET, PROJECTIONS, QUERIES
 from distill_core.students import Projector
 
