@@ -33,9 +33,9 @@ from distill_core.training import (
     TestEvaluated,
     TrainEvent,
     TrainingSession,
-    trainer,
 )
-from distill_core.training.trainer import Trainer
+from distill_core.training.loop import trainer
+from distill_core.training.loop.trainer import Trainer
 from tests.core.database_factory import write_lda_db
 
 TIMES = {"samples_per_second", "active_seconds", "eta_seconds"}
@@ -472,7 +472,7 @@ KILLER = """
 import os, random, signal, sys
 from pathlib import Path
 from distill_core.runs import RecordedRun, RunFolder, recording
-from distill_core.training import trainer
+from distill_core.training.loop import trainer
 recording.CHECKPOINT_SECONDS = 0.0
 trainer._EVENT_SECONDS = 0.0
 folder = RunFolder.open(Path(sys.argv[1]))

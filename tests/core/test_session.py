@@ -13,6 +13,7 @@ import torch
 
 from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.database import LdaDatabase
+from distill_core.devices import OwnRandomState
 from distill_core.errors import (
     DatabaseError,
     DeviceError,
@@ -36,9 +37,8 @@ from distill_core.training import (
     TrainingSession,
     train,
 )
-from distill_core.training.batches import LabelledQueries
-from distill_core.training.random_state import OwnRandomState
-from distill_core.training.training_setup import book_trainer
+from distill_core.training.loop.batches import LabelledQueries
+from distill_core.training.loop.training_setup import book_trainer
 from tests.core.database_factory import write_lda_db
 
 LADDER = ["constant", "query", "nearest_query", "nearest_centroid", "top_2", "ridge", "merged_2"]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from distill_core.config import DataConfig, RunConfig, TrainingConfig
-from distill_core.devices import cpu_threads, resolve_device
+from distill_core.devices import OwnRandomState, cpu_threads, resolve_device
 from distill_core.evaluation.metrics import cosine_losses, cosine_similarities
 from distill_core.experiments.hl_events import (
     BATCH_SIZE,
@@ -27,10 +27,9 @@ from distill_core.experiments.hl_findings import summarised
 from distill_core.splits import Split, split_queries
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import LabelledQuestions, TeacherData
-from distill_core.training.random_state import OwnRandomState
+from distill_core.training.loop.trainer import Trainer
+from distill_core.training.loop.training_setup import make_trainer
 from distill_core.training.recipes import resolve, strong_steps_per_epoch
-from distill_core.training.trainer import Trainer
-from distill_core.training.training_setup import make_trainer
 
 
 def restricted(labelled: LabelledQuestions, split: Split, num_heads: int, seed: int) -> TeacherData:

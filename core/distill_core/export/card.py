@@ -203,7 +203,7 @@ def _reproduction(card: Card) -> Iterator[str]:
         yield fenced(
             "from pathlib import Path\n\n"
             "from distill_core import train\n"
-            "from distill_core.runs.config_file import read_config\n\n"
+            "from distill_core.runs.records import read_config\n\n"
             f'for event in train(read_config(Path("{CONFIG_TOML}"))):\n'
             "    print(event)",
             "python",

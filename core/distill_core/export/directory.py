@@ -12,10 +12,9 @@ import msgspec
 
 from distill_core.errors import CheckpointError, ExportError, OutputError, RunError
 from distill_core.outputs import run_around
-from distill_core.runs.atomic_files import write_atomically
-from distill_core.runs.file_errors import reason, writing_error
+from distill_core.runs.atomic_files import reason, write_atomically, writing_error
 from distill_core.runs.folder import RunFolder, absolute
-from distill_core.runs.record_files import read_record
+from distill_core.runs.records import read_record
 
 
 class ExportParts(msgspec.Struct, frozen=True, kw_only=True):

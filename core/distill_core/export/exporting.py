@@ -22,9 +22,9 @@ from distill_core.export.directory import (
     PartWritten,
 )
 from distill_core.extras import failing_as, require_extra
-from distill_core.runs.config_file import write_config
 from distill_core.runs.folder import RunFolder
-from distill_core.runs.moved_database import locate_database
+from distill_core.runs.provenance import locate_database
+from distill_core.runs.records import write_config
 from distill_core.students import Student, load_student, require_layout, save_student, student_bytes
 
 
@@ -130,11 +130,15 @@ class _Export:
         contents, folded = self._contents, student.fold()
         queries = check_queries(self._config_here(), contents.data, student.embed_dim)
         with failing_as("onnx and onnxruntime do not work here"):
-            from distill_core.export.onnx_check import check_onnx
-            from distill_core.export.onnx_graph import onnx_model
+            from distill_core.students.networks.onnx_graph import OPSET, onnx_difference, onnx_model
 
             content = onnx_model(folded, {"student": student.KIND, "run": contents.name})
-            self._onnx = check_onnx(content, folded, queries)
+            self._onnx = OnnxCheck(
+                queries=len(queries.rows),
+                test_queries=queries.num_test,
+                difference=onnx_difference(content, folded, queries.rows),
+                opset=OPSET,
+            )
         return content
 
     def _config_here(self) -> RunConfig | None:

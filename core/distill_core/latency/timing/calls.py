@@ -19,8 +19,8 @@ from distill_core.devices import cpu_threads, synchronize
 from distill_core.errors import DeviceError, DistillError
 from distill_core.latency.measurement import count_outliers
 from distill_core.students import Student
+from distill_core.students.networks.torch_teacher import TorchTeacher
 from distill_core.teacher import MultiHeadLDA
-from distill_core.torch_teacher import TorchTeacher
 
 Call = Callable[[], object]
 Clock = Callable[[], int]
