@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from distill_core.config import RunConfig
 from distill_core.errors import CheckpointError, DistillError, ExportError
@@ -25,7 +26,10 @@ from distill_core.extras import failing_as, require_extra
 from distill_core.runs.folder import RunFolder
 from distill_core.runs.provenance import locate_database
 from distill_core.runs.records import write_config
-from distill_core.students import Student, load_student, require_layout, save_student, student_bytes
+from distill_core.students import load_student, require_layout, save_student, student_bytes
+
+if TYPE_CHECKING:
+    from distill_core.students import Student
 
 
 def export_run(
