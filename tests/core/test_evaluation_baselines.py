@@ -12,8 +12,8 @@ from distill_core.database import LdaDatabase
 from distill_core.evaluation import Baseline, evaluate, ladder, ladder_names
 from distill_core.evaluation.baselines import STRENGTHS, fit_ridge
 from distill_core.evaluation.merged_teacher import merge_heads, spherical_kmeans
-from distill_core.splits import split_queries
 from distill_core.teacher import MultiHeadLDA
+from distill_core.teacher_data import split_queries
 
 Matrix = NDArray[np.float32]
 RNG = np.random.default_rng(7)

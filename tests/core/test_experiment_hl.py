@@ -31,10 +31,9 @@ from distill_core.experiments import (
     summarised,
 )
 from distill_core.experiments.hl_regression import EXPLAINERS
-from distill_core.splits import split_queries
 from distill_core.students import MemoryStudent
 from distill_core.teacher import MultiHeadLDA
-from distill_core.teacher_data import LabelledQuestions, TeacherData, read_questions
+from distill_core.teacher_data import LabelledQuestions, TeacherData, read_questions, split_queries
 from distill_core.training.loop.trainer import Trainer
 from distill_core.training.loop.training_setup import make_trainer
 from tests.core.database_factory import write_lda_db

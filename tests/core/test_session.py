@@ -22,9 +22,8 @@ from distill_core.errors import (
     SettingsError,
     TooFewQueriesError,
 )
-from distill_core.splits import split_queries
 from distill_core.students import EncoderConfig, new_student
-from distill_core.teacher_data import load_teacher_data
+from distill_core.teacher_data import load_teacher_data, split_queries
 from distill_core.training import (
     Assessed,
     BaselineFitted,

@@ -24,9 +24,8 @@ from distill_core.experiments.hl_events import (
     HlTraining,
 )
 from distill_core.experiments.hl_findings import summarised
-from distill_core.splits import Split, split_queries
 from distill_core.teacher import MultiHeadLDA
-from distill_core.teacher_data import LabelledQuestions, TeacherData
+from distill_core.teacher_data import LabelledQuestions, Split, TeacherData, split_queries
 from distill_core.training.loop.trainer import Trainer
 from distill_core.training.loop.training_setup import make_trainer
 from distill_core.training.recipes import resolve, strong_steps_per_epoch
