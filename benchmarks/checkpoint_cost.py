@@ -17,7 +17,7 @@ from pathlib import Path
 from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.database import demo_database_path
 from distill_core.runs import RecordedRun, RunFolder
-from distill_core.runs.recording import CHECKPOINT_SECONDS
+from distill_core.runs.recording.recorded_run import CHECKPOINT_SECONDS
 
 SAVES = 10
 

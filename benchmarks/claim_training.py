@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from distill_core.architecture import default_architecture
 from distill_core.config import DataConfig, SplitConfig, TrainingConfig
 from distill_core.database import demo_database_path
+from distill_core.devices import OwnRandomState
 from distill_core.evaluation import Evaluation, evaluate
 from distill_core.students import EncoderConfig, ProjectionTransformer
 from distill_core.teacher_data import TeacherData, load_teacher_data
-from distill_core.training.batches import LabelledQueries
 from distill_core.training.events import EpochFinished
-from distill_core.training.random_state import OwnRandomState
-from distill_core.training.training_setup import book_trainer
+from distill_core.training.loop.batches import LabelledQueries
+from distill_core.training.loop.training_setup import book_trainer
 
 Matrix = NDArray[np.float32]
 

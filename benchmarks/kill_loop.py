@@ -34,7 +34,8 @@ from safetensors.torch import load_file
 
 from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.database import demo_database_path
-from distill_core.runs import RunFolder, liveness, load_checkpoint, lock, recording
+from distill_core.runs import RunFolder, liveness, load_checkpoint, lock
+from distill_core.runs.recording import recorded_run
 from distill_core.students import MlpConfig
 from distill_tui import cli
 
@@ -162,7 +163,7 @@ def _resume(run: Path, words: Path, shared: bool) -> None:
     descriptor = os.open(words, os.O_WRONLY | os.O_CREAT, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    recording.CHECKPOINT_SECONDS = 0.05  # many checkpoints, so that many are hit
+    recorded_run.CHECKPOINT_SECONDS = 0.05  # many checkpoints, so that many are hit
     liveness.SILENT_SECONDS, liveness.BEAT_SECONDS = 1.0, 0.1
     if shared:
         lock._flock = lambda descriptor: None

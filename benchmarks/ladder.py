@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from distill_core.database import LdaDatabase, demo_database_path
 from distill_core.evaluation import Baseline, evaluate, ladder
-from distill_core.splits import Split, split_queries
 from distill_core.teacher import MultiHeadLDA
+from distill_core.teacher_data import Split, split_queries
 
 Matrix = NDArray[np.float32]
 

@@ -28,8 +28,9 @@ from distill_core.students import ProjectionTransformer
 from distill_core.students.kinds import student_settings
 from distill_core.students.spec import StudentConfig
 from distill_core.teacher import MultiHeadLDA
-from distill_core.training import EpochFinished, RunFinished, TrainingSession, learner
-from distill_core.training.sampling import QuerySampler
+from distill_core.training import EpochFinished, RunFinished, TrainingSession
+from distill_core.training.loop import learner
+from distill_core.training.loop.batches import QuerySampler
 
 GOALS = (0.99, 0.999)
 

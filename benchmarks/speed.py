@@ -27,15 +27,14 @@ from benchmarks.speed_published import project_by_head, project_each, training_s
 from distill_core.architecture import lda_cost
 from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.database import demo_database_path
-from distill_core.devices import cpu_threads
+from distill_core.devices import OwnRandomState, cpu_threads
 from distill_core.students import EncoderConfig, ProjectionTransformer
 from distill_core.students.encoder import folded_encoder_cost
 from distill_core.teacher_data import TeacherData, load_teacher_data
 from distill_core.training import EpochFinished, TrainingSession
-from distill_core.training.loss import distillation_loss
-from distill_core.training.random_state import OwnRandomState
+from distill_core.training.loop.loss import distillation_loss
+from distill_core.training.loop.training_setup import make_trainer
 from distill_core.training.recipes import resolve
-from distill_core.training.training_setup import make_trainer
 
 BLOCK_SECONDS = 0.25
 GOALS = (0.95, 0.99, 0.999)

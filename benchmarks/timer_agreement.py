@@ -24,8 +24,15 @@ from torch.utils.benchmark import Timer
 from distill_core.database import LdaDatabase, demo_database_path
 from distill_core.devices import cpu_threads
 from distill_core.latency.growing_teacher import GrowingTeacher
-from distill_core.latency.timing.blocks import BLOCK_NS, TimedCalls
-from distill_core.latency.timing.calls import given, lda_call, lda_form, query_batches, student_call
+from distill_core.latency.timing.calls import (
+    BLOCK_NS,
+    TimedCalls,
+    given,
+    lda_call,
+    lda_form,
+    query_batches,
+    student_call,
+)
 from distill_core.students import ProjectionTransformer
 
 WITHIN = 0.1

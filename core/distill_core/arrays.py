@@ -1,9 +1,11 @@
-"""Names of NumPy arrays by what they hold; docstrings say the shapes."""
+"""Arrays of numbers and the directions of vectors."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Matrix = NDArray[np.float32]
 """Vectors as rows (n, d), or one of them: what databases, teachers and students give and take."""
@@ -13,3 +15,33 @@ Values = NDArray[np.float64]
 
 Ids = NDArray[np.int64]
 """Numbers of rows, heads, questions and answers."""
+
+
+MAX_SCORES = 1 << 23
+"""Scores held at once: rows are taken in chunks so that (chunk, columns) stays below this."""
+
+
+def unit_rows(vectors: ArrayLike) -> Matrix:
+    """Return the rows (n, d) divided by their lengths, float32; a row that is all zero stays so."""
+    rows = np.asarray(vectors, np.float32)
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    directions: Matrix = rows / np.maximum(lengths, np.float32(1e-30))
+    return directions
+
+
+def chunks(rows: int, columns: int) -> Iterator[slice]:
+    """Cut `rows` into slices of which each has at most `MAX_SCORES` scores against `columns`."""
+    size = max(1, MAX_SCORES // max(columns, 1))
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
+
+
+def nearest_rows(queries: Matrix, others: Matrix) -> tuple[Ids, Matrix]:
+    """Return which unit row of `others` (m, d) is nearest to each of `queries` (n, d), and the cosine."""
+    best = np.empty(len(queries), np.int64)
+    cosines = np.empty(len(queries), np.float32)
+    for part in chunks(len(queries), len(others)):
+        scores = queries[part] @ others.T
+        best[part] = scores.argmax(axis=1)
+        cosines[part] = scores.max(axis=1)
+    return best, cosines

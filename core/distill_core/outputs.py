@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from distill_core.errors import OutputError, RunError
-from distill_core.runs.atomic_files import write_atomically
-from distill_core.runs.file_errors import reason
+from distill_core.runs.atomic_files import reason, write_atomically
 from distill_core.runs.folder import is_run
 from distill_core.user_folders import cache_folder
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from distill_core.config import Recipe, TrainingConfig
 from distill_core.errors import TrainingError
-from distill_core.training.learner import Learner
-from distill_core.training.loss import distillation_loss
+from distill_core.training.loop.learner import Learner
+from distill_core.training.loop.loss import distillation_loss
 from tests.core.students.test_encoder import make_student
 
 

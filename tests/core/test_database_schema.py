@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from distill_core.database import LdaDatabase
-from distill_core.database.schema import REQUIRED
-from distill_core.database.values import integer, optional_integer, optional_real, real, text
+from distill_core.database.schema import REQUIRED, integer, optional_integer, optional_real, real, text
 from distill_core.errors import DatabaseError
 from tests.core.database_factory import write_lda_db
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from distill_core import arrays
 from distill_core.database import LdaDatabase
-from distill_core.evaluation import Baseline, directions, evaluate, ladder
+from distill_core.evaluation import Baseline, evaluate, ladder
+from distill_core.evaluation.baselines import STRENGTHS, fit_ridge
 from distill_core.evaluation.merged_teacher import merge_heads, spherical_kmeans
-from distill_core.evaluation.ridge import STRENGTHS, fit_ridge
-from distill_core.splits import split_queries
 from distill_core.teacher import MultiHeadLDA
+from distill_core.teacher_data import split_queries
 
 Matrix = NDArray[np.float32]
 RNG = np.random.default_rng(7)
@@ -195,7 +196,7 @@ def test_costs() -> None:
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {name: rung.predict(TEST) for name, rung in RUNGS.items()}
-    monkeypatch.setattr(directions, "MAX_SCORES", 3 * NUM_HEADS)
+    monkeypatch.setattr(arrays, "MAX_SCORES", 3 * NUM_HEADS)
     for name, rung in RUNGS.items():
         assert rung.predict(TEST) == pytest.approx(whole[name], abs=1e-5)
 

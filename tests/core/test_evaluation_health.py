@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from distill_core.database import Answer, Question
-from distill_core.evaluation import AnswerIndex, HealthProbe, duplicates, query_clusters, true_answers
+from distill_core.evaluation import AnswerIndex, HealthProbe, held_out, query_clusters, true_answers
 from distill_core.evaluation import health as health_module
 from distill_core.teacher import MultiHeadLDA, effective_heads
 
@@ -83,9 +83,9 @@ def test_near_duplicates_are_pairs_of_directions(monkeypatch: pytest.MonkeyPatch
     rows = np.array([[1, 0, 0], [0, 1, 0], [5, 0.2, 0], [0, 0, 1], [0, 2, 0.1], [1, 0.3, 0]], np.float32)
     pairs = [[0, 2], [1, 4]]
     assert HealthProbe(MultiHeadLDA(np.eye(3), np.eye(3), 1.0), rows).near_duplicates.tolist() == pairs
-    monkeypatch.setattr("distill_core.evaluation.directions.MAX_SCORES", 7)
-    assert duplicates.near_duplicate_pairs(rows).tolist() == pairs
-    assert duplicates.seen_in_training(rows[3:], rows[:3]).tolist() == [False, True, False]
+    monkeypatch.setattr("distill_core.arrays.MAX_SCORES", 7)
+    assert held_out.near_duplicate_pairs(rows).tolist() == pairs
+    assert held_out.seen_in_training(rows[3:], rows[:3]).tolist() == [False, True, False]
 
 
 def test_a_blend_of_all_heads_is_called_nearly_constant() -> None:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distill_core import arrays
 from distill_core.database import LdaDatabase
 from distill_core.errors import VectorError
-from distill_core.evaluation import AnswerIndex, ClusterBootstrap, directions, query_clusters, true_answers
-from distill_core.evaluation.retrieval_table import chance_levels, retrieval_scores
+from distill_core.evaluation import AnswerIndex, ClusterBootstrap, query_clusters, true_answers
+from distill_core.evaluation.retrieval import chance_levels, retrieval_scores
 
 Vector = list[float]
 WHOLE = st.integers(-2, 2)
@@ -114,7 +115,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     index = AnswerIndex(np.arange(25), rng.normal(size=(25, 5)))
     rows, places = rng.normal(size=(31, 5)), index.positions([[row % 25] for row in range(31)])
     whole = index.rank(rows, places)
-    monkeypatch.setattr(directions, "MAX_SCORES", 60)
+    monkeypatch.setattr(arrays, "MAX_SCORES", 60)
     parts = index.rank(rows, places)
     assert (whole.top == parts.top).all()
     assert (whole.best_rank == parts.best_rank).all()

@@ -6,7 +6,7 @@ import pytest
 from distill_core.architecture import Cost
 from distill_core.evaluation import CostComparison, Estimate, Verdict, decide
 from distill_core.evaluation.evidence import Evidence, Rival
-from distill_core.evaluation.retrieval_table import RetrievalTable, chance_levels
+from distill_core.evaluation.retrieval import RetrievalTable, chance_levels
 from distill_core.evaluation.verdict import nearness
 
 NEAR = Estimate(0.98, 0.96, 1.0)

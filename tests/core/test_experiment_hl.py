@@ -13,6 +13,7 @@ from scipy import stats
 
 from distill_core.config import RunConfig
 from distill_core.database import LdaDatabase
+from distill_core.devices import OwnRandomState
 from distill_core.errors import SettingsError
 from distill_core.experiments import (
     Explained,
@@ -30,13 +31,11 @@ from distill_core.experiments import (
     summarised,
 )
 from distill_core.experiments.hl_regression import EXPLAINERS
-from distill_core.splits import split_queries
 from distill_core.students import MemoryStudent
 from distill_core.teacher import MultiHeadLDA
-from distill_core.teacher_data import LabelledQuestions, TeacherData, read_questions
-from distill_core.training.random_state import OwnRandomState
-from distill_core.training.trainer import Trainer
-from distill_core.training.training_setup import make_trainer
+from distill_core.teacher_data import LabelledQuestions, TeacherData, read_questions, split_queries
+from distill_core.training.loop.trainer import Trainer
+from distill_core.training.loop.training_setup import make_trainer
 from tests.core.database_factory import write_lda_db
 
 NUMBERS, HEADS, LAYERS, SEEDS = (8, 16, 30), (1, 2, 4, 8), (1, 2, 3), 3

@@ -13,8 +13,8 @@ import pytest
 
 from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.export import ExportParts, export_run
-from distill_core.export.markdown import code, fenced, table
-from distill_core.export.train_command import train_command
+from distill_core.export.card import train_command
+from distill_core.export.card_parts import code, fenced, table
 from distill_core.latency import LatencyFinished, LatencySettings, MachineRecord, compare_latency
 from distill_core.runs import EvaluationRecord, RunFolder, RunNotes
 from distill_core.students import MemoryConfig, load_student

@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from distill_core.errors import ExportError
+from distill_core.evaluation.baselines import NearestHeads, exact_search
 from distill_core.export import ExportFinished, export_run
-from distill_core.export.extras import failing_as, first_line, import_extra
-from distill_core.export.onnx_check import BATCHES
-from distill_core.latency.nearest_heads import NearestHeads, exact_search
+from distill_core.extras import failing_as, first_line, import_extra
 from distill_core.students import (
     MemoryStudent,
     MlpStudent,
@@ -22,7 +21,7 @@ from distill_core.students import (
     load_student,
     save_student,
 )
-from distill_core.students.networks.onnx_graph import onnx_model
+from distill_core.students.networks.onnx_graph import BATCHES, onnx_model
 from distill_core.teacher import MultiHeadLDA
 from tests.core.finished_run import finish_run
 

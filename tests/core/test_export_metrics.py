@@ -14,8 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from distill_core.export import export_run
-from distill_core.export.contents import RunContents
-from distill_core.export.metrics_table import COLUMNS, epoch_rows, metrics_csv
+from distill_core.export.contents import COLUMNS, RunContents, epoch_rows, metrics_csv
 from distill_core.export.tensorboard_events import tensorboard_events
 from distill_core.runs import RecordedRun, RunFolder
 from tests.core.finished_run import copy_run, finish_run, stop_run

@@ -13,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from distill_core.errors import ExportError
-from distill_core.export.check_queries import CheckQueries, check_queries
-from distill_core.export.onnx_check import check_onnx
+from distill_core.export.contents import CheckQueries, check_queries
 from distill_core.students import MemoryStudent, MlpStudent, ProjectionTransformer, Projector, Student
 from distill_core.students.networks import onnx_graph
-from distill_core.students.networks.onnx_graph import onnx_model
+from distill_core.students.networks.onnx_graph import onnx_difference, onnx_model
 from distill_core.teacher import MultiHeadLDA
 
 D = 12
@@ -81,9 +80,9 @@ def test_the_file_says_what_it_takes(shape: str) -> None:
 def test_the_check_tells_another_student() -> None:
     one, other = student_of("memory of three"), student_of("memory of one layer")
     queries = check_queries(None, None, D)
-    assert check_onnx(onnx_model(one), one, queries).difference <= 1e-5
+    assert onnx_difference(onnx_model(one), one, queries.rows) <= 1e-5
     with pytest.raises(ExportError, match="differ from torch's"):
-        check_onnx(onnx_model(one), other, queries)
+        onnx_difference(onnx_model(one), other, queries.rows)
 
 
 @pytest.mark.parametrize("shape", ["encoder of three", "memory of one layer", "mlp of three"])
@@ -93,7 +92,7 @@ def test_one_number_off_by_a_little_is_told(shape: str) -> None:
     with torch.no_grad():
         next(student.parameters()).view(-1)[0] += 0.01
     with pytest.raises(ExportError, match="differ from torch's"):
-        check_onnx(content, student.fold(), check_queries(None, None, D))
+        onnx_difference(content, student.fold(), check_queries(None, None, D).rows)
 
 
 def test_the_check_tells_outputs_that_are_no_numbers() -> None:
@@ -101,7 +100,7 @@ def test_the_check_tells_outputs_that_are_no_numbers() -> None:
     with torch.no_grad():
         next(student.parameters()).fill_(float("nan"))
     with pytest.raises(ExportError, match="differ from torch's by nan"):
-        check_onnx(onnx_model(student), student, check_queries(None, None, D))
+        onnx_difference(onnx_model(student), student, check_queries(None, None, D).rows)
 
 
 def test_a_file_that_onnxruntime_does_not_run_is_told() -> None:
@@ -109,7 +108,7 @@ def test_a_file_that_onnxruntime_does_not_run_is_told() -> None:
     model = onnx.load_from_string(onnx_model(student))
     model.graph.node[0].op_type = "Nonsense"
     with pytest.raises(ExportError, match="onnxruntime does not run"):
-        check_onnx(model.SerializeToString(), student, check_queries(None, None, D))
+        onnx_difference(model.SerializeToString(), student, check_queries(None, None, D).rows)
 
 
 def test_a_very_low_temperature_is_granted_its_rounding() -> None:
@@ -119,11 +118,11 @@ def test_a_very_low_temperature_is_granted_its_rounding() -> None:
     student = MemoryStudent(64, 1, 1, 256, 64)
     student.start_from(teacher)
     content = onnx_model(student.eval())
-    difference = check_onnx(content, student, check_queries(None, None, 64)).difference
+    difference = onnx_difference(content, student, check_queries(None, None, 64).rows)
     assert difference > 1e-5
     student.layers[0].values.data[0, 0] += 0.5  # type: ignore[operator, index]
     with pytest.raises(ExportError, match="differ from torch's"):
-        check_onnx(content, student, check_queries(None, None, 64))
+        onnx_difference(content, student, check_queries(None, None, 64).rows)
 
 
 def test_unknown_students_and_too_large_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

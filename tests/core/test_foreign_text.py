@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from distill_core.config import DataConfig, RunConfig
 from distill_core.errors import DistillError, error_words
 from distill_core.export import ExportParts, export_run
-from distill_core.export.train_command import train_command
+from distill_core.export.card import train_command
 from distill_core.foreign_text import beginning, visible
 from distill_core.runs import RunNotes
 from tests.core.finished_run import copy_run, finish_run

@@ -1,77 +1,37 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import distill_core
 from tests.core.database_factory import write_lda_db
 
 HEAVY = ["torch", "sklearn", "scipy"]
 USER_INTERFACE = ["distill_tui", "textual", "rich", "plotext", "textual_plotext", "click"]
-LIGHT_MODULES = [
-    "distill_core",
-    "distill_core.errors",
-    "distill_core.config",
-    "distill_core.architecture",
-    "distill_core.teacher",
-    "distill_core.splits",
-    "distill_core.database",
-    "distill_core.wording",
-    "distill_core.teacher_data",
-    "distill_core.evaluation",
-    "distill_core.training.events",
-    "distill_core.training.judging",
-    "distill_core.export",
-    "distill_core.export.card",
-    "distill_core.export.card_origin",
-    "distill_core.export.card_results",
-    "distill_core.export.check_queries",
-    "distill_core.export.contents",
-    "distill_core.export.directory",
-    "distill_core.export.events",
-    "distill_core.export.extras",
-    "distill_core.export.markdown",
-    "distill_core.export.metrics_table",
-    "distill_core.export.model_config",
-    "distill_core.export.parts",
-    "distill_core.export.student_facts",
-    "distill_core.export.tensorboard_events",
-    "distill_core.export.train_command",
-    "distill_core.latency.crossover",
-    "distill_core.latency.events",
-    "distill_core.latency.growing_teacher",
-    "distill_core.latency.measurement",
-    "distill_core.latency.nearest_heads",
-    "distill_core.latency.settings",
-    "distill_core.latency.statistics",
-    "distill_core.runs",
-    "distill_core.runs.atomic_files",
-    "distill_core.runs.checkpoint_info",
-    "distill_core.runs.clock",
-    "distill_core.runs.config_file",
-    "distill_core.runs.file_errors",
-    "distill_core.runs.folder",
-    "distill_core.runs.listing",
-    "distill_core.runs.liveness",
-    "distill_core.runs.lock",
-    "distill_core.runs.measured",
-    "distill_core.runs.metrics_reading",
-    "distill_core.runs.metrics_writing",
-    "distill_core.runs.moved_database",
-    "distill_core.runs.naming",
-    "distill_core.runs.new_folder",
-    "distill_core.runs.provenance",
-    "distill_core.runs.record_files",
-    "distill_core.runs.records",
-    "distill_core.runs.run_name",
-    "distill_core.runs.store",
-    "distill_core.runs.summary",
-    "distill_core.runs.trash",
-]
+CONTRACTS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["tool"]["importlinter"]
+(KNOW_TORCH,) = (
+    tuple(contract["allowed_importers"])
+    for contract in CONTRACTS["contracts"]
+    if contract.get("protected_modules") == ["torch"]
+)
+"""The rooms that may load torch, as the contract has them."""
+
+
+def light_modules() -> list[str]:
+    """Every module of the engine outside the rooms that know torch, by its file."""
+    root = Path(distill_core.__file__).parent
+    files = (file.relative_to(root.parent).with_suffix("") for file in root.rglob("*.py"))
+    names = (".".join(file.parts).removesuffix(".__init__") for file in files)
+    return sorted(
+        name for name in names if not f"{name}.".startswith(tuple(f"{room}." for room in KNOW_TORCH))
+    )
 
 
 def loaded_after(statements: str) -> set[str]:
@@ -89,7 +49,7 @@ def loaded_after(statements: str) -> set[str]:
 @pytest.mark.parametrize(
     "statements",
     [
-        "\n".join(f"import {module}" for module in LIGHT_MODULES),
+        "\n".join(f"import {module}" for module in light_modules()),
         "from distill_core import DistillError, LdaDatabase, MultiHeadLDA, RunConfig, optimal_architecture\n"
         "from distill_core.database import LdaDatabase, demo_database_path",
         "from distill_core.evaluation import *\n"
@@ -99,6 +59,12 @@ def loaded_after(statements: str) -> set[str]:
 )
 def test_the_light_part_of_the_engine_loads_neither_torch_nor_an_interface(statements: str) -> None:
     assert loaded_after(statements).isdisjoint([*HEAVY, *USER_INTERFACE])
+
+
+def test_few_rooms_know_torch_and_each_of_them_is_there() -> None:
+    assert len(KNOW_TORCH) <= 6
+    assert all(importlib.util.find_spec(room) for room in KNOW_TORCH)
+    assert len(light_modules()) > 60  # or nothing was looked at
 
 
 def test_a_student_that_needs_no_torch_is_judged_without(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.evaluation import Assessment
-from distill_core.splits import split_queries
 from distill_core.students import EncoderConfig, load_student, read_run_config, save_student
-from distill_core.teacher_data import TeacherData, load_teacher_data
+from distill_core.teacher_data import TeacherData, load_teacher_data, split_queries
 from distill_core.training import Assessed, RunFinished, TestEvaluated, TrainingSession
 from distill_core.training.judging import Project, fit_ladder, judge_student
 from tests.core.database_factory import write_lda_db

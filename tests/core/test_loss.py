@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from distill_core.config import MseReduction
 from distill_core.training import distillation_loss
-from distill_core.training.loss import mse_gradient_share
+from distill_core.training.loop.loss import mse_gradient_share
 
 # Rows: mse (1 + 1) / 2 = 1, cosine 24 / 25; mse (1 + 4) / 2 = 2.5, cosine 0; mse (4 + 0) / 2 = 2, cosine -1.
 PREDICTED = torch.tensor([[3.0, 4.0], [1.0, 0.0], [1.0, 0.0]])

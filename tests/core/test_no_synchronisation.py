@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from distill_core.config import DataConfig, Device, Recipe, RunConfig, TrainingConfig
+from distill_core.devices import OwnRandomState
 from distill_core.students.kinds import student_settings
 from distill_core.teacher_data import load_teacher_data
-from distill_core.training import learner
-from distill_core.training.random_state import OwnRandomState
+from distill_core.training.loop import learner
+from distill_core.training.loop.trainer import Trainer
+from distill_core.training.loop.training_setup import make_trainer
 from distill_core.training.recipes import resolve
-from distill_core.training.trainer import Trainer
-from distill_core.training.training_setup import make_trainer
 from tests.core.database_factory import write_lda_db
 
 WAITING = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill_core.training.random_state import OwnRandomState
+from distill_core.devices import OwnRandomState
 
 CPU = torch.device("cpu")
 

@@ -22,8 +22,8 @@ from distill_core.runs import (
     atomic_files,
     liveness,
     load_checkpoint,
-    recording,
 )
+from distill_core.runs.recording import recorded_run
 from distill_core.students import EncoderConfig, MlpConfig, load_student
 from distill_core.training import (
     Assessed,
@@ -33,9 +33,9 @@ from distill_core.training import (
     TestEvaluated,
     TrainEvent,
     TrainingSession,
-    trainer,
 )
-from distill_core.training.trainer import Trainer
+from distill_core.training.loop import trainer
+from distill_core.training.loop.trainer import Trainer
 from tests.core.database_factory import write_lda_db
 
 TIMES = {"samples_per_second", "active_seconds", "eta_seconds"}
@@ -227,7 +227,9 @@ def test_weights_that_are_lost_in_the_last_step_of_an_epoch_are_not_kept(
                 self.learner.student.output_proj.weight.mul_(factor)  # type: ignore[union-attr, operator]
 
     monkeypatch.setattr(trainer.Trainer, "_step", losing)
-    monkeypatch.setattr(recording, "CHECKPOINT_SECONDS", 0.0)  # one is due at every epoch, the lost one too
+    monkeypatch.setattr(
+        recorded_run, "CHECKPOINT_SECONDS", 0.0
+    )  # one is due at every epoch, the lost one too
     run = new_run(tmp_path, config)
     with pytest.raises(TrainingError, match=r"The last good checkpoint, of step \d+, is kept") as raised:
         list(run)
@@ -279,7 +281,7 @@ def test_the_best_weights_are_there_before_the_last_checkpoint(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recording, "save_checkpoint", killed)
+    monkeypatch.setattr(recorded_run, "save_checkpoint", killed)
     run = new_run(tmp_path, config)
     with pytest.raises(KeyboardInterrupt):
         list(run)
@@ -471,9 +473,10 @@ def test_a_pause_leaves_the_heart_beating(
 KILLER = """
 import os, random, signal, sys
 from pathlib import Path
-from distill_core.runs import RecordedRun, RunFolder, recording
-from distill_core.training import trainer
-recording.CHECKPOINT_SECONDS = 0.0
+from distill_core.runs import RecordedRun, RunFolder
+from distill_core.runs.recording import recorded_run
+from distill_core.training.loop import trainer
+recorded_run.CHECKPOINT_SECONDS = 0.0
 trainer._EVENT_SECONDS = 0.0
 folder = RunFolder.open(Path(sys.argv[1]))
 chance = random.Random(5)

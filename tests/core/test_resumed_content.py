@@ -13,7 +13,7 @@ import pytest
 
 from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.errors import RunError
-from distill_core.export.check_queries import check_queries
+from distill_core.export.contents import check_queries
 from distill_core.runs import DataRecord, RecordedRun, RunFolder, load_checkpoint
 from distill_core.students import EncoderConfig
 from distill_core.training import EpochFinished

@@ -10,11 +10,10 @@ import pytest
 
 from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.errors import RunError
-from distill_core.experiments.hl_file import read_hl_result
+from distill_core.experiments.hl_events import read_hl_result
 from distill_core.latency.events import MachineRecord
 from distill_core.runs import Attempt, RecordedRun, RunFolder, default_root
-from distill_core.runs.moved_database import locate_database
-from distill_core.runs.provenance import differing_words
+from distill_core.runs.provenance import differing_words, locate_database
 from distill_core.students import MlpConfig
 from distill_core.training import RunNoted
 from distill_core.user_folders import cache_folder

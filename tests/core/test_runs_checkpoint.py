@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from distill_core.errors import CheckpointError, RunError
 from distill_core.runs import CheckpointInfo, load_checkpoint, read_checkpoint_info, save_checkpoint
-from distill_core.runs.checkpoint_state import State, decode_state, encode_state
+from distill_core.runs.recording.checkpoint import State, decode_state, encode_state
 
 INFO = CheckpointInfo(step=120, epoch=3, metrics_offset_bytes=4096)
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.uint8, torch.int64, torch.bool]

@@ -15,11 +15,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from distill_core.runs import CheckpointInfo, RunFolder, RunStore, save_checkpoint
+from distill_core.runs.listing import RUN_FILES
 from tests.core.test_runs_folder import Clock, make_run
 
-JSON = ["data.json", "state.json", "notes.json", "evaluation.json", "latency.json", "crossover.json"]
+JSON = [f"{name}.json" for name in ("data", "state", "notes", "evaluation")]
+JSON += [f"{name}.json" for name in ("latency", "crossover", "contestants")]
 CHECKPOINTS = ["checkpoints/last.safetensors", "checkpoints/best.safetensors"]
-FILES = ["config.toml", *JSON, "metrics.jsonl", *CHECKPOINTS, "log.txt", "heartbeat", "lock"]
+TOLD = ["config.toml", *JSON, "metrics.jsonl", *CHECKPOINTS]
+FILES = [*TOLD, "log.txt", "heartbeat", "lock"]
 REQUIRED = {"config.toml", "state.json"}
 
 
@@ -64,6 +67,10 @@ def damages(rng: random.Random, whole: bytes) -> Iterator[bytes]:
         digits = [place for place, byte in enumerate(whole) if chr(byte).isdigit()] or [0]
         at = rng.choice(digits)
         yield whole[:at] + rng.choice([b"-", b"9" * 40, b'"', b"1e999", b"null", b"true"]) + whole[at + 1 :]
+
+
+def test_the_list_reads_every_file_that_may_be_damaged() -> None:
+    assert sorted(RUN_FILES) == sorted(TOLD)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -152,7 +159,7 @@ def test_several_damaged_files_are_all_named(tmp_path: Path) -> None:
         (run.path / name).write_bytes(b"{]\n")
     (summary,) = RunStore(tmp_path, Clock()).list()
     assert summary.state == "unknown"
-    assert all(name in summary.problem for name in ["config.toml", *JSON, "metrics.jsonl", *CHECKPOINTS])
+    assert all(name in summary.problem for name in TOLD)
 
 
 def test_a_damaged_run_can_be_found_and_thrown_away(tmp_path: Path) -> None:

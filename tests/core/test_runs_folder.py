@@ -20,7 +20,14 @@ from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConf
 from distill_core.errors import DistillError, RunError
 from distill_core.evaluation.metrics import CosineSummary, Evaluation
 from distill_core.latency.crossover import Bracket, CrossoverFinished
-from distill_core.latency.events import LatencyFinished, ModelLatency, Percentiles
+from distill_core.latency.events import (
+    ContestantRow,
+    ContestantsFinished,
+    LatencyFinished,
+    MachineRecord,
+    ModelLatency,
+    Percentiles,
+)
 from distill_core.runs import (
     DataRecord,
     EvaluationRecord,
@@ -108,6 +115,30 @@ CROSSOVER = CrossoverFinished(
 )
 
 
+CONTESTANTS = ContestantsFinished(
+    rows=(ContestantRow(name="LDA, NumPy", cosine=1.0), ContestantRow(name="compiled", note="No compiler.")),
+    batch_size=64,
+    num_heads=18,
+    device="cpu",
+    machine=MachineRecord(
+        cpu="A",
+        cores=4,
+        usable_cores=2,
+        threads=1,
+        blas=None,
+        torch="2.9",
+        torch_cpu_capability="AVX2",
+        gpu=None,
+        clock_mhz=None,
+        load_average=0.5,
+        system="Linux",
+        python="3.11",
+    ),
+    ended="complete",
+    steady=True,
+)
+
+
 def make_run(root: Path, clock: Clock | None = None, config: RunConfig = CONFIG) -> RunFolder:
     """A run with every file that has no tensors."""
     run = RunFolder.create(root, config, clock or Clock())
@@ -116,6 +147,7 @@ def make_run(root: Path, clock: Clock | None = None, config: RunConfig = CONFIG)
     run.write_evaluation(EVALUATION)
     run.write_result("latency", LATENCY)
     run.write_result("crossover", CROSSOVER)
+    run.write_result("contestants", CONTESTANTS)
     run.log_path.write_text("started\n")
     with run.open_metrics() as metrics:
         for step in range(3):
@@ -180,6 +212,7 @@ def test_every_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert run.read_evaluation() == EVALUATION
     assert run.read_latency() == LATENCY
     assert run.read_crossover() == CROSSOVER
+    assert run.read_contestants() == CONTESTANTS
 
 
 def test_the_files_are_toml_and_json_that_others_can_read(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from distill_core.runs import RunFolder, RunStore, RunSummary, listing, listing_cache, liveness
-from distill_core.runs.summary import summarise
+from distill_core.runs import RunFolder, RunStore, RunSummary, listing, liveness
+from distill_core.runs.listing import summarise
 from tests.core.test_runs_folder import Clock, make_run
 
 COUNT = 4
@@ -18,7 +18,7 @@ COUNT = 4
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Runs whose files are some time old."""
-    monkeypatch.setattr(listing_cache, "MIN_RUNS", COUNT)
+    monkeypatch.setattr(listing, "MIN_RUNS", COUNT)
     monkeypatch.setattr(listing, "MIN_NEW", 1)
     for _ in range(COUNT):
         age(make_run(tmp_path / "runs"))
@@ -74,16 +74,16 @@ def test_a_damaged_cache_is_as_none(root: Path, monkeypatch: pytest.MonkeyPatch,
 
 def test_rows_of_another_version_are_not_taken(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at(root, monkeypatch)
-    monkeypatch.setattr(listing_cache, "_LAYOUT", "another")
+    monkeypatch.setattr(listing, "_LAYOUT", "another")
     assert len(looked_at(root, monkeypatch)[0]) == COUNT
 
 
 def test_few_runs_and_a_cache_that_cannot_be_written_are_read(
     root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(listing_cache, "MIN_RUNS", COUNT + 1)
+    monkeypatch.setattr(listing, "MIN_RUNS", COUNT + 1)
     assert [len(looked_at(root, monkeypatch)[0]) for _ in range(2)] == [COUNT, COUNT]
-    monkeypatch.setattr(listing_cache, "MIN_RUNS", COUNT)
+    monkeypatch.setattr(listing, "MIN_RUNS", COUNT)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DISTILL_TUI_CACHE", str(tmp_path / "file"))
     assert [len(looked_at(root, monkeypatch)[0]) for _ in range(2)] == [COUNT, COUNT]

@@ -16,7 +16,7 @@ from distill_core.errors import RunError, TakenOverError
 from distill_core.runs import RunFolder, liveness
 from distill_core.runs import lock as lock_module
 from distill_core.runs.atomic_files import write_atomically
-from distill_core.runs.checkpoint import save_weights
+from distill_core.runs.recording.checkpoint import save_weights
 from tests.core.test_runs_folder import CONFIG, DATA, EVALUATION
 
 HERE = "0d4e:4026531836"

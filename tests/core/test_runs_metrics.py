@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from distill_core.errors import RunError
 from distill_core.runs import MetricsFollower, MetricsWriter, RunFolder
-from distill_core.runs.metrics_reading import count_damaged, read_metrics
+from distill_core.runs.metrics import count_damaged, read_metrics
 from tests.core.test_runs_folder import CONFIG, Clock
 
 

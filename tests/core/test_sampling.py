@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill_core import torch_teacher
+from distill_core.devices import OwnRandomState
+from distill_core.students.networks import torch_teacher
+from distill_core.students.networks.torch_teacher import TorchTeacher
 from distill_core.teacher import MultiHeadLDA
-from distill_core.torch_teacher import TorchTeacher
-from distill_core.training import batches, sampling
-from distill_core.training.random_state import OwnRandomState
-from distill_core.training.sampling import QuerySampler
+from distill_core.training.loop import batches
+from distill_core.training.loop.batches import QuerySampler
 
 CPU = torch.device("cpu")
 
@@ -80,7 +80,7 @@ def test_draws_repeat_with_the_random_state_and_only_then() -> None:
 
 def test_the_nearest_centroid_is_found_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = draw(make_sampler()[0], 30)
-    monkeypatch.setattr(sampling, "_MAX_SCORES", 5)
+    monkeypatch.setattr(batches, "_MAX_SCORES", 5)
     torch.testing.assert_close(draw(make_sampler()[0], 30), whole, rtol=0, atol=1e-6)
 
 

@@ -13,6 +13,7 @@ import torch
 
 from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.database import LdaDatabase
+from distill_core.devices import OwnRandomState
 from distill_core.errors import (
     DatabaseError,
     DeviceError,
@@ -21,9 +22,8 @@ from distill_core.errors import (
     SettingsError,
     TooFewQueriesError,
 )
-from distill_core.splits import split_queries
 from distill_core.students import EncoderConfig, new_student
-from distill_core.teacher_data import load_teacher_data
+from distill_core.teacher_data import load_teacher_data, split_queries
 from distill_core.training import (
     Assessed,
     BaselineFitted,
@@ -36,9 +36,8 @@ from distill_core.training import (
     TrainingSession,
     train,
 )
-from distill_core.training.batches import LabelledQueries
-from distill_core.training.random_state import OwnRandomState
-from distill_core.training.training_setup import book_trainer
+from distill_core.training.loop.batches import LabelledQueries
+from distill_core.training.loop.training_setup import book_trainer
 from tests.core.database_factory import write_lda_db
 
 LADDER = ["constant", "query", "nearest_query", "nearest_centroid", "top_2", "ridge", "merged_2"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import ShuffleSplit
 
 from distill_core.errors import SettingsError, TooFewQueriesError
-from distill_core.splits import Split, split_clusters, split_queries
+from distill_core.teacher_data import Split, split_clusters, split_queries
 
 SEEDS = st.integers(0, 2**32 - 1)
 SHARES = st.floats(0.01, 0.45)

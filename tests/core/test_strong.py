@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from distill_core.config import DataConfig, Recipe, RunConfig, TrainingConfig
+from distill_core.devices import OwnRandomState
 from distill_core.errors import TrainingError
 from distill_core.students import EncoderConfig
 from distill_core.students.kinds import student_settings
@@ -21,13 +22,12 @@ from distill_core.training import (
     RunStarted,
     StepsFinished,
     TrainingSession,
-    trainer,
 )
-from distill_core.training.learner import Learner, rate_share
-from distill_core.training.random_state import OwnRandomState
+from distill_core.training.loop import trainer
+from distill_core.training.loop.learner import Learner, rate_share
+from distill_core.training.loop.trainer import Trainer
+from distill_core.training.loop.training_setup import make_trainer
 from distill_core.training.recipes import resolve
-from distill_core.training.trainer import Trainer
-from distill_core.training.training_setup import make_trainer
 from tests.core.database_factory import write_lda_db
 from tests.core.students.test_encoder import make_student
 

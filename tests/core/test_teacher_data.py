@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 from distill_core.config import DataConfig, SplitConfig
 from distill_core.database import LdaDatabase
 from distill_core.errors import SettingsError
-from distill_core.splits import split_clusters, split_queries
-from distill_core.teacher_data import LabelledQuestions, load_teacher_data, read_questions
+from distill_core.teacher_data import (
+    LabelledQuestions,
+    load_teacher_data,
+    read_questions,
+    split_clusters,
+    split_queries,
+)
 from tests.core.database_factory import write_lda_db
 
 Floats = NDArray[np.float64]

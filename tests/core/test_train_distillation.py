@@ -8,12 +8,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from distill_core.devices import OwnRandomState
 from distill_core.errors import SettingsError, VectorError
 from distill_core.students import ProjectionTransformer
 from distill_core.teacher import MultiHeadLDA
 from distill_core.training import train_distillation
-from distill_core.training.learner import Learner
-from distill_core.training.random_state import OwnRandomState
+from distill_core.training.loop.learner import Learner
 
 Floats = NDArray[np.float32]
 

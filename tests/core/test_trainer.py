@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from distill_core.config import TrainingConfig
+from distill_core.devices import OwnRandomState
 from distill_core.errors import TrainingError
 from distill_core.students import ProjectionTransformer
-from distill_core.training import EpochFinished, StepsFinished, trainer
-from distill_core.training.batches import LabelledQueries
-from distill_core.training.random_state import OwnRandomState
-from distill_core.training.trainer import Trainer
-from distill_core.training.training_setup import book_trainer
+from distill_core.training import EpochFinished, StepsFinished
+from distill_core.training.loop import trainer
+from distill_core.training.loop.batches import LabelledQueries
+from distill_core.training.loop.trainer import Trainer
+from distill_core.training.loop.training_setup import book_trainer
 
 CPU = torch.device("cpu")
 DIMENSION = 8

@@ -27,7 +27,7 @@ from distill_core.latency.events import (
     RoundTimed,
     UnfoldedLatency,
 )
-from distill_core.latency.statistics import TimeRatio
+from distill_core.latency.measurement import TimeRatio
 from distill_core.students import EncoderConfig
 from distill_core.students.spec import StudentConfig
 from distill_core.training.events import (

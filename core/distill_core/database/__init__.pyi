@@ -1,6 +1,6 @@
-from .demo import demo_database_path as demo_database_path
 from .lda_database import LdaDatabase as LdaDatabase
 from .opening import check_database as check_database
+from .opening import demo_database_path as demo_database_path
 from .records import Answer as Answer
 from .records import EmbeddingModel as EmbeddingModel
 from .records import Head as Head

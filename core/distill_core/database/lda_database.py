@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from distill_core.database import rows
 from distill_core.database.cache import VectorCache
-from distill_core.database.connection import LOG_SUFFIXES, ReadOnlyConnection
+from distill_core.database.connection import LOG_SUFFIXES, ReadOnlyConnection, absolute_path
 from distill_core.database.problems import find_problems, place_warnings
-from distill_core.database.projection_vectors import ProjectionVectors
-from distill_core.database.projections import find_projection, list_projections, stored_temperature
 from distill_core.database.records import (
     Answer,
     EmbeddingModel,
@@ -28,9 +26,9 @@ from distill_core.database.records import (
     Question,
     Remapping,
 )
+from distill_core.database.rows import find_projection, list_projections, stored_temperature
 from distill_core.database.schema import Tables
-from distill_core.database.sqlite_file import absolute_path
-from distill_core.database.vector_store import VectorStore
+from distill_core.database.vector_store import ProjectionVectors, VectorStore
 from distill_core.errors import DatabaseError
 
 if TYPE_CHECKING:

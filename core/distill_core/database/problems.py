@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
-from distill_core.database.projection_vectors import EntityType, ProjectionVectors
-from distill_core.database.projections import find_projection, stored_temperature
 from distill_core.database.records import Problem, Projection
 from distill_core.database.rows import (
+    find_projection,
     read_answers,
     read_clusters,
     read_heads,
     read_projections,
     read_questions,
     read_vector_paths,
+    stored_temperature,
 )
 from distill_core.database.schema import Tables
+from distill_core.database.vector_store import EntityType, ProjectionVectors
 from distill_core.errors import DatabaseError, DistillError
 
 FEW_QUERIES = 10

@@ -13,11 +13,69 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from distill_core.architecture import Cost
-from distill_core.arrays import Matrix
-from distill_core.evaluation.directions import chunks, nearest_rows, unit_rows
+from distill_core.arrays import Ids, Matrix, Values, chunks, nearest_rows, unit_rows
 from distill_core.evaluation.merged_teacher import merge_heads, merged_sizes
-from distill_core.evaluation.ridge import fit_ridge
+from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.teacher import MultiHeadLDA
+
+Search = Callable[[Matrix], tuple[Ids, Matrix]]
+"""From unit queries (n, d) to the numbers (n, k) of near heads and their cosines (n, k)."""
+
+STRENGTHS = np.logspace(-8, 3, 45)
+"""Strengths tried, in units of the mean eigenvalue: from almost none to almost a constant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """`p = q B + b`.
+
+    Attributes:
+        matrix: B, (d_in, d_out).
+        intercept: b, (d_out,).
+        strength: The chosen one, in the units of `STRENGTHS`.
+    """
+
+    matrix: Matrix
+    intercept: Matrix
+    strength: float
+
+    def predict(self, queries: Matrix) -> Matrix:
+        """Return the projections (n, d_out) of queries (n, d_in)."""
+        projections: Matrix = queries @ self.matrix + self.intercept
+        return projections
+
+
+def fit_ridge(
+    queries: ArrayLike, targets: ArrayLike, validation_queries: ArrayLike, validation_targets: ArrayLike
+) -> Ridge:
+    """Fit on queries (n, d_in) and targets (n, d_out); the strength is that of the best validation cosine.
+
+    One eigendecomposition X'X = V diag(e) V' of the centred queries serves every strength a:
+    B = V diag(1 / (e + a)) V' X'Y (Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning",
+    3.4.1). The intercept is not penalised. Of equal cosines the stronger penalty is taken.
+    """
+    rows, labels = np.asarray(queries, np.float64), np.asarray(targets, np.float64)
+    mean_row, mean_label = rows.mean(axis=0), labels.mean(axis=0)
+    centred = rows - mean_row
+    scales, axes = np.linalg.eigh(centred.T @ centred)
+    scales = np.maximum(scales, 0.0)
+    fitted = axes.T @ (centred.T @ (labels - mean_label))
+    seen = (np.asarray(validation_queries, np.float64) - mean_row) @ axes
+    unit = float(scales.mean()) or 1.0
+
+    def shrunk(strength: float) -> Values:
+        coefficients: Values = fitted / (scales + strength * unit)[:, None]
+        return coefficients
+
+    def cosine(strength: float) -> float:
+        predicted = seen @ shrunk(strength) + mean_label
+        return float(cosine_similarities(predicted, validation_targets).mean())
+
+    strength = float(max(STRENGTHS[::-1], key=cosine))
+    matrix = axes @ shrunk(strength)
+    intercept = mean_label - mean_row @ matrix
+    return Ridge(matrix.astype(np.float32), intercept.astype(np.float32), strength)
+
 
 TOP_K = (2, 8, 32)
 
@@ -147,18 +205,50 @@ def nearest_centroid(teacher: MultiHeadLDA) -> Baseline:
 def top_k_routing(teacher: MultiHeadLDA, k: int) -> Baseline:
     """Return the exact teacher restricted to each query's k best heads, their weights adding to 1 again."""
     size = teacher.centroids.size
+    nearest = NearestHeads(teacher, exact_search(teacher, k))
 
     def project(queries: Matrix) -> Matrix:
         out = np.empty((len(queries), teacher.dimension), np.float32)
-        for part in chunks(len(queries), teacher.num_heads):
-            weights = teacher.route(queries[part])
-            dropped = np.argpartition(-weights, k - 1, axis=1)[:, k:]
-            np.put_along_axis(weights, dropped, 0.0, axis=1)
-            out[part] = (weights / weights.sum(axis=1, keepdims=True)) @ teacher.answers
+        for part in chunks(len(queries), max(teacher.num_heads, k * teacher.dimension)):
+            out[part] = nearest.project(queries[part])
         return out
 
     flops = 2 * size + 2 * k * teacher.dimension + 3 * teacher.dimension + 4 * k
     return Baseline(f"top_{k}", f"top-{k} routing", Cost(parameters=2 * size, flops=flops), project)
+
+
+class NearestHeads:
+    """`p(q)` over the heads that a search finds, their softmax taken anew.
+
+    Args:
+        teacher: Gives the answers and the temperature.
+        search: Finds the heads.
+    """
+
+    def __init__(self, teacher: MultiHeadLDA, search: Search) -> None:
+        self._teacher, self._search = teacher, search
+
+    def project(self, queries: Matrix) -> Matrix:
+        """Return the projections (n, d) of queries (n, d)."""
+        lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))[:, None]
+        heads, scores = self._search(queries / np.maximum(lengths, np.float32(1e-30)))
+        scores = (scores - scores.max(axis=1, keepdims=True)) / np.float32(self._teacher.temperature)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        mixed: Matrix = np.einsum("nk,nkd->nd", scores, self._teacher.answers[heads])
+        return mixed
+
+
+def exact_search(teacher: MultiHeadLDA, count: int) -> Search:
+    """Return the search that looks at every head, and sorts none."""
+    directions = np.ascontiguousarray(teacher.unit_centroids().T)
+
+    def search(queries: Matrix) -> tuple[Ids, Matrix]:
+        scores = queries @ directions
+        heads = np.argpartition(scores, -count, axis=1)[:, -count:]
+        return heads, np.take_along_axis(scores, heads, axis=1)
+
+    return search
 
 
 def ridge_regression(

@@ -8,10 +8,9 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from distill_core.arrays import Matrix
+from distill_core.arrays import Matrix, unit_rows
 from distill_core.config import check_temperature
-from distill_core.evaluation.directions import unit_rows
-from distill_core.evaluation.duplicates import near_duplicate_pairs
+from distill_core.evaluation.held_out import near_duplicate_pairs
 from distill_core.evaluation.intervals import TRUSTED_CLUSTERS
 from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.evaluation.retrieval import AnswerIndex, rank_scores

@@ -1,17 +1,61 @@
-"""The held-out queries that judge, with all that is known about them."""
+"""Which queries are held out, what counts as their truth, and which of them stand twice."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import Ids, Matrix, Values
+from distill_core.arrays import Ids, Matrix, Values, chunks, nearest_rows, unit_rows
+from distill_core.database.records import Answer, Question
 from distill_core.errors import VectorError
-from distill_core.evaluation.duplicates import seen_in_training
 from distill_core.evaluation.retrieval import AnswerIndex
+
+NEAR_DUPLICATE_COSINE = 0.98
+"""Above this cosine two embedded questions differ by punctuation or a filler word (FACTS 4, issue 3)."""
+
+
+def seen_in_training(queries: Matrix, train_queries: Matrix) -> NDArray[np.bool_]:
+    """Return for each query (n, d) whether a training query (m, d) is a near-duplicate of it."""
+    cosines = nearest_rows(unit_rows(queries), unit_rows(train_queries))[1]
+    return cosines > NEAR_DUPLICATE_COSINE
+
+
+def near_duplicate_pairs(queries: Matrix) -> NDArray[np.int64]:
+    """Return the pairs (p, 2) of rows i < j of queries (n, d) that are near-duplicates, in order."""
+    rows = unit_rows(queries)
+    found = [np.empty((0, 2), np.int64)]
+    for part in chunks(len(rows), len(rows)):
+        first, second = np.nonzero(rows[part] @ rows.T > NEAR_DUPLICATE_COSINE)
+        first += part.start
+        found.append(np.column_stack((first, second))[first < second])
+    return np.concatenate(found)
+
+
+def query_clusters(question_ids: Iterable[int], questions: Mapping[int, Question]) -> NDArray[np.int64]:
+    """Return the cluster (n,) of each question: its first; one without gets a negative label of its own."""
+    found = [questions[number].cluster_ids if number in questions else () for number in question_ids]
+    labels = [min(clusters) if clusters else -1 - row for row, clusters in enumerate(found)]
+    return np.array(labels, np.int64)
+
+
+def true_answers(
+    question_ids: Iterable[int], questions: Mapping[int, Question], answers: Mapping[int, Answer]
+) -> tuple[frozenset[int], ...]:
+    """Return for each question the ids of all answers of its clusters; empty if it has none."""
+    of_cluster: dict[int, set[int]] = {}
+    for answer in answers.values():
+        for cluster in answer.cluster_ids:
+            of_cluster.setdefault(cluster, set()).add(answer.id)
+    nothing: set[int] = set()
+    return tuple(
+        frozenset().union(*(of_cluster.get(cluster, nothing) for cluster in questions[number].cluster_ids))
+        if number in questions
+        else frozenset()
+        for number in question_ids
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

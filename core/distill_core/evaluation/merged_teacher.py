@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_core.architecture import Cost, lda_cost
-from distill_core.arrays import Matrix
-from distill_core.evaluation.directions import chunks, nearest_rows, unit_rows
+from distill_core.arrays import Matrix, chunks, nearest_rows, unit_rows
 from distill_core.teacher import MultiHeadLDA
 
 MAX_GROUPS = 1024

@@ -12,18 +12,16 @@ from numpy.typing import ArrayLike
 from distill_core.arrays import Values
 from distill_core.errors import VectorError
 from distill_core.evaluation.baselines import Baseline
-from distill_core.evaluation.cost import CostComparison
-from distill_core.evaluation.evidence import Evidence, Rival
+from distill_core.evaluation.evidence import CostComparison, Evidence, Rival
 from distill_core.evaluation.held_out import HeldOut
 from distill_core.evaluation.intervals import ClusterBootstrap, Estimate
-from distill_core.evaluation.metrics import PERFECT_LOSS
-from distill_core.evaluation.retrieval_table import (
+from distill_core.evaluation.metrics import PERFECT_LOSS, Score, Scorer
+from distill_core.evaluation.retrieval import (
     RetrievalScores,
     RetrievalTable,
     chance_levels,
     retrieval_scores,
 )
-from distill_core.evaluation.scores import Score, Scorer
 from distill_core.evaluation.verdict import Verdict, decide
 
 

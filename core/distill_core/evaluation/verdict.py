@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from distill_core.evaluation import verdict_words as words
+from distill_core.evaluation import evidence as words
 from distill_core.evaluation.evidence import Evidence, Rival
 from distill_core.evaluation.intervals import TRUSTED_CLUSTERS, Estimate
 

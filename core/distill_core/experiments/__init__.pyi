@@ -1,3 +1,4 @@
+from .hl import restricted as restricted
 from .hl import run_hl as run_hl
 from .hl_events import Explained as Explained
 from .hl_events import HlCell as HlCell
@@ -5,10 +6,9 @@ from .hl_events import HlCellFinished as HlCellFinished
 from .hl_events import HlEvent as HlEvent
 from .hl_events import HlFinished as HlFinished
 from .hl_events import HlRow as HlRow
+from .hl_events import HlSettings as HlSettings
 from .hl_events import HlStarted as HlStarted
 from .hl_events import HlTraining as HlTraining
 from .hl_events import StudentFinding as StudentFinding
-from .hl_file import read_hl_result as read_hl_result
+from .hl_events import read_hl_result as read_hl_result
 from .hl_findings import summarised as summarised
-from .hl_settings import HlSettings as HlSettings
-from .restricted_teacher import restricted as restricted

@@ -5,25 +5,51 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from distill_core.config import DataConfig, RunConfig, TrainingConfig
-from distill_core.devices import cpu_threads, resolve_device
+from distill_core.devices import OwnRandomState, cpu_threads, resolve_device
 from distill_core.evaluation.metrics import cosine_losses, cosine_similarities
-from distill_core.experiments.hl_events import HlCell, HlCellFinished, HlEvent, HlStarted, HlTraining
+from distill_core.experiments.hl_events import (
+    BATCH_SIZE,
+    HlCell,
+    HlCellFinished,
+    HlEvent,
+    HlSettings,
+    HlStarted,
+    HlTraining,
+)
 from distill_core.experiments.hl_findings import summarised
-from distill_core.experiments.hl_settings import BATCH_SIZE, HlSettings
-from distill_core.experiments.restricted_teacher import restricted
-from distill_core.splits import Split, split_queries
-from distill_core.teacher_data import LabelledQuestions, TeacherData
-from distill_core.training.random_state import OwnRandomState
-from distill_core.training.recipes import STRONG_MIN_STEPS, resolve, steps_per_epoch
-from distill_core.training.trainer import Trainer
-from distill_core.training.training_setup import make_trainer
+from distill_core.teacher import MultiHeadLDA
+from distill_core.teacher_data import LabelledQuestions, Split, TeacherData, split_queries
+from distill_core.training.loop.trainer import Trainer
+from distill_core.training.loop.training_setup import make_trainer
+from distill_core.training.recipes import resolve, strong_steps_per_epoch
+
+
+def restricted(labelled: LabelledQuestions, split: Split, num_heads: int, seed: int) -> TeacherData:
+    """Return the queries and their split with the labels of N heads, drawn from all by the seed.
+
+    The heads of one seed are nested: those of a smaller N are among those of a larger one. Queries whose own
+    head is not drawn stay; the drawn heads label them.
+
+    Args:
+        labelled: All heads; 1 <= N <= their number.
+        split: Of the queries.
+        num_heads: N.
+        seed: Of the draw.
+    """
+    teacher = labelled.teacher
+    order = np.random.default_rng(seed).permutation(teacher.num_heads)
+    rows = np.sort(order[:num_heads])
+    part = MultiHeadLDA(teacher.centroids[rows], teacher.answers[rows], teacher.temperature)
+    return TeacherData(
+        labelled=replace(labelled, teacher=part), targets=part.project(labelled.queries), split=split
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +150,7 @@ def _trainer(settings: HlSettings, shape: _Shape, data: TeacherData, device: tor
 
 def _epochs(steps: int, num_train: int) -> tuple[int, int]:
     """Return epochs for at least so many steps of `strong`, and the steps of each."""
-    per_epoch = max(STRONG_MIN_STEPS, steps_per_epoch(num_train, BATCH_SIZE))
+    per_epoch = strong_steps_per_epoch(num_train, BATCH_SIZE)
     return math.ceil(steps / per_epoch), per_epoch
 
 

@@ -1,13 +1,136 @@
-"""What the experiment on H^L = N tells: frozen events of plain numbers and strings."""
+"""What the experiment of heads and layers is asked, tells and keeps in a file."""
 
 from __future__ import annotations
 
+import os
+from itertools import product
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from distill_core.errors import DistillError, SettingsError
 from distill_core.evaluation.intervals import Estimate
-from distill_core.experiments.hl_settings import HlSettings
+from distill_core.students.kinds import STUDENT_KINDS, student_settings
+from distill_core.students.spec import StudentConfig
+
+STUDENTS = tuple(name for name, kind in STUDENT_KINDS.items() if kind().flat_heads())
+"""Kinds that have both H and L."""
+
+USUAL_TEACHER_HEADS = (8, 16)
+
+BATCH_SIZE = 64
+"""Half of what the recipe takes: a grid has many cells, and compares them with each other alone."""
+
+
+class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The grid of N, H and L, and everything that is the same in all of its cells.
+
+    "H heads and L layers route like H^L flat heads" says nothing of slots. In the memory student H is what
+    it is in the published one, the attention heads of a layer, and **K, the slots of a head, is fixed**:
+    capacity grows with H and L alone. With K = 1 a head has nothing to choose from and H would be as inert
+    as in the encoder; with K near N one head in one layer is the teacher itself and nothing is left to
+    explain; so K is small. **The width that the heads share is fixed**, as in the published student, where H
+    heads cut d into parts: H then changes how queries are routed, and the parameters by K + 1 a head, far
+    below 1 %, so that H can be told apart from size. L cannot: a layer has parameters in every student.
+
+    Attributes:
+        students: Which kinds, of those that have heads.
+        teacher_heads: The N, None in it for all; None alone for 8, 16 and all, as far as there are so many.
+        heads: The H.
+        layers: The L.
+        seeds: How many; seeds 0, 1, ... fix split, chosen heads, first weights and batches.
+        steps: Training steps of a cell, rounded up to whole epochs; the recipe is `strong` with batches of
+            `BATCH_SIZE`.
+        slots: K of the memory student.
+        width: Dimensions that the memory's heads share, at most d.
+        ff_dim: Of the encoder.
+        device: As in training.
+        threads: CPU threads.
+    """
+
+    students: tuple[str, ...] = STUDENTS
+    teacher_heads: tuple[int | None, ...] | None = None
+    heads: tuple[int, ...] = (1, 2, 4)
+    layers: tuple[int, ...] = (1, 2, 3)
+    seeds: int = 3
+    steps: int = 1500
+    slots: int = 4
+    width: int = 96
+    ff_dim: int = 512
+    device: str = "cpu"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.students or any(kind not in STUDENTS for kind in self.students):
+            raise SettingsError(f"The students must be of {' and '.join(STUDENTS)}.", field="students")
+        for field, name in (
+            ("students", "students"),
+            ("heads", "heads H"),
+            ("layers", "layers L"),
+            ("teacher_heads", "teacher heads N"),
+        ):
+            _require_distinct(getattr(self, field), name, field)
+        for field, name, least in (("seeds", "number of seeds", 1), ("steps", "number of steps", 1)):
+            if getattr(self, field) < least:
+                raise SettingsError(f"The {name} must be at least {least}.", field=field)
+        if self.slots_matter and self.slots < 2:
+            raise SettingsError(
+                "A student with one slot a head has nothing to choose from.", "Take 2 or more.", field="slots"
+            )
+
+    def student(self, kind: str, heads: int, layers: int) -> StudentConfig:
+        """Return the student of a cell."""
+        fixed = {"ff_dim": self.ff_dim, "slots": self.slots, "width": self.width, "dropout": 0.0}
+        return student_settings(kind, {"heads": heads, "layers": layers, **fixed})
+
+    @property
+    def slots_matter(self) -> bool:
+        """Whether a student takes part whose heads choose from slots."""
+        return any("slots" in STUDENT_KINDS[kind].__struct_fields__ for kind in self.students)
+
+    def chosen_teacher_heads(self, available: int) -> tuple[int, ...]:
+        """Return the N, ascending and each once, for a projection of so many heads.
+
+        Raises:
+            SettingsError: An N is more than there are.
+        """
+        if self.teacher_heads is None:
+            chosen = {count for count in USUAL_TEACHER_HEADS if count < available} | {available}
+        else:
+            chosen = {available if count is None else count for count in self.teacher_heads}
+        if max(chosen) > available:
+            raise SettingsError(
+                f"The projection has {available} heads, fewer than N = {max(chosen)}.",
+                "Take fewer, or all.",
+                field="teacher_heads",
+            )
+        return tuple(sorted(chosen))
+
+    def require_fitting(self, dimension: int, teacher_heads: tuple[int, ...]) -> None:
+        """Check every cell before the first one is trained.
+
+        Raises:
+            SettingsError: An H does not divide what the heads share, or an N has fewer heads than K.
+        """
+        for kind in self.students:
+            for heads, layers in product(self.heads, self.layers):
+                self.student(kind, heads, layers).check(dimension)
+        if self.slots_matter and min(teacher_heads) < self.slots:
+            raise SettingsError(
+                f"N = {min(teacher_heads)} is less than the K = {self.slots} slots of every cell.",
+                "Take a larger N, or fewer slots.",
+                field="slots",
+            )
+
+
+def _require_distinct(values: tuple[object, ...] | None, name: str, field: str) -> None:
+    if values is None:
+        return
+    numbers = [value for value in values if isinstance(value, int)]
+    if not values or len(set(values)) < len(values) or (numbers and min(numbers) < 1):
+        raise SettingsError(f"The {name} must be different and at least 1, and one or more.", field=field)
+
 
 Ended = Literal["complete", "interrupted"]
 
@@ -172,3 +295,23 @@ class HlFinished(HlEvent, frozen=True, kw_only=True, tag="finished"):
     ended: Ended
     elapsed_seconds: float
     started: HlStarted | None = None
+
+
+def read_hl_result(path: str | os.PathLike[str]) -> HlFinished:
+    """Return what `experiment hl --out` wrote.
+
+    Raises:
+        DistillError: The file is missing, or is none of those.
+    """
+    file = Path(path)
+    try:
+        file = file.expanduser()
+        return msgspec.json.decode(file.read_bytes(), type=HlFinished)
+    except RuntimeError as error:
+        raise DistillError(f"{file} cannot be found: there is no such home directory.") from error
+    except OSError as error:
+        raise DistillError(f"{file} cannot be read ({error.strerror}).", "Check the path.") from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise DistillError(
+            f"{file} is no result of the experiment.", "'distill-tui experiment hl DB --out FILE' writes one."
+        ) from error

@@ -1,20 +1,15 @@
-"""How much of the log error single quantities explain, with bootstrap intervals. NumPy only.
-
-For each N the mean is taken out of log error and quantity alike (N as a fixed effect); R2 is then the squared
-correlation of what is left. H^L and H^L / N are the same quantity then, as log N is a constant of each N.
-
-The bootstrap draws, for each N, as many combinations of H and L as there are, with replacement, and in each
-of them its seeds with replacement. All quantities are judged on the same draws, so that the difference of
-two R2 has an interval of its own: that, not whether two intervals overlap, tells them apart.
-"""
+"""Which of heads and layers matter: a regression over all cells, and pairs that differ in one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from distill_core.arrays import Ids, Values
 from distill_core.evaluation.intervals import Estimate
@@ -186,3 +181,51 @@ def _estimate(value: float, drawn: Values) -> Estimate:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+_Pair = tuple[int, int, int, int]
+
+
+def equal_flat_ratio(cells: Sequence[HlCell], *, seed: int = 0) -> Estimate:
+    """Return the error of the deeper over that of the shallower of two students with equal H^L, N and seed.
+
+    The geometric mean over all pairs; its interval is from a bootstrap of the pairs of shapes, and of
+    the seeds in each. H = 1 has H^L = 1 at every depth and is left out.
+
+    Args:
+        cells: Of one kind of student.
+        seed: Of the bootstrap.
+    """
+    ratios: dict[_Pair, list[float]] = defaultdict(list)
+    for pair, ratio in _log_ratios(cells):
+        ratios[pair].append(ratio)
+    if not ratios:
+        return Estimate(None)
+    pairs = list(ratios.values())
+    value = float(np.mean([ratio for pair in pairs for ratio in pair]))
+    low, high = np.percentile(_drawn_means(pairs, np.random.default_rng(seed)), _PERCENTILES)
+    ends = value, min(float(low), value), max(float(high), value)
+    return Estimate(*(float(np.exp(end)) for end in ends))
+
+
+def _log_ratios(cells: Sequence[HlCell]) -> Iterator[tuple[_Pair, float]]:
+    """Yield N, H^L, the shallower and the deeper L, and the log of the ratio of the errors."""
+    alike: dict[tuple[int, int, int], list[HlCell]] = defaultdict(list)
+    for cell in cells:
+        if cell.heads > 1:
+            alike[cell.teacher_heads, cell.flat_heads, cell.seed].append(cell)
+    for (number, flat, _), group in alike.items():
+        ordered = sorted(group, key=lambda cell: cell.layers)
+        for shallow, deep in combinations(ordered, 2):
+            pair = number, flat, shallow.layers, deep.layers
+            yield pair, log_error(deep.test_error) - log_error(shallow.test_error)
+
+
+def _drawn_means(pairs: Sequence[Sequence[float]], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the mean of pairs drawn with replacement, and of seeds drawn in each, (draws,)."""
+    counts = np.array([len(pair) for pair in pairs])
+    padded = np.stack([np.resize(pair, counts.max()) for pair in pairs])
+    chosen = rng.integers(len(pairs), size=(DRAWS, len(pairs)))
+    seeds = rng.integers(counts[chosen][..., None], size=(*chosen.shape, counts.max()))
+    means: NDArray[np.float64] = padded[chosen[..., None], seeds].mean(axis=(1, 2))
+    return means

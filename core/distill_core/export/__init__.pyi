@@ -1,9 +1,9 @@
-from .events import ExportEvent as ExportEvent
-from .events import ExportFinished as ExportFinished
-from .events import ExportReport as ExportReport
-from .events import OnnxCheck as OnnxCheck
-from .events import PartLeftOut as PartLeftOut
-from .events import PartWritten as PartWritten
+from .directory import ExportEvent as ExportEvent
+from .directory import ExportFinished as ExportFinished
+from .directory import ExportParts as ExportParts
+from .directory import ExportReport as ExportReport
+from .directory import OnnxCheck as OnnxCheck
+from .directory import PartLeftOut as PartLeftOut
+from .directory import PartWritten as PartWritten
 from .exporting import export_run as export_run
 from .loading import load as load
-from .parts import ExportParts as ExportParts

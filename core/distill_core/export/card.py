@@ -1,19 +1,65 @@
-"""The model card: what a student is, how well it does, and how to load and reproduce it. No torch."""
+"""The model card of an exported student, as the Hugging Face hub reads it."""
 
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from distill_core.export.card_origin import student_blocks, teacher_blocks, training_blocks
-from distill_core.export.card_results import latency_blocks, result_blocks
-from distill_core.export.contents import RunContents
-from distill_core.export.directory import CONFIG_TOML, FOLDED, ONNX, WEIGHTS
-from distill_core.export.events import OnnxCheck
-from distill_core.export.markdown import code, document, facts, fenced, prose
-from distill_core.export.student_facts import StudentFacts
-from distill_core.export.train_command import train_command
+import msgspec
+
+from distill_core.config import RunConfig
+from distill_core.export.card_parts import (
+    code,
+    document,
+    facts,
+    fenced,
+    latency_blocks,
+    prose,
+    result_blocks,
+    student_blocks,
+    teacher_blocks,
+    training_blocks,
+)
+from distill_core.export.contents import RunContents, StudentFacts
+from distill_core.export.directory import CONFIG_TOML, FOLDED, ONNX, WEIGHTS, OnnxCheck
+from distill_core.foreign_text import visible
+
+_LETTERS = string.ascii_letters + string.digits + "/._-+,:@%= "
+
+
+def train_command(config: RunConfig) -> str:
+    """Return the command with every setting."""
+    lines = [f"distill-tui train {shell_word(config.data.database)}", *_options(config)]
+    return " \\\n  ".join(lines)
+
+
+def shell_word(text: str) -> str:
+    r"""Return a text as one word of a shell; one that a terminal would obey as `$'\x1b'`, byte by byte."""
+    if visible(text, len(text)) == text:
+        return shlex.quote(text)
+    words = (chr(byte) if chr(byte) in _LETTERS else f"\\x{byte:02x}" for byte in os.fsencode(text))
+    return "$'" + "".join(words) + "'"
+
+
+def _options(config: RunConfig) -> Iterator[str]:
+    for group in (config.data, config.student, config.training, config.split):
+        if group is config.student:
+            yield f"--student {config.student.kind}"
+        for field in msgspec.structs.fields(group):
+            if not field.required:
+                yield from _valued(field.name, getattr(group, field.name))
+
+
+def _valued(field: str, value: object) -> Iterator[str]:
+    option = f"--{field.replace('_', '-')}"
+    if value is True:
+        yield option
+    elif value is not None and value is not False:
+        yield f"{option} {shell_word(str(value))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +203,7 @@ def _reproduction(card: Card) -> Iterator[str]:
         yield fenced(
             "from pathlib import Path\n\n"
             "from distill_core import train\n"
-            "from distill_core.runs.config_file import read_config\n\n"
+            "from distill_core.runs.records import read_config\n\n"
             f'for event in train(read_config(Path("{CONFIG_TOML}"))):\n'
             "    print(event)",
             "python",

@@ -1,4 +1,4 @@
-"""The folder of an export: claimed if it is free or ours, each file whole or not there. No torch."""
+"""The folder of an export: what it may hold, how it is written whole or not at all, and what is told."""
 
 from __future__ import annotations
 
@@ -11,12 +11,105 @@ from typing import Self
 import msgspec
 
 from distill_core.errors import CheckpointError, ExportError, OutputError, RunError
-from distill_core.export.events import ExportReport
 from distill_core.outputs import run_around
-from distill_core.runs.atomic_files import write_atomically
-from distill_core.runs.file_errors import reason, writing_error
+from distill_core.runs.atomic_files import reason, write_atomically, writing_error
 from distill_core.runs.folder import RunFolder, absolute
-from distill_core.runs.record_files import read_record
+from distill_core.runs.records import read_record
+
+
+class ExportParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What to write beside weights, settings, model card and `metrics.csv`.
+
+    Attributes:
+        onnx: `model.onnx`; needs the extra `[onnx]`.
+        tensorboard: The folder `tensorboard`; needs the extra `[tensorboard]`.
+        reference: `model.pt` in the reference implementation's layout, for an encoder.
+    """
+
+    onnx: bool = True
+    tensorboard: bool = True
+    reference: bool = False
+
+
+class OnnxCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """The ONNX model beside torch, on the same queries.
+
+    Attributes:
+        queries: How many were projected by both.
+        test_queries: Those of them from the run's test part; the others are random unit vectors.
+        difference: The largest of any output, over the largest output.
+        opset: Version of the operators.
+    """
+
+    queries: int
+    test_queries: int
+    difference: float
+    opset: int
+
+
+class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export holds. In its `export.json`, by which a folder is known as an export.
+
+    Attributes:
+        run: Name of the run's folder.
+        complete: Whether the export came to its end.
+        files: What was written, relative to the folder.
+        left_out: Why a part is missing, by its name.
+        onnx: None without `model.onnx`.
+        version: Of the layout of the folder.
+    """
+
+    run: str
+    complete: bool
+    files: tuple[str, ...] = ()
+    left_out: dict[str, str] = {}
+    onnx: OnnxCheck | None = None
+    version: int = 1
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether a student is in it."""
+        return "weights" not in self.left_out and self.complete
+
+
+class ExportEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of the events; as JSON each carries its name under `event`."""
+
+
+class PartWritten(ExportEvent, frozen=True, kw_only=True, tag="written"):
+    """A file is on the disk.
+
+    Attributes:
+        file: Relative to the folder.
+        note: What is to be said about it; may be empty.
+    """
+
+    part: str
+    file: str
+    note: str = ""
+
+
+class PartLeftOut(ExportEvent, frozen=True, kw_only=True, tag="left_out"):
+    """Something that was asked for, or that the run should hold, is not in the export.
+
+    Attributes:
+        reason: Why, and what to do about it.
+    """
+
+    part: str
+    reason: str
+
+
+class ExportFinished(ExportEvent, frozen=True, kw_only=True, tag="finished"):
+    """The last event.
+
+    Attributes:
+        directory: Absolute.
+    """
+
+    directory: str
+    report: ExportReport
+
 
 REPORT = "export.json"
 CONFIG_TOML = "config.toml"

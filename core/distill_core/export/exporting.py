@@ -5,31 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from distill_core.config import RunConfig
 from distill_core.errors import CheckpointError, DistillError, ExportError
 from distill_core.export import directory as files
 from distill_core.export.card import Card, model_card, onnx_words
-from distill_core.export.check_queries import check_queries
-from distill_core.export.contents import RunContents
-from distill_core.export.directory import ExportDirectory
-from distill_core.export.events import (
+from distill_core.export.contents import RunContents, StudentFacts, check_queries, metrics_csv, model_config
+from distill_core.export.directory import (
+    ExportDirectory,
     ExportEvent,
     ExportFinished,
+    ExportParts,
     ExportReport,
     OnnxCheck,
     PartLeftOut,
     PartWritten,
 )
-from distill_core.export.extras import failing_as, require_extra
-from distill_core.export.metrics_table import metrics_csv
-from distill_core.export.model_config import model_config
-from distill_core.export.parts import ExportParts
-from distill_core.export.student_facts import StudentFacts
-from distill_core.runs.config_file import write_config
+from distill_core.extras import failing_as, require_extra
 from distill_core.runs.folder import RunFolder
-from distill_core.runs.moved_database import locate_database
-from distill_core.students import Student, load_student, require_layout, save_student, student_bytes
+from distill_core.runs.provenance import locate_database
+from distill_core.runs.records import write_config
+from distill_core.students import load_student, require_layout, save_student, student_bytes
+
+if TYPE_CHECKING:
+    from distill_core.students import Student
 
 
 def export_run(
@@ -134,11 +134,15 @@ class _Export:
         contents, folded = self._contents, student.fold()
         queries = check_queries(self._config_here(), contents.data, student.embed_dim)
         with failing_as("onnx and onnxruntime do not work here"):
-            from distill_core.export.onnx_check import check_onnx
-            from distill_core.export.onnx_graph import onnx_model
+            from distill_core.students.networks.onnx_graph import OPSET, onnx_difference, onnx_model
 
             content = onnx_model(folded, {"student": student.KIND, "run": contents.name})
-            self._onnx = check_onnx(content, folded, queries)
+            self._onnx = OnnxCheck(
+                queries=len(queries.rows),
+                test_queries=queries.num_test,
+                difference=onnx_difference(content, folded, queries.rows),
+                opset=OPSET,
+            )
         return content
 
     def _config_here(self) -> RunConfig | None:

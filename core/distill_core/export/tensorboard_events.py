@@ -14,8 +14,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from distill_core.config import RunConfig
-from distill_core.export.contents import RunContents
-from distill_core.export.metrics_table import EpochRow
+from distill_core.export.contents import EpochRow, RunContents
 from distill_core.foreign_text import visible
 
 TAGS = {

@@ -20,12 +20,12 @@ from .events import ModelLatency as ModelLatency
 from .events import Percentiles as Percentiles
 from .events import RoundTimed as RoundTimed
 from .events import UnfoldedLatency as UnfoldedLatency
+from .measurement import ContestantsSettings as ContestantsSettings
+from .measurement import CrossoverSettings as CrossoverSettings
+from .measurement import LatencySettings as LatencySettings
 from .measurement import Measurement as Measurement
+from .measurement import TimeRatio as TimeRatio
 from .measurement import samples_bytes as samples_bytes
-from .settings import ContestantsSettings as ContestantsSettings
-from .settings import CrossoverSettings as CrossoverSettings
-from .settings import LatencySettings as LatencySettings
-from .statistics import TimeRatio as TimeRatio
 from .timing.comparison import LatencyComparison as LatencyComparison
 from .timing.comparison import compare_latency as compare_latency
 from .timing.contestants import ContestantsComparison as ContestantsComparison

@@ -9,8 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from distill_core.latency.events import MachineRecord
-from distill_core.latency.measurement import COMPLETE
-from distill_core.latency.statistics import TimeRatio
+from distill_core.latency.measurement import COMPLETE, TimeRatio
 
 PUBLISHED_SINGLE_HEADS = 400
 """The published claim: faster above 400 heads, one query at a time; extrapolated from N = 18."""

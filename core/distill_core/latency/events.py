@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from distill_core.latency.statistics import Ends, TimeRatio
+from distill_core.latency.measurement import Ends, TimeRatio
 
 METHOD = "single-stream and offline, MLPerf-like, shortened"
 """Whose words "single-stream" and "offline" are."""

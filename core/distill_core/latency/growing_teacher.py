@@ -1,14 +1,17 @@
-"""A teacher of any number of heads: the real ones first, then heads drawn from their distribution."""
+"""Teachers of other shapes, to time: with more heads, or restricted to their nearest ones."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from distill_core.arrays import Matrix
+from distill_core.arrays import Ids, Matrix
 from distill_core.errors import SettingsError
+from distill_core.evaluation.baselines import Search
+from distill_core.extras import failing_as, import_extra
 from distill_core.teacher import MultiHeadLDA
 
 _CHUNK = 1 << 14
@@ -159,3 +162,42 @@ def _distribution(teacher: MultiHeadLDA, seed: int) -> tuple[Matrix, Matrix]:
     for half, rows in zip(np.hsplit(jitter, 2), (teacher.centroids, teacher.answers), strict=True):
         half *= _JITTER * np.sqrt(np.square(rows).mean() / _JITTER_RANK)
     return mean.astype(np.float32), np.vstack((factors, jitter)).astype(np.float32)
+
+
+NEIGHBOURS = 32
+"""Heads that an approximate index is asked for."""
+
+_LINKS = 32
+"""Neighbours a node of the graph of faiss, the value that its documentation starts from."""
+
+
+def approximate_search(
+    teacher: MultiHeadLDA, *, count: int = NEIGHBOURS, threads: int = 1
+) -> tuple[Search, int]:
+    """Return the search over a graph of neighbours by faiss, and the bytes of the graph with its vectors.
+
+    Args:
+        teacher: Gives the heads.
+        count: Heads a query.
+        threads: Of the search.
+
+    Raises:
+        ExportError: faiss cannot be loaded, or cannot build the index.
+    """
+    faiss: Any = import_extra("faiss")  # late: few sessions ask for it
+    directions, count = teacher.unit_centroids(), min(count, teacher.num_heads)
+    with failing_as("faiss does not work here"):
+        faiss.omp_set_num_threads(threads)
+        index = faiss.IndexHNSWFlat(directions.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
+        index.add(directions)
+
+    def search(queries: Matrix) -> tuple[Ids, Matrix]:
+        scores, heads = index.search(queries, count)
+        return _without_gaps(heads, scores)
+
+    return search, int(faiss.serialize_index(index).nbytes)
+
+
+def _without_gaps(heads: Ids, scores: Matrix) -> tuple[Ids, Matrix]:
+    """Give no weight to places that a graph search left empty, which faiss marks by -1."""
+    return np.maximum(heads, 0), np.where(heads < 0, np.float32(-np.inf), scores).astype(np.float32)

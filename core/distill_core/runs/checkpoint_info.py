@@ -10,7 +10,7 @@ import msgspec
 from safetensors import SafetensorError
 
 from distill_core.errors import CheckpointError
-from distill_core.runs.file_errors import reason
+from distill_core.runs.atomic_files import reason
 from distill_core.safetensors_header import read_texts
 
 LAYOUT = 1

@@ -14,14 +14,17 @@ from distill_core.config import RunConfig
 from distill_core.errors import RunError
 from distill_core.latency.crossover import CrossoverFinished
 from distill_core.latency.events import ContestantsFinished, LatencyFinished
-from distill_core.runs import config_file, liveness, lock
+from distill_core.runs import liveness, lock
 from distill_core.runs.atomic_files import write_atomically
-from distill_core.runs.clock import Clock, utc_now
 from distill_core.runs.liveness import Wait
-from distill_core.runs.metrics_reading import MetricsChunk, MetricsFollower, read_metrics
-from distill_core.runs.metrics_writing import MetricsWriter, cut_metrics
-from distill_core.runs.new_folder import create_folder
-from distill_core.runs.record_files import damaged, read_optional_record, read_record, write_record
+from distill_core.runs.metrics import (
+    MetricsChunk,
+    MetricsFollower,
+    MetricsWriter,
+    cut_metrics,
+    read_metrics,
+)
+from distill_core.runs.new_folder import Clock, create_folder, run_prefix, utc_now
 from distill_core.runs.records import (
     Attempt,
     DataRecord,
@@ -30,8 +33,13 @@ from distill_core.runs.records import (
     RunNotes,
     RunState,
     ShownState,
+    damaged,
+    read_config,
+    read_optional_record,
+    read_record,
+    write_config,
+    write_record,
 )
-from distill_core.runs.run_name import run_prefix
 
 Result = TypeVar("Result", bound=msgspec.Struct)
 
@@ -130,11 +138,11 @@ class RunFolder:
 
     def read_config(self) -> RunConfig:
         """Return the settings."""
-        return config_file.read_config(self.path / "config.toml")
+        return read_config(self.path / "config.toml")
 
     def write_config(self, config: RunConfig) -> None:
         """Write the settings."""
-        config_file.write_config(self.path / "config.toml", config, self.check)
+        write_config(self.path / "config.toml", config, self.check)
 
     def read_data(self) -> DataRecord | None:
         """Return what the run is trained on; None before the data was first loaded."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from distill_core.runs.file_errors import writing_error
+from distill_core.runs.atomic_files import writing_error
 
 BEAT_SECONDS = 1.0
 """How often a training process shows that it is there."""

@@ -20,11 +20,9 @@ import msgspec
 
 from distill_core.errors import RunError, TakenOverError
 from distill_core.runs import liveness
-from distill_core.runs.atomic_files import remove_unfinished, sync_folder
-from distill_core.runs.file_errors import reason, writing_error
+from distill_core.runs.atomic_files import reason, remove_unfinished, sync_folder, writing_error
 from distill_core.runs.liveness import Wait
-from distill_core.runs.record_files import read_record, write_record
-from distill_core.runs.records import Attempt, RunState
+from distill_core.runs.records import Attempt, RunState, read_record, write_record
 
 _WRITTEN_BY_THE_OWNER = ("config.toml", "state.json", "data.json", "evaluation.json", "metrics.jsonl")
 _TRIES = 3

@@ -1,17 +1,47 @@
-"""Folders of new runs: filled under a hidden name, then renamed to one that is free."""
+"""Folders of new runs: named by time, filled under a hidden name, then renamed to one that is free."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
+import unicodedata
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from distill_core.errors import RunError
-from distill_core.runs.atomic_files import sync_folder
-from distill_core.runs.file_errors import writing_error
+from distill_core.runs.atomic_files import sync_folder, writing_error
+
+Clock = Callable[[], datetime]
+"""Returns the present time, with its zone."""
+
+
+def utc_now() -> datetime:
+    """Return the present time in UTC."""
+    return datetime.now(UTC)
+
+
+MAX_SHORT_CHARACTERS = 20
+
+_USUAL_STEM = "lda"
+"""Databases that are called as their program calls them are told apart by their folder."""
+
+
+def run_prefix(created: datetime, database: str) -> str:
+    """Return such as `2026-09-14T101203-n18`, in UTC, so that names sort by time."""
+    return f"{created.astimezone(UTC):%Y-%m-%dT%H%M%S}-{_short(database)}"
+
+
+def _short(database: str) -> str:
+    path = Path(database)
+    name = path.parent.name if path.stem == _USUAL_STEM else path.stem
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    return words[:MAX_SHORT_CHARACTERS].strip("-") or "run"
+
 
 _ATTEMPTS = 100
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)

@@ -1,13 +1,21 @@
-"""What the files of a run hold, apart from settings, metrics and checkpoints."""
+"""What the files of a run hold: records as JSON, settings as TOML."""
 
 from __future__ import annotations
 
+import math
+import os
+import tomllib
 from datetime import datetime
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
+import tomli_w
 
+from distill_core.config import RunConfig, parse_config
+from distill_core.errors import RunError, SettingsError
 from distill_core.latency.events import MachineRecord
+from distill_core.runs.atomic_files import Check, read_content, write_atomically
 from distill_core.training.events import Assessed, RunFinished, TestEvaluated
 
 RecordedState = Literal["running", "stopped", "finished", "failed"]
@@ -126,3 +134,127 @@ class RunNotes(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     annotation: str = ""
     pinned: bool = False
+
+
+T = TypeVar("T")
+
+
+def write_record(file: Path, record: msgspec.Struct, check: Check | None = None) -> None:
+    """Write a record as JSON, atomically; NaN and the infinities become the texts "nan", "inf", "-inf".
+
+    Args:
+        file: The file.
+        record: What it is to hold.
+        check: As `write_atomically` takes it.
+
+    Raises:
+        RunError: The file cannot be written, or a text is no valid Unicode.
+    """
+    try:
+        content = msgspec.json.encode(_spelt_out(msgspec.to_builtins(record)))
+    except UnicodeEncodeError as error:
+        raise not_unicode(file) from error
+    write_atomically(file, content + b"\n", check)
+
+
+def read_record(file: Path, kind: type[T]) -> T:
+    """Read a record of a kind.
+
+    Raises:
+        RunError: The file is missing, cannot be read, or does not hold such a record.
+    """
+    content = read_content(file)
+    try:
+        content.decode()  # msgspec does not look into the texts of fields that it passes over
+        # Not strict: that is what reads the texts of NaN and the infinities as numbers.
+        return msgspec.json.decode(content, type=kind, strict=False)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
+        raise damaged(file, error) from error
+
+
+def read_optional_record(file: Path, kind: type[T]) -> T | None:
+    """Read a record of a kind; None if there is no such file.
+
+    Raises:
+        RunError: The file cannot be read, or does not hold such a record.
+    """
+    return read_record(file, kind) if os.path.lexists(file) else None
+
+
+def damaged(file: Path, error: Exception) -> RunError:
+    """Return the error for a file whose content is not what it should be."""
+    return RunError(
+        f"{file} is damaged: {str(error).rstrip('.')}.", "Restore the file from a copy, or delete the run."
+    )
+
+
+def not_unicode(file: Path) -> RunError:
+    """Return the error for a text that no file of UTF-8 can hold, such as a path with stray bytes."""
+    return RunError(
+        f"{file} was not written: a text is not valid Unicode.", "Rename what it names, or change the text."
+    )
+
+
+def _spelt_out(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _spelt_out(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelt_out(item) for item in value]
+    return value
+
+
+LAYOUT = 1
+"""Version of the layout of a run's folder. Older ones stay readable; without a number it is 1."""
+
+
+def write_config(file: Path, config: RunConfig, check: Check | None = None) -> None:
+    """Write all settings, defaults included, atomically; TOML has no word for None, which is left out.
+
+    `check` is as `write_atomically` takes it.
+
+    Raises:
+        RunError: The file cannot be written, or a text is no valid Unicode.
+    """
+    settings = _without_none(msgspec.to_builtins(config))
+    try:
+        content = tomli_w.dumps({"version": LAYOUT, **settings}).encode()
+    except UnicodeEncodeError as error:
+        raise not_unicode(file) from error
+    write_atomically(file, content, check)
+
+
+def read_config(file: Path) -> RunConfig:
+    """Read the settings; those that are not in the file take their defaults.
+
+    Raises:
+        RunError: The file is missing, damaged or of a newer layout, or a setting cannot be used.
+    """
+    content = read_content(file)
+    try:
+        settings = tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise damaged(file, error) from error
+    _require_known_layout(file, settings.pop("version", LAYOUT))
+    try:
+        return parse_config(settings)
+    except SettingsError as error:
+        raise RunError(f"{file}: {error.message}", "Correct the setting in the file.") from error
+
+
+def _require_known_layout(file: Path, version: object) -> None:
+    if type(version) is not int:
+        raise damaged(file, ValueError(f"the version of its layout is {version!r}"))
+    if version > LAYOUT:
+        raise RunError(
+            f"{file} has layout {version}, this version knows layouts up to {LAYOUT}.", "Update distill-tui."
+        )
+
+
+def _without_none(settings: dict[str, object]) -> dict[str, object]:
+    return {
+        name: _without_none(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if value is not None
+    }

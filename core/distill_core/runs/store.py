@@ -1,10 +1,12 @@
-"""All runs of a folder: list, find, name, pin, throw away."""
+"""All runs in one folder: by name, with names, tags and notes to change, and a trash for deleted ones."""
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,16 +14,139 @@ import msgspec
 from distill_core.config import RunConfig
 from distill_core.errors import RunError
 from distill_core.runs import liveness
-from distill_core.runs.clock import Clock, utc_now
-from distill_core.runs.file_errors import reason
+from distill_core.runs.atomic_files import reason, writing_error
 from distill_core.runs.folder import RunFolder, absolute, is_run
-from distill_core.runs.listing import RunListing
+from distill_core.runs.listing import RunListing, RunSummary
 from distill_core.runs.liveness import Wait
-from distill_core.runs.naming import changed_tags, checked_name, match_run
+from distill_core.runs.new_folder import Clock, utc_now
 from distill_core.runs.records import RunNotes
-from distill_core.runs.summary import RunSummary
-from distill_core.runs.trash import Trash
 from distill_core.user_folders import user_folder
+
+
+class Trash:
+    """A hidden folder beside the runs, so that deleting is a rename."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.path = root / ".trash"
+
+    def move(self, run: Path) -> Path:
+        """Move a run's folder into the trash and return its place there.
+
+        Raises:
+            RunError: The folder cannot be moved.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            return run.rename(self._free_place(run.name))
+        except OSError as error:
+            raise writing_error(run, error) from error
+
+    def restore(self, name: str) -> Path:
+        """Move a run back under its name in the trash and return its folder.
+
+        Raises:
+            RunError: It is not in the trash, its name is taken, or it cannot be moved.
+        """
+        place = self.path / name
+        if name not in self._names() or not is_run(place):
+            raise RunError(f"There is no run {name!r} in the trash.", "List the trash.")
+        back = self._root / name
+        if os.path.lexists(back):
+            raise RunError(f"There is already a run {name} in {self._root}.", "Rename its folder first.")
+        try:
+            return place.rename(back)
+        except OSError as error:
+            raise writing_error(back, error) from error
+
+    def empty(self) -> int:
+        """Delete everything in the trash for good and return how much that was.
+
+        Raises:
+            RunError: Something cannot be deleted; the rest stays.
+        """
+        names = self._names()
+        for name in names:
+            place = self.path / name
+            try:
+                if place.is_dir() and not place.is_symlink():
+                    shutil.rmtree(place)
+                else:
+                    place.unlink()
+            except OSError as error:
+                raise RunError(
+                    f"{place} was not deleted: {error.strerror or error}.", "Check its permissions."
+                ) from error
+        return len(names)
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(entry.name for entry in self.path.iterdir())
+        except OSError:
+            return []
+
+    def _free_place(self, name: str) -> Path:
+        names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+        return next(place for place in map(self.path.joinpath, names) if not os.path.lexists(place))
+
+
+MAX_NAME_CHARACTERS = 80
+_NAMED_IN_HINT = 5
+
+
+def names_of(summary: RunSummary) -> set[str]:
+    """Return the names that a run answers to: the folder's and the user's."""
+    return {summary.name, Path(summary.path).name}
+
+
+def match_run(asked: str, summaries: Sequence[RunSummary]) -> str | None:
+    """Return the path of the run with a name, or with the only name that begins so; None if there is none.
+
+    Raises:
+        RunError: Several runs fit; the hint names them.
+    """
+    if not asked:
+        return None
+    exact = [summary for summary in summaries if asked in names_of(summary)]
+    found = exact or [
+        summary for summary in summaries if any(name.startswith(asked) for name in names_of(summary))
+    ]
+    if len(found) > 1:
+        raise RunError(f"{asked} fits {len(found)} runs.", f"Take one of {_listed(found)}.")
+    return found[0].path if found else None
+
+
+def checked_name(name: str, others: Iterable[RunSummary]) -> str:
+    """Return a name for a run without blanks around it.
+
+    Raises:
+        RunError: It is empty, too long, not printable, looks like a path, or another run has it.
+    """
+    stripped = name.strip()
+    hint = f"Take 1 to {MAX_NAME_CHARACTERS} printable characters, no slash."
+    if not stripped:
+        raise RunError("A run's name cannot be empty.", hint)
+    if len(stripped) > MAX_NAME_CHARACTERS:
+        raise RunError(f"A run's name cannot have {len(stripped)} characters.", hint)
+    if "/" in stripped or not stripped.isprintable():
+        raise RunError(f"{stripped!r} cannot be a run's name.", hint)
+    if any(stripped in names_of(other) for other in others):
+        raise RunError(f"Another run has the name {stripped}.", "Take another name.")
+    return stripped
+
+
+def changed_tags(tags: Iterable[str], add: Iterable[str], remove: Iterable[str]) -> tuple[str, ...]:
+    """Return tags in the order given, each once, without blanks around them, and no empty ones."""
+    removed = {tag.strip() for tag in remove}
+    wanted = dict.fromkeys(tag.strip() for tag in (*tags, *add))
+    return tuple(tag for tag in wanted if tag and tag not in removed)
+
+
+def _listed(summaries: Sequence[RunSummary]) -> str:
+    names = [Path(summary.path).name for summary in summaries[:_NAMED_IN_HINT]]
+    more = len(summaries) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
 
 ENVIRONMENT_VARIABLE = "DISTILL_TUI_RUNS"
 

@@ -202,13 +202,12 @@ def _unusable(file: Path, error: Exception) -> CheckpointError:
 
 
 def _reference_bytes(student: Student) -> bytes:
-    import torch
+    from distill_core.students.networks.student import pickled
 
-    saved, content = student.reference_content(), io.BytesIO()
+    saved = student.reference_content()
     if saved is None:
         raise _no_reference_layout(student.KIND)
-    torch.save(saved, content)
-    return content.getvalue()
+    return pickled(saved)
 
 
 def _no_reference_layout(kind: str) -> CheckpointError:
@@ -219,10 +218,9 @@ def _no_reference_layout(kind: str) -> CheckpointError:
 
 
 def _load_reference(path: Path) -> Student:
-    import torch
+    from distill_core.students.networks.student import unpickled
 
-    with path.open("rb") as file:  # given a name, torch goes by its ending
-        saved = torch.load(file, map_location="cpu", weights_only=True)
+    saved = unpickled(path)
     if not isinstance(saved, dict):
         raise TypeError(f"{type(saved).__name__} in place of a dictionary")
     kind = next(kind for kind in STUDENT_KINDS.values() if kind.REFERENCE_LAYOUT)

@@ -1,4 +1,3 @@
-from .distillation import train_distillation as train_distillation
 from .events import Assessed as Assessed
 from .events import BaselineFitted as BaselineFitted
 from .events import EpochFinished as EpochFinished
@@ -9,7 +8,8 @@ from .events import StepsFinished as StepsFinished
 from .events import Terms as Terms
 from .events import TestEvaluated as TestEvaluated
 from .events import TrainEvent as TrainEvent
-from .loss import LossTerms as LossTerms
-from .loss import distillation_loss as distillation_loss
-from .session import TrainingSession as TrainingSession
-from .session import train as train
+from .loop.loss import LossTerms as LossTerms
+from .loop.loss import distillation_loss as distillation_loss
+from .loop.session import TrainingSession as TrainingSession
+from .loop.session import train as train
+from .loop.session import train_distillation as train_distillation

@@ -9,7 +9,7 @@ import msgspec
 from distill_core.config import RunConfig
 from distill_core.evaluation.metrics import CosineSummary, Evaluation
 from distill_core.evaluation.report import Assessment
-from distill_core.evaluation.retrieval_table import RetrievalTable
+from distill_core.evaluation.retrieval import RetrievalTable
 from distill_core.evaluation.verdict import Verdict
 
 

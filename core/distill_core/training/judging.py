@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from distill_core.architecture import lda_cost
 from distill_core.config import RunConfig
 from distill_core.evaluation.baselines import Baseline, ladder
-from distill_core.evaluation.cost import CostComparison
+from distill_core.evaluation.evidence import CostComparison
 from distill_core.evaluation.held_out import HeldOut
 from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.metrics import Evaluation, cosine_similarities, evaluate

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill_core.latency.statistics import count_outliers
-from distill_core.latency.timing.blocks import TimedCalls, single_stream
+from distill_core.latency.measurement import count_outliers
+from distill_core.latency.timing.calls import TimedCalls, single_stream
 from tests.core.latency.planted_times import PlantedClock
 
 Call = Callable[[], object]

@@ -20,9 +20,9 @@ from distill_core.latency import (
     ContestantsStarted,
     RoundTimed,
 )
-from distill_core.latency.statistics import pareto_best
+from distill_core.latency.measurement import pareto_best
 from distill_core.latency.timing import contestants as module
-from distill_core.latency.timing.blocks import TimedCalls
+from distill_core.latency.timing.calls import TimedCalls
 from distill_core.latency.timing.forms import Absent, Contestant
 from distill_core.students import ProjectionTransformer
 from distill_core.teacher import MultiHeadLDA

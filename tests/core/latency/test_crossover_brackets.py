@@ -12,8 +12,8 @@ from distill_core.latency.crossover import (
     bracket_of,
     next_heads,
 )
-from distill_core.latency.statistics import TimeRatio, is_unsteady, ratio_interval
-from distill_core.latency.timing.blocks import BLOCK_NS, TimedCalls
+from distill_core.latency.measurement import TimeRatio, is_unsteady, ratio_interval
+from distill_core.latency.timing.calls import BLOCK_NS, TimedCalls
 from distill_core.latency.timing.crossover_contestants import (
     break_even_heads,
     covering_layers,

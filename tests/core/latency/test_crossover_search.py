@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from distill_core.errors import DeviceError
 from distill_core.latency import Bracket, CrossoverFinished, CrossoverPoint
 from distill_core.latency.crossover import NARROW, summarised
-from distill_core.latency.timing.blocks import Call
+from distill_core.latency.timing.calls import Call
 from distill_core.latency.timing.crossover_contestants import CallsAtN
 from distill_core.latency.timing.crossover_search import CrossoverSearch, doublings
 from tests.core.latency.planted_times import PlantedClock, PlantedContestants, Times

@@ -11,7 +11,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from distill_core.latency.nearest_heads import NearestHeads, approximate_search, exact_search
+from distill_core.evaluation.baselines import NearestHeads, exact_search
+from distill_core.latency.growing_teacher import approximate_search
 from distill_core.latency.timing import forms as module
 from distill_core.latency.timing.calls import graph_call
 from distill_core.latency.timing.forms import Absent, Contestant, contestants

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from distill_core.latency import ContestantsFinished, LatencyFinished
-from distill_core.latency.timing.blocks import TimedCalls
+from distill_core.latency.timing.calls import TimedCalls
 from distill_core.runs import RunFolder
 from distill_core.students.kinds import student_settings
 from distill_tui.cli import run

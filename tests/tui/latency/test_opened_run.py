@@ -15,7 +15,7 @@ from textual.widgets import Input, Label
 
 from distill_core.latency import CrossoverSettings, LatencyComparison, LatencyEvent, LatencyFinished
 from distill_core.runs import RunFolder
-from distill_core.runs.checkpoint import save_weights
+from distill_core.runs.recording.checkpoint import save_weights
 from distill_core.students import new_student, student_bytes
 from distill_tui.jobs import Answered, Jobs, JobState, Progressed
 from distill_tui.latency.crossover_dialog import typed_settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from distill_core.evaluation.metrics import Score
 from distill_core.evaluation.report import Assessment
-from distill_core.evaluation.retrieval_table import RetrievalTable
-from distill_core.evaluation.scores import Score
+from distill_core.evaluation.retrieval import RetrievalTable
 from distill_core.wording import estimate_words
 from distill_tui.cli.output import table
 

@@ -17,8 +17,7 @@ from distill_core.latency.crossover import (
     finished_object,
     summarised,
 )
-from distill_core.latency.measurement import INTERRUPTED
-from distill_core.latency.settings import BATCH_SIZES
+from distill_core.latency.measurement import BATCH_SIZES, INTERRUPTED
 from distill_core.wording import plural
 from distill_tui.cli.measuring import TimedOptions, ToTime, measure, timed_options
 from distill_tui.cli.options import (

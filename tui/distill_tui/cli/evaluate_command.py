@@ -65,7 +65,7 @@ def evaluate(*, file: Path, database: Path | None, measure: bool, as_json: bool,
 def _of_run(file: Path) -> RunConfig | None:
     """Return the settings of the run that a file lies in, with the place of its database now."""
     from distill_core.runs.folder import RunFolder, is_run
-    from distill_core.runs.moved_database import locate_database
+    from distill_core.runs.provenance import locate_database
 
     run = file.absolute().parent.parent
     if not is_run(run):

@@ -12,7 +12,7 @@ import msgspec
 
 from distill_core.config import DataConfig, TrainingConfig
 from distill_core.database import LdaDatabase
-from distill_core.experiments.hl_settings import STUDENTS, HlSettings
+from distill_core.experiments.hl_events import STUDENTS, HlSettings
 from distill_core.outputs import Output
 from distill_tui.cli.options import (
     ParamType,

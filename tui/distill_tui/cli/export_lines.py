@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from distill_core.export.events import ExportEvent, ExportFinished, PartLeftOut, PartWritten
+from distill_core.export.directory import ExportEvent, ExportFinished, PartLeftOut, PartWritten
 from distill_core.wording import plural
 
 

@@ -109,7 +109,7 @@ def what_is_timed(options: TimedOptions, run: RunFolder | None) -> ToTime:
     if run is None:
         path, mh_id, temperature = chosen_database(*given), options["mh_id"], None
     else:
-        from distill_core.runs.moved_database import locate_database
+        from distill_core.runs.provenance import locate_database
 
         settings, moved = locate_database(run, given[0] or given[1])
         if moved:

@@ -95,7 +95,7 @@ def compare(store: RunStore, names: tuple[str, ...], *, as_json: bool) -> None:
 @click.pass_obj
 def command(store: RunStore, run: str) -> None:
     """Print the command that trains anew with the settings of RUN, to be changed and run."""
-    from distill_core.export.train_command import train_command
+    from distill_core.export.card import train_command
 
     folder = store.find(run)
     click.echo(train_command(folder.read_config()))  # in full, and quoted so that no terminal obeys it

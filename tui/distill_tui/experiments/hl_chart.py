@@ -8,8 +8,7 @@ from typing import Literal
 import numpy as np
 from textual.reactive import reactive
 
-from distill_core.experiments.hl_events import HlFinished, HlRow
-from distill_core.experiments.hl_settings import STUDENTS
+from distill_core.experiments.hl_events import STUDENTS, HlFinished, HlRow
 from distill_tui.charts.axes import Axis, linear_axis, log_axis
 from distill_tui.charts.numbers import short_number
 from distill_tui.charts.still_chart import FEWEST_COLUMNS, FRAME_ROWS, Canvas, StillChart

@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
 from distill_core.errors import DistillError
-from distill_core.latency.settings import DEFAULT_MAX_HEADS, CrossoverSettings
+from distill_core.latency.measurement import DEFAULT_MAX_HEADS, CrossoverSettings
 
 Check = Callable[[CrossoverSettings], object]
 

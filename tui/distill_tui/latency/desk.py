@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_core.config import RunConfig
 from distill_core.errors import DatabaseError
-from distill_core.latency.settings import CrossoverSettings
+from distill_core.latency.measurement import CrossoverSettings
 from distill_core.students.spec import StudentConfig
 from distill_tui.jobs import JobState
 from distill_tui.latency import measurements

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from distill_core.config import RunConfig
-from distill_core.latency.settings import ContestantsSettings, CrossoverSettings, LatencySettings
+from distill_core.latency.measurement import ContestantsSettings, CrossoverSettings, LatencySettings
 from distill_tui.teacher.desk import TeacherView
 
 if TYPE_CHECKING:

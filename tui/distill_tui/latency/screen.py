@@ -11,7 +11,7 @@ from textual.widgets import DataTable, ProgressBar, Static
 
 from distill_core.foreign_text import visible
 from distill_core.latency.events import LatencyFinished
-from distill_core.latency.settings import CrossoverSettings
+from distill_core.latency.measurement import CrossoverSettings
 from distill_core.wording import plural
 from distill_tui.jobs import JobState
 from distill_tui.latency.bar_chart import BarChart

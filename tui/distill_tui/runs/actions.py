@@ -133,6 +133,6 @@ def _tags(text: str) -> list[str]:
 
 
 def _check_name(others: Sequence[RunSummary], name: str) -> None:
-    from distill_core.runs.naming import checked_name
+    from distill_core.runs.store import checked_name
 
     checked_name(name, others)

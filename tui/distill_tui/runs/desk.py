@@ -145,7 +145,7 @@ class RunsDesk(Desk["RunsView | None"]):
 
         def work() -> RunConfig:
             from distill_core.runs import RunFolder
-            from distill_core.runs.moved_database import locate_database
+            from distill_core.runs.provenance import locate_database
 
             run = RunFolder(path)
             with contextlib.suppress(DistillError):  # opening the database says what is wrong with it

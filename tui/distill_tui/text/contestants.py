@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distill_core.latency.events import ContestantRow
-    from distill_core.latency.statistics import TimeRatio
+    from distill_core.latency.measurement import TimeRatio
 
 COLUMNS = (
     "contestant",

@@ -6,8 +6,8 @@ from rich.text import Text
 from textual.widgets import DataTable
 
 from distill_core.evaluation.intervals import Estimate
+from distill_core.evaluation.metrics import Score
 from distill_core.evaluation.report import Assessment
-from distill_core.evaluation.scores import Score
 from distill_core.foreign_text import visible
 from distill_core.wording import estimate_words
 

@@ -28,22 +28,21 @@ from distill_core.latency.events import (
 from distill_core.latency.measurement import (
     COMPLETE,
     INTERRUPTED,
+    LatencySettings,
     Measurement,
     Samples,
-    sample_name,
-)
-from distill_core.latency.settings import LatencySettings
-from distill_core.latency.statistics import (
     is_unsteady,
     percentile_interval,
     queries_per_second,
     rate_interval,
     ratio_interval,
+    sample_name,
 )
-from distill_core.latency.timing.blocks import Clock, TimedCalls
 from distill_core.latency.timing.calls import (
+    Clock,
     Form,
     Project,
+    TimedCalls,
     lda_call,
     lda_form,
     measured_on,

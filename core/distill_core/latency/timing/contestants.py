@@ -22,11 +22,8 @@ from distill_core.latency.events import (
     RoundTimed,
 )
 from distill_core.latency.measurement import (
+    ContestantsSettings,
     Samples,
-    sample_name,
-)
-from distill_core.latency.settings import ContestantsSettings
-from distill_core.latency.statistics import (
     TimeRatio,
     is_unsteady,
     pareto_best,
@@ -34,9 +31,9 @@ from distill_core.latency.statistics import (
     queries_per_second,
     rate_interval,
     ratio_interval,
+    sample_name,
 )
-from distill_core.latency.timing.blocks import Clock, TimedCalls
-from distill_core.latency.timing.calls import given, query_batches, timed_calls
+from distill_core.latency.timing.calls import Clock, TimedCalls, given, query_batches, timed_calls
 from distill_core.latency.timing.comparison import StudentComparison, percentiles
 from distill_core.latency.timing.forms import Absent, Contestant, contestants
 from distill_core.students import Student

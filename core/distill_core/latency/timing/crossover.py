@@ -23,10 +23,14 @@ from distill_core.latency.growing_teacher import (
     require_fitting,
     spare_arrays_on,
 )
-from distill_core.latency.measurement import INTERRUPTED, Measurement, Samples
-from distill_core.latency.settings import DEFAULT_MAX_HEADS, CrossoverSettings
-from distill_core.latency.timing.blocks import Clock
-from distill_core.latency.timing.calls import queries_to_time
+from distill_core.latency.measurement import (
+    DEFAULT_MAX_HEADS,
+    INTERRUPTED,
+    CrossoverSettings,
+    Measurement,
+    Samples,
+)
+from distill_core.latency.timing.calls import Clock, queries_to_time
 from distill_core.latency.timing.crossover_contestants import AnyStudent, GrowingContestants
 from distill_core.latency.timing.crossover_search import CrossoverSearch
 from distill_core.latency.timing.machine import read_machine

@@ -16,8 +16,8 @@ from distill_core.devices import synchronize
 from distill_core.errors import SettingsError
 from distill_core.latency.crossover import BreakEven
 from distill_core.latency.growing_teacher import GrowingTeacher
-from distill_core.latency.timing.blocks import Call
 from distill_core.latency.timing.calls import (
+    Call,
     Form,
     Project,
     given,

@@ -17,9 +17,15 @@ from distill_core.latency.crossover import (
     next_heads,
     ratios_of,
 )
-from distill_core.latency.measurement import BUDGET, COMPLETE, Samples, sample_name
-from distill_core.latency.statistics import is_unsteady, ratio_interval
-from distill_core.latency.timing.blocks import Call, Clock, TimedCalls
+from distill_core.latency.measurement import (
+    BUDGET,
+    COMPLETE,
+    Samples,
+    is_unsteady,
+    ratio_interval,
+    sample_name,
+)
+from distill_core.latency.timing.calls import Call, Clock, TimedCalls
 from distill_core.latency.timing.crossover_contestants import CallsAtN, CrossoverContestants
 
 SMALLEST_HEADS = 16

@@ -12,13 +12,9 @@ import torch
 
 from distill_core.arrays import Matrix
 from distill_core.errors import DistillError
-from distill_core.export.extras import EXTRAS, failing_as, first_line, is_installed, require_extra
-from distill_core.latency.nearest_heads import (
-    NEIGHBOURS,
-    NearestHeads,
-    approximate_search,
-    exact_search,
-)
+from distill_core.evaluation.baselines import NearestHeads, exact_search
+from distill_core.extras import EXTRAS, failing_as, first_line, is_installed, require_extra
+from distill_core.latency.growing_teacher import NEIGHBOURS, approximate_search
 from distill_core.latency.timing.calls import (
     Form,
     Project,

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from torch import Tensor, nn
 
-from distill_core.students.networks.one_row import (
+from distill_core.students.networks.student import (
     Array,
     LinearView,
+    Projector,
     as_array,
     as_linear,
     as_rows,
     suits_numpy,
 )
-from distill_core.students.networks.student import Projector
 
 if TYPE_CHECKING:
     from distill_core.students.networks.onnx_graph import OnnxGraph

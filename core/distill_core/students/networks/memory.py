@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from distill_core.architecture import require_divisible
 from distill_core.errors import SettingsError
 from distill_core.evaluation.merged_teacher import MergedTeacher, merge_heads
-from distill_core.students.networks.one_row import (
+from distill_core.students.networks.student import (
     Array,
     LinearView,
+    Student,
     as_array,
     as_linear,
     as_rows,
     suits_numpy,
 )
-from distill_core.students.networks.student import Student
 from distill_core.teacher import MultiHeadLDA
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from torch import Tensor, nn
 
-from distill_core.students.networks.one_row import as_array, as_linear, as_rows, suits_numpy
-from distill_core.students.networks.student import Student
+from distill_core.students.networks.student import Student, as_array, as_linear, as_rows, suits_numpy
 
 if TYPE_CHECKING:
     from distill_core.students.networks.onnx_graph import OnnxGraph

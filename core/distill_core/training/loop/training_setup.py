@@ -10,17 +10,16 @@ import torch
 from torch import nn
 
 from distill_core.config import RunConfig, TrainingConfig
+from distill_core.devices import OwnRandomState
 from distill_core.evaluation.held_out import HeldOut
 from distill_core.students import Student, new_student
+from distill_core.students.networks.torch_teacher import TorchTeacher
 from distill_core.teacher_data import TeacherData
-from distill_core.torch_teacher import TorchTeacher
-from distill_core.training.batches import DrawnBatches, LabelledQueries, StoredBatches
 from distill_core.training.events import EpochFinished, StepsFinished
-from distill_core.training.learner import Learner
-from distill_core.training.random_state import OwnRandomState
+from distill_core.training.loop.batches import DrawnBatches, LabelledQueries, QuerySampler, StoredBatches
+from distill_core.training.loop.learner import Learner
+from distill_core.training.loop.trainer import Trainer
 from distill_core.training.recipes import resolve_training, strong_steps_per_epoch
-from distill_core.training.sampling import QuerySampler
-from distill_core.training.trainer import Trainer
 
 MakeTraining = Callable[[RunConfig, TeacherData, OwnRandomState], "Training"]
 

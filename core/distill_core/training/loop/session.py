@@ -6,21 +6,25 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from distill_core.architecture import lda_cost
-from distill_core.config import RunConfig
-from distill_core.devices import cpu_threads, resolve_device
+from distill_core.config import RunConfig, TrainingConfig
+from distill_core.devices import OwnRandomState, cpu_threads, resolve_device
+from distill_core.errors import VectorError
 from distill_core.evaluation.baselines import Baseline
 from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.latency.events import LatencyFinished
 from distill_core.students import Student
+from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import TeacherData, load_teacher_data
-from distill_core.training.events import BaselineFitted, RunFinished, RunStarted, TrainEvent
+from distill_core.training.events import BaselineFitted, EpochFinished, RunFinished, RunStarted, TrainEvent
 from distill_core.training.judging import fit_ladder, judge_student
-from distill_core.training.random_state import OwnRandomState
+from distill_core.training.loop.batches import LabelledQueries
+from distill_core.training.loop.training_setup import Training, book_trainer, make_training
 from distill_core.training.recipes import resolve
-from distill_core.training.training_setup import Training, make_training
 
 
 class Progress(NamedTuple):
@@ -148,3 +152,55 @@ def train(config: RunConfig) -> Iterator[TrainEvent]:
         DistillError: The settings, the database or the device cannot be used, or the loss is lost.
     """
     return iter(TrainingSession(config))
+
+
+def train_distillation(  # noqa: PLR0913 - the published signature
+    student: Student,
+    teacher: MultiHeadLDA,
+    queries: ArrayLike,
+    num_epochs: int = 200,
+    cosine_weight: float = 0.7,
+    learning_rate: float = 1e-4,
+    *,
+    batch_size: int = 32,
+    seed: int = 0,
+    threads: int = 1,
+) -> dict[str, list[float]]:
+    """Train a student in place on every query (n, d), by the published recipe, on the student's device.
+
+    Nothing is held out here: keep queries back to judge the student. More CPU `threads` than one are only
+    faster where nothing else wants the cores.
+
+    Returns:
+        `loss`, `mse` and `cosine`, each the means of the epochs.
+
+    Raises:
+        DistillError: A setting is out of range, the queries do not fit, or the loss is lost.
+    """
+    settings = TrainingConfig(
+        recipe="book",
+        epochs=num_epochs,
+        cosine_weight=cosine_weight,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        seed=seed,
+        threads=threads,
+    )
+    device = next(student.parameters()).device
+    rows = np.array(queries, dtype=np.float32)
+    if rows.ndim != 2 or len(rows) == 0 or rows.shape[1] != student.embed_dim:
+        raise VectorError(
+            f"Queries of shape {rows.shape} cannot train a student of dimension {student.embed_dim}.",
+            f"Pass an array (n, {student.embed_dim}) with n >= 1.",
+        )
+    labelled = LabelledQueries(
+        torch.from_numpy(rows).to(device), torch.from_numpy(teacher.project(rows)).to(device)
+    )
+    trainer = book_trainer(student, labelled, None, settings, OwnRandomState(seed, device))
+    with cpu_threads(settings.threads):
+        epochs = [event.train for event in trainer if isinstance(event, EpochFinished)]
+    return {
+        "loss": [terms.loss for terms in epochs],
+        "mse": [terms.mse for terms in epochs],
+        "cosine": [terms.cosine for terms in epochs],
+    }

@@ -1,20 +1,31 @@
-"""A nested state taken apart into tensors and a tree for JSON, and put together again.
+"""Checkpoints: any state of a training in one safetensors file, written whole or not at all. No pickle.
 
-JSON's own null, booleans, numbers, texts and arrays stand for None, bool, int, finite float, str and list.
-Everything else is an object with one key that tells what it is.
+Tensors have readable names, the rest is a tree in JSON. Its null, booleans, numbers, texts and arrays stand
+for None, bool, int, finite float, str and list; all else is an object with one key that tells what it is.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from distill_core.errors import CheckpointError
+from distill_core.runs.atomic_files import Check, reason, write_atomically, writing_error
+from distill_core.runs.checkpoint_info import INFO_KEY, CheckpointInfo, missing, parse_info, unusable
+from distill_core.safetensors_header import texts_in
 
 State = Any
 """None, bool, int, float, str, tensor, array, or a list, tuple or dictionary of these with plain keys."""
@@ -175,3 +186,116 @@ def _no_exact_form(what: str, place: str) -> CheckpointError:
         f"A checkpoint cannot hold a {what} at {place}.",
         "Save numbers, texts, tensors, arrays, and lists, tuples and dictionaries of them.",
     )
+
+
+_STATE_KEY = "state"
+_DIGEST_KEY = "sha256"
+
+
+def encode_state(state: State, metadata: Mapping[str, str]) -> bytes:
+    """Return a state, as it is now, as the bytes of a safetensors file.
+
+    Types, bits of tensors, floats, order and types of keys come back exactly. Tensors come back on the CPU,
+    apart from each other even where they shared memory; a dictionary of another type comes back as `dict`.
+
+    Args:
+        state: Tensors on any device, dense.
+        metadata: Texts to keep beside it.
+
+    Raises:
+        CheckpointError: Something in the state has no exact form; the message names its place.
+    """
+    writer = StateWriter()
+    try:
+        tree = writer.tree(state)
+        texts = {**metadata, "format": "pt", _STATE_KEY: json.dumps(tree, separators=(",", ":"))}
+        digest = _digest(writer.tensors, texts)
+        return save(writer.tensors, {**texts, _DIGEST_KEY: digest})
+    except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CheckpointError(
+            f"The state cannot be saved ({type(error).__name__}: {error}).",
+            "Save numbers, texts and tensors, nested less deeply.",
+        ) from error
+
+
+def decode_state(content: bytes) -> tuple[State, dict[str, str]]:
+    """Return the state and the metadata in the bytes of a safetensors file.
+
+    Raises:
+        CheckpointError: The bytes are not whole, were changed, or hold no state. The message says why only.
+    """
+    try:
+        tensors = load(content)
+        texts = texts_in(BytesIO(content))
+        digest = texts.pop(_DIGEST_KEY)
+        if digest != _digest(tensors, texts):
+            raise CheckpointError("its checksum does not fit")
+        tree = json.loads(texts.pop(_STATE_KEY))
+        return StateReader(tensors).state(tree), texts
+    except KeyError as error:
+        raise CheckpointError("it holds no state of a training") from error
+    except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError, AssertionError) as error:
+        raise CheckpointError(f"{type(error).__name__}: {error}") from error
+
+
+def _digest(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:
+    digest = hashlib.sha256()
+    digest.update(json.dumps(sorted(texts.items())).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str], state: State, info: CheckpointInfo, check: Check | None = None
+) -> None:
+    """Save a state atomically, in place of the checkpoint before; see `encode_state` for what it may hold.
+
+    Sync the metrics first, so that they hold what `info.metrics_offset_bytes` counts on. `check` is as
+    `write_atomically` takes it.
+
+    Raises:
+        CheckpointError: Something in the state has no exact form.
+        RunError: The file cannot be written; the checkpoint before is kept.
+    """
+    _write(Path(path), encode_state(state, {INFO_KEY: msgspec.json.encode(info).decode()}), check)
+
+
+def save_weights(path: str | os.PathLike[str], content: bytes, check: Check | None = None) -> None:
+    """Save the content of a file of weights atomically, in place of the one before.
+
+    `check` is as `write_atomically` takes it.
+
+    Raises:
+        RunError: The file cannot be written; the one before is kept.
+    """
+    _write(Path(path), content, check)
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> tuple[State, CheckpointInfo]:
+    """Load a state, its tensors on the CPU, and where in the training it was saved.
+
+    Raises:
+        CheckpointError: The file is missing, is no checkpoint, or one bit of it is not as it was written.
+    """
+    file = Path(path)
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        raise missing(file) from error
+    except OSError as error:
+        raise unusable(file, reason(error)) from error
+    try:
+        state, metadata = decode_state(content)
+    except CheckpointError as error:
+        raise unusable(file, error.message) from error
+    return state, parse_info(file, metadata)
+
+
+def _write(file: Path, content: bytes, check: Check | None) -> None:
+    try:
+        file.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise writing_error(file.parent, error) from error
+    write_atomically(file, content, check)

@@ -1,4 +1,4 @@
-"""Packages that only some exports and contestants need: they may be absent, or there and broken."""
+"""Packages that not everybody installs: loaded late, and missed with the way to install them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from distill_core.config import TrainingConfig
+from distill_core.errors import TrainingError
 from distill_core.students.networks.student import Student
-from distill_core.training.compiling import compiled
 
 _STRONG_BETAS = (0.9, 0.95)
 _WARM_UP = 0.02
@@ -163,3 +163,29 @@ def rate_share(step: int, total_steps: int) -> float:
 
 def _training_form(student: nn.Module) -> nn.Module:
     return student.training_form() if isinstance(student, Student) else student
+
+
+def compiled(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return the network through torch.compile; it is compiled when it is first called.
+
+    Raises:
+        TrainingError: When called, if torch cannot compile on this machine, for example without a compiler.
+    """
+    module = cast(Callable[[Tensor], Tensor], torch.compile(network))
+    first = True
+
+    def call(queries: Tensor) -> Tensor:
+        nonlocal first
+        try:
+            projected = module(queries)
+        except (RuntimeError, ImportError, OSError) as error:
+            if not first or isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise TrainingError(
+                f"torch.compile does not work on this machine ({type(error).__name__}).",
+                "Train without it, or install a C++ compiler.",
+            ) from error
+        first = False
+        return projected
+
+    return call

@@ -17,19 +17,20 @@ from distill_core.errors import CheckpointError, DistillError, RunError, TakenOv
 from distill_core.latency.events import LatencyFinished
 from distill_core.latency.timing.machine import read_machine
 from distill_core.runs import liveness
-from distill_core.runs.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from distill_core.runs.checkpoint_info import CheckpointInfo, read_checkpoint_info
 from distill_core.runs.folder import RunFolder
 from distill_core.runs.lock import RunLock
-from distill_core.runs.metrics_writing import MetricsWriter
-from distill_core.runs.moved_database import changed, locate_database
+from distill_core.runs.metrics import MetricsWriter
 from distill_core.runs.provenance import (
+    changed,
     database_sha256,
     differing_words,
+    locate_database,
     package_versions,
     vectors_sha256,
     what_differs,
 )
+from distill_core.runs.recording.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from distill_core.runs.records import DataRecord, EvaluationRecord
 from distill_core.students import student_bytes
 from distill_core.teacher_data import TeacherData, content_sha256, load_teacher_data
@@ -43,7 +44,7 @@ from distill_core.training.events import (
     TestEvaluated,
     TrainEvent,
 )
-from distill_core.training.session import TrainingSession
+from distill_core.training.loop.session import TrainingSession
 
 CHECKPOINT_SECONDS = 30.0
 

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from distill_core.config import MseReduction, TrainingConfig
+from distill_core.devices import OwnRandomState
 from distill_core.errors import TrainingError
 from distill_core.students import Student
-from distill_core.training.batches import Batches, LabelledQueries
 from distill_core.training.events import EpochFinished, StepsFinished, Terms
-from distill_core.training.learner import Learner
-from distill_core.training.loss import distillation_loss, mse_gradient_share
-from distill_core.training.random_state import OwnRandomState
-from distill_core.training.term_sums import TermSums
+from distill_core.training.loop.batches import Batches, LabelledQueries
+from distill_core.training.loop.learner import Learner
+from distill_core.training.loop.loss import TermSums, distillation_loss, mse_gradient_share
 
 _EVENT_SECONDS = 0.1
 _LOOK_STEPS = 50

@@ -1,0 +1,1 @@
+"""What trains runs and keeps them, with torch."""

@@ -1,0 +1,1 @@
+"""What trains students step by step, with torch."""
