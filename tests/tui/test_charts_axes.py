@@ -7,10 +7,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from distill_tui.charts.axes import Axis, linear_axis, log_axis, nice_step, step_axis, value_axis
+from distill_tui.charts.axes import (
+    Axis,
+    axis_ticks,
+    linear_axis,
+    log_axis,
+    nice_step,
+    short_number,
+    step_axis,
+    value_axis,
+)
 from distill_tui.charts.history import Extent
-from distill_tui.charts.numbers import short_number
-from distill_tui.charts.ticks import axis_ticks
 
 finite = st.floats(-1e200, 1e200)
 positive = st.floats(1e-200, 1e200)

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill_tui.charts.figure import NO_DATA, Figure
+from distill_tui.charts.axes import share_number
+from distill_tui.charts.braille import Picture, Role, Span
+from distill_tui.charts.figure import NO_DATA, Baseline, Figure, Options
 from distill_tui.charts.frame import LineName, spread
 from distill_tui.charts.history import MetricHistory
-from distill_tui.charts.numbers import share_number
-from distill_tui.charts.options import Baseline, Options
-from distill_tui.charts.picture import Picture, Role, Span
 
 NAN = math.nan
 anything = st.floats(allow_nan=True, allow_infinity=True)

@@ -6,9 +6,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill_tui.charts.braille import Stroke, polyline_dots
+from distill_tui.charts.braille import (
+    MAX_POINTS_PER_COLUMN,
+    IntArray,
+    Stroke,
+    ThinnedLine,
+    polyline_dots,
+    thin,
+)
 from distill_tui.charts.history import FloatArray
-from distill_tui.charts.thinning import MAX_POINTS_PER_COLUMN, IntArray, ThinnedLine, thin
 
 NAN = math.nan
 Points = list[tuple[int, float]]

@@ -10,8 +10,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual_plotext import Plot
 
-from distill_tui.charts.picture import single_cells
-from distill_tui.charts.ticks import Tick
+from distill_tui.charts.axes import Tick
+from distill_tui.charts.braille import single_cells
 
 SUBCELLS = 2
 """Columns and rows that plotext's marker of quarter blocks has in a cell."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from distill_core.runs.comparing import RunComparison, RunSpeed
-from distill_tui.text.crossover import bracket_words
-from distill_tui.text.machine import machine_words
+from distill_tui.text import bracket_words, machine_words
 
 
 def speed_lines(comparison: RunComparison) -> Iterator[str]:

@@ -10,10 +10,8 @@ from textual.reactive import reactive
 
 from distill_core.experiments.hl_events import HlFinished, HlRow
 from distill_core.experiments.hl_settings import STUDENTS
-from distill_tui.charts.axes import Axis, linear_axis, log_axis
-from distill_tui.charts.numbers import short_number
+from distill_tui.charts.axes import Axis, Tick, axis_ticks, linear_axis, log_axis, short_number
 from distill_tui.charts.still_chart import FEWEST_COLUMNS, FRAME_ROWS, Canvas, StillChart
-from distill_tui.charts.ticks import Tick, axis_ticks
 
 Against = Literal["H", "L", "H^L", "parameters"]
 

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from textual.reactive import reactive
 
-from distill_tui.charts.axes import HUGE, TINY, Axis, linear_axis, log_axis
-from distill_tui.charts.numbers import short_number
-from distill_tui.charts.picture import single_cells
+from distill_tui.charts.axes import HUGE, TINY, Axis, axis_ticks, linear_axis, log_axis, short_number
+from distill_tui.charts.braille import single_cells
 from distill_tui.charts.still_chart import FEWEST_COLUMNS, FRAME_ROWS, SUBCELLS, Canvas, StillChart
-from distill_tui.charts.ticks import axis_ticks
 
 CELLS_PER_TICK = 12
 LABEL_SHARE = 3 / 5

@@ -16,8 +16,7 @@ from distill_core.foreign_text import visible
 from distill_core.latency.events import ContestantRow
 from distill_tui.jobs import JobState
 from distill_tui.latency.desk import MeasurementView
-from distill_tui.text.contestants import COLUMNS, COSINE, PARETO, UNTRAINED, row_cells
-from distill_tui.text.machine import doubts, machine_words
+from distill_tui.text import COLUMNS, COSINE, PARETO, UNTRAINED, doubts, machine_words, row_cells
 
 Key = Callable[[ContestantRow], float | str]
 

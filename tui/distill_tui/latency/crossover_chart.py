@@ -8,10 +8,9 @@ import numpy as np
 from textual.reactive import reactive
 
 from distill_core.latency.crossover import Bracket, CrossoverFinished, CrossoverPoint, case_name
-from distill_tui.charts.axes import Axis, log_axis
+from distill_tui.charts.axes import Axis, Tick, axis_ticks, log_axis
 from distill_tui.charts.still_chart import FEWEST_COLUMNS, FRAME_ROWS, SUBCELLS, Canvas, StillChart
-from distill_tui.charts.ticks import Tick, axis_ticks
-from distill_tui.text.crossover import bracket_words
+from distill_tui.text import bracket_words
 
 FIXED, GROWN = "F", "G"
 FIXED_BRACKET, GROWN_BRACKET = "░", "▒"

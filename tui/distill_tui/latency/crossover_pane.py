@@ -14,8 +14,16 @@ from distill_core.latency.events import MachineRecord
 from distill_tui.jobs import JobState
 from distill_tui.latency.crossover_chart import CrossoverChart
 from distill_tui.latency.desk import MeasurementView
-from distill_tui.text.crossover import bracket_words, case_words, ended_words, expectations, point_words
-from distill_tui.text.machine import doubts, doubts_in_full, machine_words
+from distill_tui.text import (
+    bracket_words,
+    case_words,
+    doubts,
+    doubts_in_full,
+    ended_words,
+    expectations,
+    machine_words,
+    point_words,
+)
 
 
 class CrossoverPane(Container):

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from distill_core.latency.events import LatencyFinished, ModelLatency
 from distill_tui.latency.bar_chart import Interval, LabelledValue
-from distill_tui.text.latency import OFFLINE, SINGLE_STREAM, contestant_names
+from distill_tui.text import OFFLINE, SINGLE_STREAM, contestant_names
 
 METHOD = "MLPerf-like, shortened"
 

@@ -21,8 +21,7 @@ from distill_tui.latency.crossover_pane import CrossoverPane
 from distill_tui.latency.desk import NO_QUERIES, MeasurementView
 from distill_tui.latency.latency_table import latency_bars, latency_intervals, latency_table
 from distill_tui.teacher.desk import TeacherView
-from distill_tui.text.latency import faster_lines
-from distill_tui.text.machine import doubts, doubts_in_full, machine_words
+from distill_tui.text import doubts, doubts_in_full, faster_lines, machine_words
 from distill_tui.ui.screen import WorkbenchScreen
 
 VIEWS = ("bars", "curves", "table")

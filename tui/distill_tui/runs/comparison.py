@@ -15,7 +15,7 @@ from distill_core.foreign_text import visible
 from distill_core.settings import AUTO, describe
 from distill_core.students.kinds import describe_kind, describe_student_field
 from distill_core.wording import signed
-from distill_tui.text.speed import different_machines, speed_rows
+from distill_tui.text import different_machines, speed_rows
 
 if TYPE_CHECKING:
     from distill_core.runs import PairedDifference, RunComparison

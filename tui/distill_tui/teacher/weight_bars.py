@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from distill_tui.charts.numbers import short_number
+from distill_tui.charts.axes import short_number
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 NARROWEST_BAR = 4

@@ -7,8 +7,8 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from distill_core.foreign_text import visible
+from distill_tui.charts.figure import PENS
 from distill_tui.charts.history import RUN_NAMES, MetricHistory
-from distill_tui.charts.plot import PENS
 from distill_tui.runs.desk import RunCurve
 
 

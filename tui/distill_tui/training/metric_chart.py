@@ -12,10 +12,9 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from distill_tui.charts.figure import Figure
+from distill_tui.charts.braille import Picture
+from distill_tui.charts.figure import Baseline, Figure, Options
 from distill_tui.charts.history import RUN_NAMES, MetricHistory
-from distill_tui.charts.options import Baseline, Options
-from distill_tui.charts.picture import Picture
 
 
 class MetricChart(Widget):
