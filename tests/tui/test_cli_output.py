@@ -20,7 +20,7 @@ from rich.cells import cell_len
 
 from distill_core.evaluation.intervals import Estimate
 from distill_tui.cli import run
-from distill_tui.cli.assessment_lines import assessment_lines
+from distill_tui.cli.event_lines import assessment_lines
 from distill_tui.cli.output import say_object, table, table_row
 from tests.core.database_factory import write_lda_db
 from tests.core.test_foreign_text import HOSTILE, is_safe

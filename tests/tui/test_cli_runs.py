@@ -23,9 +23,8 @@ from distill_core.students import EncoderConfig
 from distill_core.training import EpochFinished, TrainEvent
 from distill_core.training.recipes import resolve
 from distill_tui.cli import run
-from distill_tui.cli.attach_command import watch
-from distill_tui.cli.detaching import detach
-from distill_tui.cli.stopping import StopRequest
+from distill_tui.cli.run_loop import StopRequest, detach
+from distill_tui.cli.runs_command import watch
 
 QUICK = ("--epochs", "2", "--ff-dim", "16", "--batch-size", "8", "--learning-rate", "1e-3")
 ENDLESS = ("--epochs", "100000", "--ff-dim", "16", "--batch-size", "8")
@@ -242,7 +241,7 @@ def signalled(*numbers: str, before: str = "") -> tuple[int, str]:
     """Return exit code and output of a process that sends itself signals while it can be asked to stop."""
     sent = "".join(f"    os.kill(os.getpid(), signal.{number})\n" for number in numbers)
     program = (
-        "import os, signal; from distill_tui.cli.stopping import StopRequest\n"
+        "import os, signal; from distill_tui.cli.run_loop import StopRequest\n"
         f"{before}\n"
         f"with StopRequest() as stop:\n{sent}"
         "print('still there', stop.exit_code)\n"
@@ -270,9 +269,9 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
 
 def test_a_step_that_takes_too_long_ends_all_the_same() -> None:
     program = (
-        "import os, signal; from distill_tui.cli import stopping\n"
-        "stopping._PATIENCE_SECONDS = 0.0\n"
-        "with stopping.StopRequest():\n"
+        "import os, signal; from distill_tui.cli import run_loop\n"
+        "run_loop._PATIENCE_SECONDS = 0.0\n"
+        "with run_loop.StopRequest():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    while True: pass\n"
     )

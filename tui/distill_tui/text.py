@@ -113,17 +113,16 @@ def speed_rows(comparison: RunComparison) -> Iterator[tuple[str, list[str]]]:
             yield title, cells
 
 
-def different_machines(comparison: RunComparison) -> Iterator[str]:
-    """Yield where each run was timed, if the machines are not one and the same."""
+def different_machines(comparison: RunComparison) -> list[str]:
+    """Return where each run was timed, if the machines are not one and the same."""
     machines = [
         (name, speed.machine)
         for name, speed in zip(comparison.names, comparison.speeds, strict=False)
         if speed is not None and speed.machine is not None
     ]
-    if len({(one.cpu, one.gpu, one.threads, one.torch) for _name, one in machines}) > 1:
-        yield "Timed on different machines:"
-        for name, machine in machines:
-            yield f"{name}: {machine_words(machine)}"
+    if len({(one.cpu, one.gpu, one.threads, one.torch) for _name, one in machines}) < 2:
+        return []
+    return [f"{name}: {machine_words(machine)}" for name, machine in machines]
 
 
 def _p90(value: float | None) -> str:

@@ -60,7 +60,7 @@ def _run_app(database: Path | None) -> int:
 
 def _detach(path: Path) -> None:
     from distill_core.runs import RunFolder
-    from distill_tui.cli.detaching import detach
+    from distill_tui.cli.run_loop import detach
 
     folder = RunFolder.open(path)
     if folder.is_finished:

@@ -45,7 +45,8 @@ def run_comparison(compared: ComparedRuns, names: Sequence[str]) -> RenderableTy
     table.add_row("", *(Text(name, "bold") for name in names))
     for title, cells in _rows(compared.comparison):
         table.add_row(title, *(Text(visible(cell)) for cell in cells))
-    machines = different_machines(compared.comparison)
+    if machines := different_machines(compared.comparison):
+        machines.insert(0, "Timed on different machines:")
     return Group(table, Text("\n".join([_note(compared.comparison), *map(visible, machines)]), "dim"))
 
 
