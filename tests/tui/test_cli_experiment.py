@@ -14,7 +14,7 @@ from distill_core.errors import TrainingError
 from distill_core.experiments import HlCell, HlCellFinished, HlEvent, HlSettings, summarised
 from distill_core.teacher_data import LabelledQuestions
 from distill_tui.cli import run
-from distill_tui.experiments.hl_chart import Against, HlChart, error_chart, mark_note, rows_of
+from distill_tui.experiments import Against, HlChart, error_chart, mark_note, rows_of
 
 SMALL = (
     *("--heads-list", "1,2", "--layers-list", "1,2", "--seeds", "1", "--steps", "40"),

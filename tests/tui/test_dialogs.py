@@ -12,7 +12,7 @@ from distill_tui import places
 from distill_tui.jobs import JobState
 from distill_tui.training.desk import TrainingView
 from distill_tui.ui.database_picker import DatabasePicker, PathCompletion
-from distill_tui.ui.save_dialog import SaveDialog
+from distill_tui.ui.dialogs import SaveDialog
 from tests.tui.stage import PromptJobs, Stage, staged
 
 

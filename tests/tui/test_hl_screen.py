@@ -7,8 +7,7 @@ import pytest
 
 from distill_core.errors import DistillError
 from distill_core.experiments import HlFinished, read_hl_result, summarised
-from distill_tui.experiments.hl_chart import HlChart
-from distill_tui.experiments.hl_screen import HlResultScreen
+from distill_tui.experiments import HlChart, HlResultScreen
 from tests.tui.stage import staged
 from tests.tui.test_cli_experiment import cell
 

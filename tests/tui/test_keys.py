@@ -18,15 +18,14 @@ from textual.widgets._footer import FooterKey
 
 import distill_tui
 from distill_tui.app import DistillApp
-from distill_tui.experiments.hl_chart import HlChart
-from distill_tui.experiments.hl_screen import HlResultScreen
+from distill_tui.experiments import HlChart, HlResultScreen
 from distill_tui.jobs import JobEnded, JobState, Progressed
-from distill_tui.latency.contestant_table import ContestantTable
-from distill_tui.latency.crossover_chart import CrossoverChart
+from distill_tui.latency.crossover import CrossoverChart
 from distill_tui.latency.screen import LatencyScreen
+from distill_tui.latency.tables import ContestantTable
 from distill_tui.runs.screen import RunsScreen
 from distill_tui.runs.table import RunTable
-from distill_tui.teacher.question_list import QuestionList
+from distill_tui.teacher.questions import QuestionList
 from distill_tui.training.metric_chart import MetricChart
 from distill_tui.training.screen import TrainScreen
 from tests.tui import events

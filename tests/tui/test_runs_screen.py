@@ -20,8 +20,8 @@ from distill_tui.jobs import Answered, JobState, OnlyTheLast, Progressed
 from distill_tui.runs.rows import COLUMNS, SORTS, RunRow, in_order, matching
 from distill_tui.runs.table import RunTable
 from distill_tui.teacher.loading import load_teacher, open_database
+from distill_tui.training.histories import with_past
 from distill_tui.training.metric_chart import MetricChart
-from distill_tui.training.past_epochs import with_past
 from distill_tui.training.watching import Watching
 from tests.core.database_factory import write_lda_db
 from tests.tui import events

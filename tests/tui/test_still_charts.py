@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 
 from distill_tui.charts.still_chart import StillChart
-from distill_tui.latency.bar_chart import BarChart, bar_axis
+from distill_tui.latency.tables import BarChart, bar_axis
 from distill_tui.validation.histogram import Histogram, Mark
 
 NAN, INF = math.nan, math.inf

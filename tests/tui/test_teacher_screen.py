@@ -9,8 +9,7 @@ import pytest
 from textual.widgets import DataTable
 
 from distill_tui.jobs import Answered
-from distill_tui.teacher.question_list import QuestionList
-from distill_tui.teacher.weight_bars import WeightBars
+from distill_tui.teacher.questions import QuestionList, WeightBars
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
 from tests.tui.stage import NARROW, WIDE, Stage, staged

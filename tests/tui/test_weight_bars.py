@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
-from distill_tui.teacher.weight_bars import WeightBars, bar_text, fit_label, weight_row
+from distill_tui.teacher.questions import WeightBars, bar_text, fit_label, weight_row
 
 WEIGHTS = (("billing", 0.5), ("shipping", 0.25), ("returns", 0.0625), ("none", 0.0))
 

@@ -10,7 +10,7 @@ import click
 from distill_core.database import check_database, demo_database_path
 from distill_core.errors import DistillError
 from distill_tui.cli.output import say
-from distill_tui.typed_path import is_there
+from distill_tui.places import is_there
 
 
 @click.command("open", hidden=True)

@@ -18,8 +18,7 @@ from textual_autocomplete import DropdownItem, PathAutoComplete, TargetState
 
 from distill_core.database import demo_database_path
 from distill_core.foreign_text import visible
-from distill_tui.places import read_recent
-from distill_tui.typed_path import is_folder, is_there, typed_path
+from distill_tui.places import is_folder, is_there, read_recent, typed_path
 
 _SQLITE_SUFFIXES = {".db", ".sqlite", ".sqlite3", ".db3"}
 _SQLITE_MAGIC = b"SQLite format 3\x00"

@@ -1,17 +1,24 @@
-"""The error of an experiment's students against H, L, H^L or their parameters."""
+"""The result of an experiment on H^L = N: its chart, and what explains the error, in a sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Literal
 
 import numpy as np
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
 from textual.reactive import reactive
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Static
 
 from distill_core.experiments.hl_events import HlFinished, HlRow
 from distill_core.experiments.hl_settings import STUDENTS
-from distill_tui.charts.axes import Axis, Tick, axis_ticks, linear_axis, log_axis, short_number
-from distill_tui.charts.still_chart import FEWEST_COLUMNS, FRAME_ROWS, Canvas, StillChart
+from distill_core.foreign_text import visible
+from distill_tui.charts.axes import Axis, linear_axis, log_axis, short_number
+from distill_tui.charts.still_chart import Canvas, StillChart, canvas_between, dots_along
 
 Against = Literal["H", "L", "H^L", "parameters"]
 
@@ -22,7 +29,6 @@ QUANTITIES: dict[Against, Callable[[HlRow], int]] = {
     "parameters": lambda row: row.parameters,
 }
 SPREAD = "│"
-CELLS_PER_X_TICK, ROWS_PER_Y_TICK = 12, 3
 FEWEST_ROWS = 3
 SMALLEST_ERROR = 1e-12
 """An error of 0 is drawn here: a log scale has none."""
@@ -92,20 +98,13 @@ def rows_of(result: HlFinished, student: str, teacher_heads: int | None = None) 
 
 def error_chart(rows: Sequence[HlRow], against: Against, size: tuple[int, int]) -> str | None:
     """Draw rows of one student and N at a size in cells (width, height); None without room or rows."""
-    if not rows or size[1] - FRAME_ROWS < FEWEST_ROWS:
+    if not rows:
         return None
-    x_axis, y_axis = _x_axis(rows, against), _y_axis(rows)
-    canvas_rows = size[1] - FRAME_ROWS
-    y_ticks = axis_ticks(y_axis, canvas_rows // ROWS_PER_Y_TICK + 1)
-    gutter = max(len(tick.label) for tick in y_ticks)
-    columns = size[0] - gutter - 2
-    if columns < FEWEST_COLUMNS:
+    axes = _x_axis(rows, against), _y_axis(rows)
+    canvas = canvas_between(axes, size, FEWEST_ROWS, only_whole=True)
+    if canvas is None:
         return None
-    canvas = Canvas(columns, canvas_rows, gutter)
-    _draw_marks(canvas, rows, against, (x_axis, y_axis))
-    canvas.y_ticks([Tick(tick.fraction, tick.label.rjust(gutter)) for tick in y_ticks])
-    x_ticks = axis_ticks(x_axis, max(1, columns // CELLS_PER_X_TICK) + 1)
-    canvas.x_ticks([tick for tick in x_ticks if "." not in tick.label])
+    _draw_marks(canvas, rows, against, axes)
     return "\n".join(canvas.lines())
 
 
@@ -118,9 +117,9 @@ def mark_note(rows: Sequence[HlRow], against: Against) -> str:
 def _draw_marks(canvas: Canvas, rows: Sequence[HlRow], against: Against, axes: tuple[Axis, Axis]) -> None:
     """Draw the lines of the spreads first, so that no line hides a mark."""
     marks = _marks(rows, against)
-    across = _dots(axes[0], [QUANTITIES[against](row) for row in rows], canvas.across)
+    across = dots_along(axes[0], [QUANTITIES[against](row) for row in rows], canvas.across)
     lowest, means, highest = (
-        _dots(axes[1], [getattr(row, name) for row in rows], canvas.down)
+        dots_along(axes[1], [max(getattr(row, name), SMALLEST_ERROR) for row in rows], canvas.down)
         for name in ("lowest", "test_error", "highest")
     )
     for x, low, high in zip(across, lowest, highest, strict=True):
@@ -128,12 +127,6 @@ def _draw_marks(canvas: Canvas, rows: Sequence[HlRow], against: Against, axes: t
         canvas.figure.scatter([x] * len(spread), spread, marker=SPREAD)
     for x, y, row in zip(across, means, rows, strict=True):
         canvas.figure.scatter([x], [y], marker=marks[_marked(row, against)])
-
-
-def _dots(axis: Axis, values: Sequence[float], count: int) -> list[float]:
-    """Return where values lie among so many dots."""
-    fractions = axis.fractions(np.maximum(np.array(values, dtype=np.float64), SMALLEST_ERROR))
-    return [float(fraction) * (count - 1) for fraction in fractions]
 
 
 def _marks(rows: Sequence[HlRow], against: Against) -> dict[int, str]:
@@ -155,3 +148,55 @@ def _x_axis(rows: Sequence[HlRow], against: Against) -> Axis:
 def _y_axis(rows: Sequence[HlRow]) -> Axis:
     lowest = max(min(row.lowest for row in rows), SMALLEST_ERROR)
     return log_axis(lowest, max(lowest, *(row.highest for row in rows)))
+
+
+class HlResultScreen(ModalScreen[None]):
+    """One chart at a time: a kind of student and an N, against H, L, H^L or parameters."""
+
+    BINDINGS = [
+        Binding("escape", "dismiss", "Close", id="hl.close"),
+        Binding("h", "against('H')", "Against H", id="hl.heads"),
+        Binding("l", "against('L')", "Against L", id="hl.layers"),
+        Binding("p", "against('H^L')", "Against H^L", id="hl.power"),
+        Binding("m", "against('parameters')", "Against parameters", id="hl.parameters"),
+        Binding("n", "next", "Next student and N", id="hl.next"),
+    ]
+
+    def __init__(self, result: HlFinished) -> None:
+        super().__init__()
+        students = [finding.student for finding in result.findings]
+        numbers = sorted({row.teacher_heads for row in result.table}, reverse=True)
+        self._result = result
+        self._views = list(product(students, numbers))
+        self._shown = 0
+
+    def compose(self) -> ComposeResult:
+        """Lay out the chart above the sentence."""
+        with Vertical(classes="dialog large") as dialog:
+            dialog.border_title = "Does H^L = N explain the error?"
+            yield HlChart(self._result, id="hl-chart")
+            yield Static("", id="hl-sentence", markup=False)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Begin with the first student at the largest N."""
+        self._show()
+
+    def action_against(self, quantity: Against) -> None:
+        """Draw against another quantity."""
+        self.query_one(HlChart).against = quantity
+
+    def action_next(self) -> None:
+        """Go to the next student or N."""
+        self._shown = (self._shown + 1) % max(len(self._views), 1)
+        self._show()
+
+    def _show(self) -> None:
+        if not self._views:
+            self.query_one("#hl-sentence", Static).update("No student was trained to the end.")
+            return
+        student, teacher_heads = self._views[self._shown]
+        chart = self.query_one(HlChart)
+        chart.student, chart.teacher_heads = student, teacher_heads
+        finding = next(finding for finding in self._result.findings if finding.student == student)
+        self.query_one("#hl-sentence", Static).update(visible(finding.sentence, 1000))
