@@ -145,7 +145,7 @@ async def test_a_measurement_is_of_what_is_there(
 
     async with staged(database, jobs=PromptJobs) as stage:
         desk = getattr(stage.app.latency, kind)
-        desk.kind = replace(desk.kind, build=build)  # type: ignore[arg-type]
+        desk.kind = replace(desk.kind, build=build)
         rewrite(database)
         assert desk.start()
         await stage.settle()
