@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
@@ -76,6 +77,33 @@ class TopBar(Widget):
         self.status = visible(" · ".join(parts))
 
 
+class KeyFooter(Footer):
+    """The keys that work now, laid out anew only when they are others.
+
+    Textual's own footer makes its widgets again whenever a key may have changed: with every job, every
+    cursor and every focus.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(show_command_palette=False)
+        self._shown: list[tuple[Binding, bool, str]] = []
+
+    def compose(self) -> ComposeResult:
+        """Lay out the keys, and note which."""
+        if self._bindings_ready:
+            self._shown = self._keys()
+        yield from super().compose()
+
+    async def recompose(self) -> None:
+        """Lay out the keys anew if they are others than those that are shown."""
+        if self._keys() != self._shown:
+            await super().recompose()
+
+    def _keys(self) -> list[tuple[Binding, bool, str]]:
+        active = self.screen.active_bindings.values()
+        return [(binding, enabled, tooltip) for _, binding, enabled, tooltip in active if binding.show]
+
+
 class WorkbenchScreen(Screen[None]):
     """A screen of the workbench; subclasses fill `compose_body`."""
 
@@ -90,7 +118,7 @@ class WorkbenchScreen(Screen[None]):
         """Lay out bar, body and footer."""
         yield TopBar(self.MODE)
         yield from self.compose_body()
-        yield Footer(show_command_palette=False)
+        yield KeyFooter()
 
     def compose_body(self) -> ComposeResult:
         """Yield the widgets between bar and footer."""
