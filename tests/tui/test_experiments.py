@@ -8,8 +8,8 @@ import pytest
 from distill_core.errors import DistillError
 from distill_core.experiments import HlFinished, read_hl_result, summarised
 from distill_tui.experiments import HlChart, HlResultScreen
+from tests.tui.cli.test_experiment import cell
 from tests.tui.stage import staged
-from tests.tui.test_cli_experiment import cell
 
 
 def result() -> HlFinished:
