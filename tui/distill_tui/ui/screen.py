@@ -96,7 +96,7 @@ class KeyFooter(Footer):
 
     async def recompose(self) -> None:
         """Lay out the keys anew if they are others than those that are shown."""
-        if self._keys() != self._shown:
+        if self.is_attached and self._keys() != self._shown:
             await super().recompose()
 
     def _keys(self) -> list[tuple[Binding, bool, str]]:
