@@ -31,7 +31,7 @@ $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt constraints.txt
 	@touch $@
 
 test-lowest: $(LOWEST)/.ready  ## Run the main commands and the settings on the lowest versions that are allowed.
-	$(LOWEST)/bin/python -m pytest tests/core/test_config.py tests/core/latency/test_forms.py tests/tui/cli tests/tui/test_cli_usage.py tests/tui/test_cli_inspect.py
+	$(LOWEST)/bin/python -m pytest tests/core/test_config.py tests/core/latency/test_forms.py tests/tui/cli/test_latency.py tests/tui/cli/test_crossover.py tests/tui/cli/test_usage.py tests/tui/cli/test_inspect.py
 
 smoke: $(VENV)/.ready  ## Run every benchmark and every documented command in its short form.
 	set -e; for name in $(SMOKE); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --smoke; done

@@ -21,7 +21,7 @@ from distill_core.errors import SettingsError
 from distill_core.export import ExportParts, export_run, load
 from distill_core.latency import LatencyComparison
 from distill_core.latency.events import LatencyFinished
-from distill_core.latency.settings import LatencySettings
+from distill_core.latency.measurement import LatencySettings
 from distill_core.runs import RunFolder, StudentToTime
 from distill_core.students import load_student, save_student
 from distill_core.students.kinds import (

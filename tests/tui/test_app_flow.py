@@ -9,8 +9,7 @@ from distill_tui import places
 from distill_tui.jobs import Answered, JobEnded, JobState, Progressed
 from distill_tui.teacher.desk import DatabaseView
 from distill_tui.ui.database_picker import DatabasePicker
-from distill_tui.ui.quit_dialog import QuitDialog
-from distill_tui.ui.save_dialog import SaveDialog
+from distill_tui.ui.dialogs import QuitDialog, SaveDialog
 from tests.core.database_factory import write_lda_db
 from tests.tui import events
 from tests.tui.stage import Stage, full_run, staged

@@ -12,9 +12,8 @@ from textual.widgets import DataTable, DirectoryTree, OptionList, Static
 
 from distill_core.runs import RunNotes
 from distill_tui.jobs import JobState
-from distill_tui.teacher.question_list import SHOWN_CHARACTERS
-from distill_tui.ui.confirm_dialog import ConfirmDialog
-from distill_tui.ui.text_dialog import Question, TextDialog
+from distill_tui.teacher.questions import SHOWN_CHARACTERS
+from distill_tui.ui.dialogs import ConfirmDialog, Question, TextDialog
 from tests.core.database_factory import write_lda_db
 from tests.core.test_foreign_text import HOSTILE, is_safe
 from tests.tui.runs_on_disk import Made, make_run

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from distill_core.errors import TrainingError
-from distill_tui.jobs import Job, JobState
+from distill_tui.jobs import Job, JobState, OnlyTheLast
 
 
 def test_all_events_arrive_in_order_and_the_outcome_is_finished() -> None:
@@ -121,3 +122,17 @@ def test_an_unforeseen_error_keeps_its_trace() -> None:
     assert outcome is JobState.FAILED
     assert error == "ZeroDivisionError: by zero"
     assert "in events" in trace
+
+
+def test_of_what_is_asked_for_meanwhile_only_the_last_is_done() -> None:
+    done: list[int] = []
+    queue = OnlyTheLast()
+
+    def first() -> None:
+        done.append(1)
+        assert [queue.put(partial(done.append, number)) for number in (2, 3, 4)] == [False] * 3
+
+    assert queue.put(first)
+    queue.run()
+    assert done == [1, 4]
+    assert queue.put(first), "and the next time a thread is needed again"

@@ -12,27 +12,67 @@ from pathlib import Path
 
 import pytest
 from textual.binding import Binding
-from textual.containers import VerticalScroll
-from textual.widgets import Input, TabbedContent
 from textual.widgets._footer import FooterKey
 
 import distill_tui
 from distill_tui.app import DistillApp
-from distill_tui.experiments.hl_chart import HlChart
-from distill_tui.experiments.hl_screen import HlResultScreen
-from distill_tui.jobs import JobEnded, JobState, Progressed
-from distill_tui.latency.contestant_table import ContestantTable
-from distill_tui.latency.crossover_chart import CrossoverChart
-from distill_tui.latency.screen import LatencyScreen
-from distill_tui.runs.screen import RunsScreen
-from distill_tui.runs.table import RunTable
-from distill_tui.teacher.question_list import QuestionList
-from distill_tui.training.metric_chart import MetricChart
-from distill_tui.training.screen import TrainScreen
-from tests.tui import events
-from tests.tui.runs_on_disk import Made, answer, make_run, store, work_off
+from distill_tui.jobs import JobState
+from tests.tui.key_scenes import (
+    against,
+    against_heads,
+    answered_mode,
+    asking,
+    at_another_temperature,
+    batch_size,
+    comparing,
+    contestants,
+    copied,
+    crossed,
+    crossover,
+    cursor,
+    curves,
+    elsewhere,
+    experimented,
+    focus,
+    helped,
+    helped_to_the_end,
+    highlighted,
+    latency,
+    limiting,
+    lines_read,
+    lines_to_the_end,
+    log_axes,
+    measuring,
+    mode,
+    nothing,
+    on_epochs,
+    on_questions,
+    on_run_filter,
+    order,
+    pinned,
+    quitting,
+    run_columns,
+    run_marks,
+    run_row,
+    running,
+    saving,
+    screen,
+    scrolled,
+    searching,
+    shown,
+    shown_heads,
+    sorted_by,
+    tab,
+    tau,
+    toasted,
+    trained,
+    training,
+    trashed,
+    with_curves,
+    with_runs,
+    zoomed,
+)
 from tests.tui.stage import Stage, staged
-from tests.tui.test_hl_screen import result as hl_result
 
 Prepare = Callable[[Stage], Awaitable[object]]
 
@@ -47,269 +87,6 @@ def bindings() -> Iterator[tuple[str, Binding]]:
                 for binding in vars(value)["BINDINGS"]:
                     assert isinstance(binding, Binding), f"{name} has a binding without an id: {binding}"
                     yield name, binding
-
-
-async def nothing(stage: Stage) -> None:
-    """Press it as the screen is."""
-
-
-async def on_filter(stage: Stage) -> None:
-    stage.find("#filter", Input).focus()
-
-
-async def on_questions(stage: Stage, row: int = 3) -> None:
-    questions = stage.find("#questions", QuestionList)
-    questions.focus()
-    questions.highlighted = row
-
-
-async def on_epochs(stage: Stage) -> None:
-    stage.find("#epochs", Input).focus()
-
-
-async def at_another_temperature(stage: Stage) -> None:
-    await stage.press("right_square_bracket")
-
-
-async def running(stage: Stage) -> None:
-    await stage.start_training()
-
-
-async def measuring(stage: Stage) -> None:
-    stage.app.latency.comparison.start()
-
-
-async def searching(stage: Stage) -> None:
-    stage.app.latency.crossover.start()
-
-
-async def comparing(stage: Stage) -> None:
-    stage.app.latency.contestants.start()
-
-
-async def crossed(stage: Stage) -> None:
-    """Have searched the crossover, and look at its curves."""
-    await stage.press("x")
-    told = (events.crossover_started(), events.crossover_finished())
-    await stage.tell(
-        Progressed(stage.app.latency.crossover, told),
-        JobEnded(stage.app.latency.crossover, JobState.FINISHED),
-    )
-    stage.find("#crossover-chart", CrossoverChart).cursor = 8_192
-
-
-async def trained(stage: Stage) -> None:
-    await stage.train_to_the_end()
-
-
-async def experimented(stage: Stage) -> None:
-    """Look at the result of an experiment on H^L = N."""
-    stage.app.push_screen(HlResultScreen(hl_result()))
-    await stage.pilot.pause()
-
-
-async def against_heads(stage: Stage) -> None:
-    await experimented(stage)
-    await stage.press("h")
-
-
-def against(stage: Stage) -> object:
-    return stage.find("#hl-chart", HlChart).against
-
-
-def shown_heads(stage: Stage) -> object:
-    return stage.find("#hl-chart", HlChart).teacher_heads
-
-
-async def quitting(stage: Stage) -> None:
-    await stage.start_training()
-    await stage.press("q")
-
-
-async def limiting(stage: Stage) -> None:
-    await stage.go("latency")
-    await stage.press("X")
-
-
-async def saving(stage: Stage) -> None:
-    await stage.train_to_the_end()
-    await stage.press("ctrl+s")
-
-
-async def elsewhere(stage: Stage) -> None:
-    await stage.go("latency" if stage.app.current_mode != "latency" else "teacher")
-
-
-def mode(stage: Stage) -> object:
-    return stage.app.current_mode
-
-
-def screen(stage: Stage) -> object:
-    return type(stage.screen).__name__
-
-
-def focus(stage: Stage) -> object:
-    return stage.screen.focused.id if stage.screen.focused else None
-
-
-async def helped(stage: Stage) -> None:
-    """Read the longest help."""
-    await stage.go("latency")
-    await stage.press("question_mark")
-    await stage.reach(lambda: stage.find("#help-scroll", VerticalScroll).max_scroll_y > 3)
-
-
-async def helped_to_the_end(stage: Stage) -> None:
-    await helped(stage)
-    await stage.press("G")
-
-
-def lines_to_the_end(stage: Stage) -> object:
-    help_text = stage.find("#help-scroll", VerticalScroll)
-    return help_text.max_scroll_y - help_text.scroll_offset.y
-
-
-def lines_read(stage: Stage) -> object:
-    return stage.find("#help-scroll", VerticalScroll).scroll_offset.y
-
-
-def toasted(stage: Stage) -> object:
-    return bool(stage.toasts())
-
-
-def training(stage: Stage) -> object:
-    return stage.app.training.view.state
-
-
-def latency(stage: Stage) -> object:
-    return stage.app.latency.comparison.view.state
-
-
-def crossover(stage: Stage) -> object:
-    return stage.app.latency.crossover.view.state
-
-
-def contestants(stage: Stage) -> object:
-    return stage.app.latency.contestants.view.state
-
-
-def sorted_by(stage: Stage) -> object:
-    return stage.find("#contestants", ContestantTable).sorted_by
-
-
-def shown(stage: Stage) -> object:
-    assert isinstance(stage.screen, LatencyScreen)
-    return stage.screen.shown
-
-
-def batch_size(stage: Stage) -> object:
-    return stage.find("#crossover-chart", CrossoverChart).batch_size
-
-
-def cursor(stage: Stage) -> object:
-    return stage.find("#crossover-chart", CrossoverChart).cursor
-
-
-def tau(stage: Stage) -> object:
-    return stage.app.teacher.view.teacher.temperature if stage.app.teacher.view else None
-
-
-def highlighted(stage: Stage) -> object:
-    return stage.find("#questions", QuestionList).highlighted
-
-
-def log_axes(stage: Stage) -> object:
-    return [(chart.log_x, chart.log_y) for chart in stage.screen.query(MetricChart)]
-
-
-def zoomed(stage: Stage) -> object:
-    assert isinstance(stage.screen, TrainScreen)
-    return stage.screen.zoomed
-
-
-def tab(stage: Stage) -> object:
-    return stage.find("#validate-tabs", TabbedContent).active
-
-
-async def with_runs(stage: Stage) -> None:
-    """Have three runs on disk, and the second of them under the cursor."""
-    while len(store().list()) < 3:
-        number = len(store().list())
-        make_run(
-            Made(f"run {number}", hour=number, epochs=[events.epoch_finished(1)], database="/n18/lda.db")
-        )
-    stage.app.runs.list()
-    await answer(stage)
-    if stage.app.current_mode == "runs":
-        table = stage.find("#run-table", RunTable)
-        table.focus()
-        table.move_cursor(row=1)
-        await answer(stage)
-
-
-async def asking(stage: Stage, key: str) -> None:
-    """Open a dialog of the screen of the runs."""
-    await stage.go("runs")
-    await with_runs(stage)
-    await stage.press(key)
-
-
-async def on_run_filter(stage: Stage) -> None:
-    await with_runs(stage)
-    stage.screen.set_focus(None)
-    await stage.press("slash")
-
-
-async def scrolled(stage: Stage) -> None:
-    await with_runs(stage)
-    stage.find("#run-table", RunTable).scroll_to(x=1, animate=False)
-
-
-async def with_curves(stage: Stage) -> None:
-    await with_runs(stage)
-    stage.app.runs.show_curves([run.path for run in store().list()])
-    await answer(stage)
-
-
-def run_row(stage: Stage) -> object:
-    return stage.find("#run-table", RunTable).cursor_row
-
-
-def run_columns(stage: Stage) -> object:
-    return stage.find("#run-table", RunTable).scroll_offset.x
-
-
-def order(stage: Stage) -> object:
-    assert isinstance(stage.screen, RunsScreen)
-    return stage.screen.sorted_by, stage.screen.is_reversed
-
-
-def run_marks(stage: Stage) -> object:
-    assert isinstance(stage.screen, RunsScreen)
-    return list(stage.screen.marks.values())
-
-
-def answered_mode(stage: Stage) -> object:
-    work_off(stage)
-    return stage.app.current_mode
-
-
-def pinned(stage: Stage) -> object:
-    work_off(stage)
-    return [run.name for run in store().list() if run.pinned]
-
-
-def trashed(stage: Stage) -> object:
-    work_off(stage)
-    return len(store().trashed())
-
-
-def copied(stage: Stage) -> object:
-    return bool(stage.app.clipboard)
-
-
-def curves(stage: Stage) -> object:
-    return len(stage.app.training.curves.view)
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,7 @@ from distill_tui.teacher.screen import TeacherScreen
 from distill_tui.training.desk import TrainingDesk
 from distill_tui.ui.database_picker import DatabasePicker
 from distill_tui.ui.desk import Desk
-from distill_tui.ui.quit_dialog import Leaving, QuitDialog
-from distill_tui.ui.save_dialog import SaveDialog
+from distill_tui.ui.dialogs import Leaving, QuitDialog, SaveDialog
 
 _TOAST_CHARACTERS = 600
 
@@ -241,11 +240,11 @@ class DistillApp(App[int]):
     def action_show_experiment(self) -> None:
         """Ask for a stored result of the experiment on H^L = N, and draw it."""
         from distill_core.experiments import read_hl_result
-        from distill_tui.ui.text_dialog import Question, TextDialog
+        from distill_tui.ui.dialogs import Question, TextDialog
 
         def show(path: str | None) -> None:
             if path is not None:
-                from distill_tui.experiments.hl_screen import HlResultScreen
+                from distill_tui.experiments import HlResultScreen
 
                 self.push_screen(HlResultScreen(read_hl_result(path)))
 

@@ -1,4 +1,4 @@
-"""Where the app keeps its own few files, and what is in them."""
+"""Paths as a person types them, and where the app keeps its own few files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,32 @@ import tomllib
 from pathlib import Path
 
 from distill_core.user_folders import user_folder
+
+
+def typed_path(text: str) -> Path:
+    """Return the path, with `~` expanded where it names a home folder."""
+    path = Path(text.strip())
+    try:
+        return path.expanduser()
+    except RuntimeError:  # nobody of this name
+        return path
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether there is a folder; one that cannot be looked at does not count."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is anything; what cannot be looked at does not count."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
 
 MAX_RECENT = 10
 

@@ -40,6 +40,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         created: When the run was made.
         pinned: Whether it is the baseline.
         problem: What is damaged, each file by its path.
+        content_sha256: Of what it was trained on; empty in what an older version wrote.
     """
 
     name: str
@@ -61,6 +62,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     pinned: bool
     problem: str
+    content_sha256: str = ""
 
 
 def _require_whole_metrics(run: RunFolder) -> None:
@@ -122,6 +124,7 @@ def summarise(run: RunFolder) -> tuple[RunSummary, RunState | None]:
         tags=notes.tags,
         pinned=notes.pinned,
         problem=" ".join(problems),
+        content_sha256=data.content_sha256 if data else "",
     )
     return summary, state
 

@@ -27,7 +27,7 @@ from distill_core.latency.timing.crossover_contestants import CrossoverContestan
 from distill_core.latency.timing.crossover_search import CrossoverSearch
 from distill_core.runs import RunFolder
 from distill_tui.cli import measuring, run
-from distill_tui.text.crossover import bracket_words
+from distill_tui.text import bracket_words
 from tests.core.finished_run import finish_run
 from tests.core.latency.planted_times import PlantedClock, PlantedContestants
 

@@ -18,7 +18,7 @@ from distill_core.latency.timing.calls import TimedCalls
 from distill_core.runs import RunFolder
 from distill_core.students.kinds import student_settings
 from distill_tui.cli import run
-from distill_tui.cli.stopping import MeasurementStopped, StopAtOnce
+from distill_tui.cli.run_loop import MeasurementStopped, StopAtOnce
 from tests.core.finished_run import finish_run
 
 QUICK = ("--blocks", "2", "--ff-dim", "8", "--batch-size", "4")

@@ -7,7 +7,7 @@ from textual.widgets import DataTable, ProgressBar
 
 from distill_core.latency import ContestantsEvent
 from distill_tui.jobs import JobEnded, JobState, Progressed
-from distill_tui.text.contestants import COLUMNS
+from distill_tui.text import COLUMNS
 from tests.tui import events
 from tests.tui.stage import NARROW, WIDE, Stage, staged
 

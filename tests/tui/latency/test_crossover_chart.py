@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from distill_core.latency import summarised
-from distill_tui.latency.crossover_chart import CrossoverChart
+from distill_tui.latency.crossover import CrossoverChart
 from tests.tui import events
 
 SHADE = "░"

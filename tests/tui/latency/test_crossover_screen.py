@@ -8,7 +8,7 @@ from textual.widgets import ProgressBar
 
 from distill_core.latency import CrossoverEvent
 from distill_tui.jobs import JobEnded, JobState, Progressed
-from distill_tui.latency.crossover_chart import CrossoverChart
+from distill_tui.latency.crossover import CrossoverChart
 from tests.tui import events
 from tests.tui.stage import NARROW, WIDE, Stage, staged
 

@@ -18,7 +18,7 @@ from distill_core.runs import RunFolder
 from distill_core.runs.recording.checkpoint import save_weights
 from distill_core.students import new_student, student_bytes
 from distill_tui.jobs import Answered, Jobs, JobState, Progressed
-from distill_tui.latency.crossover_dialog import typed_settings
+from distill_tui.latency.crossover import typed_settings
 from distill_tui.latency.desk import NO_QUERIES
 from distill_tui.teacher.loading import load_teacher
 from distill_tui.training.watching import Watching

@@ -9,7 +9,7 @@ from textual.widgets import ProgressBar
 
 from distill_core.latency.events import LatencyFinished
 from distill_tui.jobs import JobEnded, JobState, Progressed
-from distill_tui.latency.bar_chart import BarChart
+from distill_tui.latency.tables import BarChart
 from tests.tui import events
 from tests.tui.stage import NARROW, Stage, staged
 

@@ -4,14 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from msgspec.structs import asdict
 from textual.events import Key
 from textual.widgets import DataTable, Input, Static
 
 from distill_core.config import TrainingConfig
 from distill_core.settings import describe
 from distill_core.students import EncoderConfig, MlpConfig
-from distill_core.students.kinds import student_settings
 from distill_core.students.spec import StudentConfig
 from distill_tui.student.form import SettingRow, SettingsForm
 from tests.core.database_factory import write_lda_db
@@ -260,23 +258,6 @@ async def test_a_projection_of_another_dimension_is_checked_against_h(database: 
         assert not row_of(stage, "heads").has_class("-failed")
 
 
-async def test_enter_takes_the_candidate_under_the_cursor(database: Path) -> None:
-    async with staged(database) as stage:
-        await stage.show_teacher()
-        await stage.go("student")
-        table = stage.find("#candidates", DataTable)
-        keys = [row.value for row in table.rows]
-        assert len(keys) == len(set(keys)) >= 2
-        for key in keys:
-            heads, layers = (int(part) for part in (key or "").split(","))
-            assert 8 % heads == 0
-            table.move_cursor(row=table.get_row_index(key or ""))
-            await stage.press("enter")
-            assert stage.app.student.view.student.flat_heads() == (heads, layers)
-            assert stage.find("#heads", Input).value == str(heads)
-            assert stage.find("#layers", Input).value == str(layers)
-
-
 async def test_without_a_teacher_the_screen_says_where_to_get_one(database: Path) -> None:
     async with staged(database) as stage:
         await stage.go("student")
@@ -311,97 +292,6 @@ async def test_own_heads_stay_when_another_projection_of_the_same_n_is_looked_at
         stage.app.student.publish(replace(settings, student=own))
         await stage.show_teacher(2)
         assert stage.app.student.view.student == own
-
-
-async def test_candidates_and_costs_are_live_with_the_form(database: Path) -> None:
-    """Parameters counted by hand from the published encoder: two projections of d, and L layers."""
-    d = 8
-
-    def parameters(layers: int, ff: int) -> int:
-        layer = 4 * d * d + 4 * d + (d * ff + ff) + (ff * d + d) + 4 * d
-        return 2 * (d * d + d) + layers * layer
-
-    async with staged(database) as stage:
-        await stage.show_teacher()
-        await stage.go("student")
-        table = stage.find("#candidates", DataTable)
-        rows = {key.value: [str(cell) for cell in table.get_row(key)] for key in table.rows}
-        assert rows["4,1"][:5] == ["4", "1", "4", "1.00", f"{parameters(1, 512):,}"], "4^1 is exactly N = 4"
-        assert "book" in rows["4,1"][5]
-        assert rows["2,2"][:4] == ["2", "2", "4", "1.00"]
-
-        for layers in (2, 3):
-            await stage.fill("#layers", str(layers))
-            costs = stage.text("#costs")
-            assert f"4^{layers} = {4**layers:,}" in costs
-            assert "N 4" in costs
-            assert f"{parameters(layers, 512):,}" in costs
-            assert f"{parameters(layers, 512) / (2 * 4 * d):,.0f}x" in costs
-
-        await stage.fill("#ff_dim", "16")
-        assert f"{parameters(3, 16):,}" in stage.text("#costs")
-        assert str(table.get_row("4,1")[4]) == f"{parameters(1, 16):,}"
-
-
-async def test_the_costs_are_those_of_the_student_that_is_built(database: Path) -> None:
-    """Parameters by counting the built student's, folded ones by counting those of its folded form."""
-    from distill_core.students import new_student
-
-    async with staged(database) as stage:
-        await stage.show_teacher()
-        await stage.go("student")
-        table = stage.find("#candidates", DataTable)
-        for kind in ("encoder", "memory", "mlp"):
-            await stage.fill("#kind", kind)
-            for layers in ("1", "2"):
-                await stage.fill("#layers", layers)
-                student = new_student(stage.app.student.view.student, 8, 4)
-                costs = {line.split("  ")[0].strip("│ "): line for line in stage.text("#costs").splitlines()}
-                assert f" {student.num_parameters:,} " in costs["parameters"]
-                assert ("folded" in costs) is (kind == "encoder")
-                if kind == "encoder":
-                    assert f" {student.fold().num_parameters:,} " in costs["folded"]
-                assert f"{student.num_parameters:,} parameters" in str(
-                    stage.find("#form", SettingsForm).border_subtitle
-                )
-            for key in table.rows:
-                names = ("heads", "layers")[-len((key.value or "").split(",")) :]
-                shape = dict(zip(names, map(int, (key.value or "").split(",")), strict=True))
-                config = student_settings(kind, {**asdict(stage.app.student.view.student), **shape})
-                assert table.get_row(key)[4] == f"{new_student(config, 8, 4).num_parameters:,}"
-
-
-async def test_an_mlp_has_no_heads_to_choose(database: Path) -> None:
-    async with staged(database) as stage:
-        await stage.show_teacher()
-        await stage.go("student")
-        await stage.fill("#kind", "mlp")
-        table = stage.find("#candidates", DataTable)
-        rows = [table.get_row_at(number) for number in range(table.row_count)]
-        assert [row[:4] for row in rows] == [
-            ["-", str(layers), "-", "-"] for layers in range(1, len(rows) + 1)
-        ]
-        assert any("flat heads" in line and line.count(" - ") == 2 for line in costs_of(stage))
-        table.focus()
-        table.move_cursor(row=1)
-        await stage.press("enter")
-        assert stage.app.student.view.student == MlpConfig(layers=2)
-
-
-async def test_a_memory_is_offered_one_head_in_one_layer(database: Path) -> None:
-    async with staged(database) as stage:
-        await stage.show_teacher()
-        await stage.go("student")
-        await stage.fill("#kind", "memory")
-        table = stage.find("#candidates", DataTable)
-        assert "default" in str(table.get_row("1,1")[5])
-        assert any(line.split()[1:4] == ["slots", "K", "4"] for line in costs_of(stage)), "never more than N"
-        await stage.fill("#width", "6")
-        assert {int(str(table.get_row(key)[0])) for key in table.rows} <= {1, 2, 3, 6}
-
-
-def costs_of(stage: Stage) -> list[str]:
-    return stage.text("#costs").splitlines()
 
 
 async def test_at_80x24_the_keys_move_through_the_fields_and_errors_are_visible(database: Path) -> None:
@@ -455,21 +345,3 @@ async def test_the_whole_hint_of_the_field_in_hand_is_below_the_form_and_nothing
         assert {row.field: row.virtual_region for row in stage.screen.query(SettingRow)} == regions
         await stage.press("escape")
         assert stage.visible("#field-hint").strip() == ""
-
-
-async def test_costs_and_candidates_are_blank_while_a_field_is_wrong(database: Path) -> None:
-    async with staged(database) as stage:
-        await stage.show_teacher()
-        await stage.go("student")
-        table = stage.find("#candidates", DataTable)
-        before, right = stage.text("#costs"), stage.find("#heads", Input).value
-        rows = table.row_count
-        assert rows
-        for wrong in ("3", "x"):
-            await stage.fill("#heads", wrong)
-            assert "Mend the marked field first." in stage.text("#costs")
-            assert table.row_count == 0
-            assert "parameters" not in stage.visible("#form")
-            await stage.fill("#heads", right)
-            assert stage.text("#costs") == before
-            assert table.row_count == rows

@@ -1,13 +1,41 @@
-"""Axes that move in steps: a range is rounded outward and stays until the data leave it."""
+"""Axes that move in steps, their ticks, and numbers as they stand beside them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from distill_tui.charts.history import Extent, FloatArray
+
+THOUSANDS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+DIGITS = 4
+INTEGER_DIGITS = 3
+"""Below a thousand of its unit a number has up to three digits before the point, and they all count."""
+SMALLEST_PLAIN = 1e-3
+"""Below this a label is written with an exponent."""
+
+
+def short_number(value: float, digits: int = DIGITS) -> str:
+    """Write a number with up to `digits` digits: 0.05, 1e-4, 2.5k; NaN and infinities by name."""
+    if not math.isfinite(value):
+        return {math.inf: "inf", -math.inf: "-inf"}.get(value, "NaN")
+    size = abs(value)
+    if size >= 1e12 or 0 < size < SMALLEST_PLAIN:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
+    scale, unit = next(((s, u) for s, u in THOUSANDS if size >= s), (1.0, ""))
+    return f"{value / scale:.{max(digits, INTEGER_DIGITS)}g}{unit}"
+
+
+def share_number(value: float) -> str:
+    """Write a number in few cells: one below 1 with three decimals and no zero before them, `.858`."""
+    plain = f"{value:.3f}"
+    is_share = abs(value) >= SMALLEST_PLAIN and plain.removeprefix("-").startswith("0.")
+    return plain.replace("0.", ".", 1) if is_share else short_number(value)
+
 
 LINEAR_MANTISSAS = (1.0, 2.0, 2.5, 5.0, 10.0)
 LOG_MANTISSAS = (1.0, 2.0, 5.0, 10.0)
@@ -122,3 +150,65 @@ def step_axis(extent: Extent, total: float | None, *, log: bool) -> Axis:
         return Axis(reach / 10, reach, log=True)
     start = _log_step_down(max(extent.low_positive, TINY))
     return Axis(start if start < reach else reach / 10, reach, log=True)
+
+
+LOG_TICK_MANTISSAS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+MOST_HALVINGS = 4
+"""How often a step is halved to get two ticks onto an axis."""
+MOST_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A value on an axis, where it lies (0 to 1), and its label."""
+
+    fraction: float
+    label: str
+
+
+def axis_ticks(axis: Axis, count: int) -> tuple[Tick, ...]:
+    """Return at most about `count` ticks at round values."""
+    values = _log_values(axis, count) if axis.log else _linear_values(axis, count)
+    fractions = axis.fractions(np.asarray(values, dtype=np.float64))
+    digits = _digits_to_tell_apart(values)
+    return tuple(Tick(float(f), short_number(v, digits)) for f, v in zip(fractions, values, strict=True))
+
+
+def _digits_to_tell_apart(values: list[float]) -> int:
+    """Return how many digits the labels need: 0.99991 to 0.99995 takes five."""
+    step = min((b - a for a, b in pairwise(values)), default=0.0)
+    size = max((abs(v) for v in values), default=0.0)
+    if not step > 0 or not size:
+        return DIGITS
+    return min(MOST_DIGITS, max(1, math.floor(math.log10(size)) - math.floor(math.log10(step)) + 2))
+
+
+def _linear_values(axis: Axis, count: int) -> list[float]:
+    step = nice_step(axis.high - axis.low, max(count - 1, 1))
+    for _halving in range(MOST_HALVINGS):
+        first, last = _multiples_inside(axis, step)
+        if first < last:
+            return [number * step if number else 0.0 for number in range(first, last + 1)]
+        step /= 2
+    return [axis.low, axis.high]
+
+
+def _multiples_inside(axis: Axis, step: float) -> tuple[int, int]:
+    return math.ceil(axis.low / step - ROUNDING), math.floor(axis.high / step + ROUNDING)
+
+
+def _log_values(axis: Axis, count: int) -> list[float]:
+    """Return powers of ten, every n-th where there are many, with values between where there are few."""
+    first, last = math.floor(math.log10(axis.low)), math.ceil(math.log10(axis.high))
+    decades = range(first, last + 1)
+    for mantissas in LOG_TICK_MANTISSAS:
+        values = _inside(axis, [m * 10.0**power for power in decades for m in mantissas])
+        if 1 < len(values) <= count:
+            return values
+    stride = max(1, math.ceil(len(decades) / max(count, 1)))
+    values = _inside(axis, [10.0**power for power in decades if power % stride == 0])
+    return values or [axis.low, axis.high]
+
+
+def _inside(axis: Axis, values: list[float]) -> list[float]:
+    return [v for v in values if axis.low * (1 - ROUNDING) <= v <= axis.high * (1 + ROUNDING)]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from distill_tui.charts.picture import Picture, Role
-from distill_tui.charts.ticks import Tick
+from distill_tui.charts.axes import Tick
+from distill_tui.charts.braille import Picture, Role
 
 GUTTER = 7
 """Cells left of the plot where there is room: charts above each other start in one column."""
@@ -151,3 +151,36 @@ def spread(names: Sequence[LineName], height: int) -> list[tuple[int, LineName]]
 def round_to_cell(fraction: float, cells: int) -> int:
     """Return the cell, counted from 0, in which a fraction of a row or column of `cells` lies."""
     return min(int(fraction * cells), cells - 1)
+
+
+Piece = tuple[str, Role]
+BRIEF_NAME = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the chart: how it looks, its name and its last value."""
+
+    marker: str
+    name: str
+    value: str
+    role: Role
+
+
+def fit_legend(title: str, entries: Sequence[Entry], notes: Sequence[str], width: int) -> list[Piece]:
+    """Return the fullest legend that fits into `width` cells; at the least a cut title."""
+    for pieces in _fullest_first(title, entries, notes):
+        if sum(len(text) for text, _ in pieces) <= width:
+            return pieces
+    return [(title[:width], Role.TITLE)]
+
+
+def _fullest_first(title: str, entries: Sequence[Entry], notes: Sequence[str]) -> Iterator[list[Piece]]:
+    full = [(f"  {e.marker} {e.name} {e.value}", e.role) for e in entries]
+    brief = [(f" {e.marker}{e.name[:BRIEF_NAME]} {e.value}", e.role) for e in entries]
+    short = [(f" {e.marker}{e.value}", e.role) for e in entries]
+    asides = [(f"  {note}", Role.AXIS) for note in notes]
+    for lines in (full, brief, short):
+        for shown in range(len(asides), -1, -1):
+            yield [(title, Role.TITLE), *lines, *asides[:shown]]
+    yield [(title, Role.TITLE), *short[-1:]]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 from rich.text import Text
 from textual.reactive import reactive
 from textual.widget import Widget
 from textual_plotext import Plot
 
-from distill_tui.charts.picture import single_cells
-from distill_tui.charts.ticks import Tick
+from distill_tui.charts.axes import Axis, Tick, axis_ticks
+from distill_tui.charts.braille import single_cells
 
 SUBCELLS = 2
 """Columns and rows that plotext's marker of quarter blocks has in a cell."""
@@ -19,6 +20,7 @@ FRAME_ROWS = 3
 """The frame above and below a canvas, and the labels below."""
 FEWEST_COLUMNS, FEWEST_ROWS = 10, 1
 """A canvas smaller than this says nothing."""
+CELLS_PER_X_TICK, ROWS_PER_Y_TICK = 12, 3
 TO_ASCII = str.maketrans("│─┌┐└┘┤├┬┴┼" + "▖▗▘▙▚▛▜▝▞▟█▌▐▀▄" + "…░▒·", "|-+++++++++" + "#" * 15 + ".:%.")
 
 
@@ -107,3 +109,33 @@ class Canvas:
     def lines(self) -> list[str]:
         """Return the rows, frame and labels included, without plotext's escape sequences."""
         return str(self.figure.uncolorize(self.figure.build())).rstrip("\n").split("\n")
+
+
+def canvas_between(
+    axes: tuple[Axis, Axis], size: tuple[int, int], fewest_rows: int, *, only_whole: bool = False
+) -> Canvas | None:
+    """Return a canvas with the ticks of both axes, x and y; None where it has not enough columns or rows.
+
+    Args:
+        axes: x and y.
+        size: Of the picture in cells, width and height.
+        fewest_rows: What the canvas needs to say anything.
+        only_whole: Whether x has ticks at whole numbers only.
+    """
+    rows = size[1] - FRAME_ROWS
+    y_ticks = axis_ticks(axes[1], rows // ROWS_PER_Y_TICK + 1)
+    gutter = max(len(tick.label) for tick in y_ticks)
+    columns = size[0] - gutter - 2
+    if rows < fewest_rows or columns < FEWEST_COLUMNS:
+        return None
+    canvas = Canvas(columns, rows, gutter)
+    canvas.y_ticks([Tick(tick.fraction, tick.label.rjust(gutter)) for tick in y_ticks])
+    x_ticks = axis_ticks(axes[0], max(1, columns // CELLS_PER_X_TICK) + 1)
+    canvas.x_ticks([tick for tick in x_ticks if not (only_whole and "." in tick.label)])
+    return canvas
+
+
+def dots_along(axis: Axis, values: Sequence[float], count: int) -> list[float]:
+    """Return where values lie among so many dots."""
+    fractions = axis.fractions(np.array(values, dtype=np.float64))
+    return [float(fraction) * (count - 1) for fraction in fractions]

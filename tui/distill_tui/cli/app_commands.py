@@ -10,7 +10,7 @@ import click
 from distill_core.database import check_database, demo_database_path
 from distill_core.errors import DistillError
 from distill_tui.cli.output import say
-from distill_tui.typed_path import is_there
+from distill_tui.places import is_there
 
 
 @click.command("open", hidden=True)
@@ -60,7 +60,7 @@ def _run_app(database: Path | None) -> int:
 
 def _detach(path: Path) -> None:
     from distill_core.runs import RunFolder
-    from distill_tui.cli.detaching import detach
+    from distill_tui.cli.run_loop import detach
 
     folder = RunFolder.open(path)
     if folder.is_finished:

@@ -28,8 +28,14 @@ from distill_tui.cli.options import (
     timed_student_option,
 )
 from distill_tui.cli.output import table_row
-from distill_tui.text.crossover import bracket_words, ended_words, ratio_words
-from distill_tui.text.machine import UNSTEADY, machine_warnings, machine_words
+from distill_tui.text import (
+    UNSTEADY,
+    bracket_words,
+    ended_words,
+    machine_warnings,
+    machine_words,
+    ratio_words,
+)
 
 if TYPE_CHECKING:
     from distill_core.latency import Crossover

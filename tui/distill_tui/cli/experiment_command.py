@@ -246,7 +246,7 @@ def _output(options: HlOptions) -> Output:
 
 
 def _write_charts(event: HlFinished) -> None:
-    from distill_tui.experiments.hl_chart import error_chart, mark_note, rows_of
+    from distill_tui.experiments import error_chart, mark_note, rows_of
 
     for finding in event.findings:
         for number in sorted({cell.teacher_heads for cell in event.cells}):

@@ -1,19 +1,32 @@
-"""`distill-tui export`: a run as files for others: weights, ONNX, model card, metrics."""
+"""`distill-tui export`: a run's student as weights, ONNX, model card and metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 import click
 
-from distill_tui.cli.export_lines import export_lines
-from distill_tui.cli.options import Command, json_option
+from distill_core.export.directory import ExportEvent, ExportFinished, PartLeftOut, PartWritten
+from distill_core.runs import RunStore
+from distill_core.wording import plural
+from distill_tui.cli.options import Command, json_option, run_argument, runs_dir_option
 from distill_tui.cli.output import say, say_object
-from distill_tui.cli.run_options import run_argument, run_store, runs_dir_option
 
 WITHOUT_WEIGHTS = 1
+
+
+def export_lines(event: ExportEvent) -> Iterator[str]:
+    """Yield what an event says to a reader."""
+    match event:
+        case PartWritten():
+            yield f"wrote {event.file}" + (f": {event.note}" if event.note else "")
+        case PartLeftOut():
+            yield f"left out {event.part}: {event.reason}"
+        case ExportFinished():
+            files = plural(len(event.report.files), "file")
+            yield f"exported {event.report.run}: {files} in {event.directory}"
 
 
 class ExportOptions(TypedDict):
@@ -53,7 +66,7 @@ def export(**options: Unpack[ExportOptions]) -> int:
     RUN is a run's name, the beginning of it, or its folder. Load what is written by
     distill_core.load(DIR). The exit code is 1 where the run has no weights that can be read.
     """
-    run = run_store(options["runs_dir"]).find(options["run"])
+    run = RunStore(options["runs_dir"]).find(options["run"])
     from distill_core.export import ExportFinished, ExportParts, export_run
 
     parts = ExportParts(

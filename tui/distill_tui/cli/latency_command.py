@@ -20,9 +20,17 @@ from distill_tui.cli.options import (
     timed_student_option,
 )
 from distill_tui.cli.output import table
-from distill_tui.text.contestants import COLUMNS, PARETO, UNTRAINED, row_cells
-from distill_tui.text.latency import contestant_names, faster_lines
-from distill_tui.text.machine import UNSTEADY, machine_warnings, machine_words
+from distill_tui.text import (
+    COLUMNS,
+    PARETO,
+    UNSTEADY,
+    UNTRAINED,
+    contestant_names,
+    faster_lines,
+    machine_warnings,
+    machine_words,
+    row_cells,
+)
 
 if TYPE_CHECKING:
     from distill_core.latency import (

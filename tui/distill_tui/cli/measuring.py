@@ -13,11 +13,11 @@ import msgspec
 from distill_core.database import LdaDatabase
 from distill_core.errors import DistillError
 from distill_core.outputs import Output
+from distill_core.runs import RunStore
 from distill_core.students.kinds import STUDENT_KINDS, student_fields
-from distill_tui.cli.options import chosen_database, force_option, timed_student
+from distill_tui.cli.options import chosen_database, force_option, runs_dir_option, timed_student
 from distill_tui.cli.output import say, say_object
-from distill_tui.cli.run_options import run_store, runs_dir_option
-from distill_tui.cli.stopping import StopAtOnce
+from distill_tui.cli.run_loop import StopAtOnce
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,7 +96,7 @@ def chosen_run(options: TimedOptions) -> RunFolder | None:
     for name in ("student", "mh_id", *student_fields()):  # what a run decides
         if context.get_parameter_source(name) is given:
             raise click.UsageError(f"--run says what is timed: leave out --{name.replace('_', '-')}.")
-    return run_store(options["runs_dir"]).find(options["run"])
+    return RunStore(options["runs_dir"]).find(options["run"])
 
 
 def what_is_timed(options: TimedOptions, run: RunFolder | None) -> ToTime:

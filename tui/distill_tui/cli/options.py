@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from distill_core.errors import CheckpointError, SettingsError
+from distill_core.runs.store import ENVIRONMENT_VARIABLE
 from distill_core.settings import AUTO, FieldDescription, check_field, describe
 from distill_core.students.kinds import (
     STUDENT_KINDS,
@@ -178,6 +179,15 @@ def force_option(output: str) -> Callable[[Command], Command]:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
+
+runs_dir_option = click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help=f"Where the runs are kept.  [default: ${ENVIRONMENT_VARIABLE}, else your data directory]",
+)
+
+run_argument = click.argument("run", metavar="RUN")
 
 
 def _option(

@@ -1,13 +1,15 @@
-"""Runs as lines of text: the table, and a comparison."""
+"""Runs side by side in plain lines: a table, settings that differ, paired differences, speeds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from distill_core.runs import RunComparison, RunSummary
+from distill_core.runs import RunSummary
+from distill_core.runs.comparing import RunComparison, RunSpeed
 from distill_core.wording import signed
 from distill_tui.cli.output import table
 from distill_tui.runs.rows import database_words
+from distill_tui.text import bracket_words, different_machines
 
 _COLUMNS = (
     "run",
@@ -74,3 +76,24 @@ def _row(run: RunSummary) -> tuple[str, ...]:
         "" if run.skill is None else f"{run.skill:.3f}",
         "" if run.latency_us is None else f"{run.latency_us:.0f}",
     )
+
+
+def speed_lines(comparison: RunComparison) -> Iterator[str]:
+    """Yield a line for each run that was timed; the machines too, where they are not one and the same."""
+    timed = [(name, speed) for name, speed in zip(comparison.names, comparison.speeds, strict=True) if speed]
+    if not timed:
+        return
+    yield "single-stream p90, and from how many heads on the student is faster:"
+    for name, speed in timed:
+        yield f"  {name}: {'; '.join(_parts(speed))}"
+    if machines := different_machines(comparison):
+        yield "measured on different machines:"
+        yield from (f"  {line}" for line in machines)
+
+
+def _parts(speed: RunSpeed) -> Iterator[str]:
+    if speed.lda_p90_us is not None and speed.student_p90_us is not None:
+        yield f"LDA {speed.lda_p90_us:,.1f} us, student {speed.student_p90_us:,.1f} us"
+    for case, bracket in (("single queries", speed.single), ("batches of 32", speed.batch_32)):
+        if bracket is not None:
+            yield f"{case} {bracket_words(bracket)}"

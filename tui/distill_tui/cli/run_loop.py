@@ -1,20 +1,117 @@
-"""A run from its first event, or from where it was left, to its end, without a terminal."""
+"""Training without a terminal: to its end, until a signal asks for one, or in a process of its own."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Self
 
-from distill_core.runs import RecordedRun
-from distill_core.training.events import TrainEvent
+from distill_core.errors import RunError
 from distill_tui.cli.output import say
-from distill_tui.cli.stopping import StopRequest
+from distill_tui.signals import ENDING, handled
 
-Write = Callable[[TrainEvent], None]
+if TYPE_CHECKING:
+    from distill_core.runs import RecordedRun, RunFolder
+    from distill_core.training.events import TrainEvent
+
+_PATIENCE_SECONDS = 1.8
+_START_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
 
 
-def train_to_end(run: RecordedRun, write: Write) -> int:
+class StopRequest:
+    """Inside `with`, ctrl+c and the signals that end a process only ask; a second ctrl+c leaves at once.
+
+    A line that drops may send its signal more than once, so other signals only ask again. One that was
+    ignored before, as nohup does, stays so. Whoever trains looks at `exit_code` between two steps. If it
+    cannot look in time, in a long step or a stalled terminal, the process ends all the same: the last
+    checkpoint is on the disk.
+
+    Attributes:
+        exit_code: 128 and the number of the signal, as shells say it; None while nobody asked.
+    """
+
+    def __init__(self) -> None:
+        self.exit_code: int | None = None
+        self._signals = ExitStack()
+        self._last_resort: threading.Timer | None = None
+
+    def __enter__(self) -> Self:
+        self._signals.enter_context(handled(("SIGINT", *ENDING), self._ask))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._signals.close()
+        if self._last_resort is not None:
+            self._last_resort.cancel()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.exit_code is not None:
+            if number == signal.SIGINT:
+                os._exit(self.exit_code)
+            return
+        self.exit_code = 128 + number
+        timer = threading.Timer(_PATIENCE_SECONDS, os._exit, (self.exit_code,))
+        timer.daemon = True
+        with contextlib.suppress(RuntimeError):  # no thread can be started: who trains still looks
+            timer.start()
+            self._last_resort = timer
+
+
+class MeasurementStopped(KeyboardInterrupt):
+    """A signal asks to stop.
+
+    Attributes:
+        exit_code: 128 and the number of the signal, as shells say it.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
+
+
+class StopAtOnce:
+    """Inside `with`, the first of ctrl+c and the signals that end a process raises `MeasurementStopped`.
+
+    A block may take minutes, so nobody waits for its end. While what was measured is kept and printed, a
+    second ctrl+c leaves at once, and other signals are passed over: a line that drops may send several. A
+    signal that was ignored before, as nohup does, stays so.
+    """
+
+    def __init__(self) -> None:
+        self._stopped: MeasurementStopped | None = None
+        self._signals = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._signals.enter_context(handled(("SIGINT", *ENDING), self._stop))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._signals.close()
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._stopped is None:
+            self._stopped = MeasurementStopped(number)
+            raise self._stopped
+        if number == signal.SIGINT:
+            os._exit(self._stopped.exit_code)
+
+
+def train_to_end(run: RecordedRun, write: Callable[[TrainEvent], None]) -> int:
     """Pull a run's events and write each; return the exit code.
 
     A signal, or a reader of the output that has left, ends the run between two steps, with everything saved.
@@ -37,6 +134,38 @@ def train_to_end(run: RecordedRun, write: Write) -> int:
     return stop.exit_code or 0
 
 
-def run_words(run: RecordedRun) -> str:
-    """Say where a run is."""
-    return f"run: {run.folder.path}"
+def detach(folder: RunFolder, wait: Callable[[float], None] = time.sleep) -> int:
+    """Train a run in a new process without a terminal, and return its number once it is training.
+
+    What it prints goes to the run's log.
+
+    Raises:
+        RunError: It did not start; the log says why.
+    """
+    try:
+        with folder.log_path.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "distill_tui", "resume", str(folder.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise RunError(
+            f"No process could be started for {folder.name}: {error.strerror or error}.",
+            "What is saved stays; 'distill-tui resume' goes on with it.",
+        ) from error
+    waited = 0.0
+    while waited < _START_SECONDS:
+        has_left = process.poll() is not None
+        state = folder.read_state()
+        if state.state == "failed" and state.pid == process.pid:
+            raise RunError(f"{folder.name} did not start: {state.error}", f"See {folder.log_path}.")
+        if state.state == "finished" or (state.state == "running" and state.pid == process.pid):
+            return process.pid
+        if has_left:
+            break
+        wait(_LOOK_SECONDS)
+        waited += _LOOK_SECONDS
+    raise RunError(f"{folder.name} did not start in a process of its own.", f"See {folder.log_path}.")

@@ -1,4 +1,4 @@
-"""`distill-tui train`: a run without a terminal, a plain line or a JSON object for each epoch."""
+"""`distill-tui train` and `resume`: a run without a terminal, a line or a JSON object for each epoch."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConf
 from distill_core.database import LdaDatabase
 from distill_core.errors import DistillError, told
 from distill_core.outputs import Output
+from distill_core.runs import RunStore
 from distill_core.students.kinds import STUDENT_KINDS
 from distill_core.training.events import RunFinished, RunStarted, TrainEvent
 from distill_tui.cli.event_lines import write_json, write_lines
@@ -23,12 +24,14 @@ from distill_tui.cli.options import (
     given,
     json_option,
     kind_option,
+    run_argument,
+    runs_dir_option,
     settings_options,
     shape_options,
     shaped_student,
 )
 from distill_tui.cli.output import say
-from distill_tui.cli.run_options import run_store, runs_dir_option
+from distill_tui.cli.run_loop import detach, train_to_end
 
 if TYPE_CHECKING:
     from distill_core.runs import RecordedRun, RunFolder
@@ -76,13 +79,12 @@ def train(
     if save is not None:
         require_layout(save, config.student.kind)
         output = Output(save, replace=force, inputs=[Path(config.data.database)])
-    folder = run_store(runs_dir).create(config)
+    folder = RunStore(runs_dir).create(config)
     if detach:
         _warn_of_places(config.data)
         _detach(folder)
         return 0
     from distill_core.runs import RecordedRun
-    from distill_tui.cli.run_loop import train_to_end
 
     run = RecordedRun(folder)
     write = write_json if as_json else write_lines
@@ -126,8 +128,6 @@ def run_config(options: Mapping[str, object]) -> RunConfig:
 
 
 def _detach(folder: RunFolder) -> None:
-    from distill_tui.cli.detaching import detach
-
     detach(folder)
     say(f"run: {folder.path}", err=True)
     say(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)
@@ -147,3 +147,33 @@ def _save(session: TrainingSession, file: Output) -> Path:
 
     assert session.student is not None
     return save_student(session.student, file, session.config)
+
+
+@click.command()
+@run_argument
+@runs_dir_option
+@click.option(
+    "--db",
+    "database",
+    type=click.Path(path_type=Path),
+    metavar="DB",
+    help="The lda.db, if it has moved and is not found nearby.",
+)
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take RUN over from a process that holds its lock and does not move; it writes nothing more.",
+)
+@json_option
+def resume(run: str, runs_dir: Path | None, database: Path | None, *, take_over: bool, as_json: bool) -> int:
+    """Go on with RUN from its last checkpoint, to the same end as if it had never stopped.
+
+    RUN is a run's name, the beginning of its name, or its folder. A process of another machine counts as
+    gone when nothing in the run changes for a few seconds; should it wake up, it stops at its next write.
+    """
+    folder = RunStore(runs_dir).find(run)
+    from distill_core.runs import RecordedRun
+
+    return train_to_end(
+        RecordedRun(folder, take_over=take_over, database=database), write_json if as_json else write_lines
+    )

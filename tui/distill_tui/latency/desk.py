@@ -7,18 +7,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from distill_core.config import RunConfig
 from distill_core.errors import DatabaseError
-from distill_core.latency.measurement import CrossoverSettings
+from distill_core.latency.crossover import CrossoverFinished
+from distill_core.latency.events import ContestantsFinished, LatencyFinished
+from distill_core.latency.measurement import ContestantsSettings, CrossoverSettings, LatencySettings
 from distill_core.students.spec import StudentConfig
 from distill_tui.jobs import JobState
-from distill_tui.latency import measurements
 from distill_tui.teacher.desk import TeacherView
 from distill_tui.ui.desk import Desk
 
 if TYPE_CHECKING:
     from distill_core.runs import RecordedMeasurement, StudentToTime
     from distill_tui.app import DistillApp
+
+Build = Callable[[TeacherView, RunConfig, "StudentToTime"], "RecordedMeasurement[Any, Any]"]
+"""Makes a measurement of a teacher and a student, in the measuring thread; the settings give the device."""
+
 
 Shape = tuple[StudentConfig, str, int]
 """What times depend on: the student, and its teacher's database and projection."""
@@ -58,12 +65,12 @@ class MeasurementKind:
     Attributes:
         name: Of the job, and of its files in a run's folder.
         build: Makes it, on the measuring thread.
-        result_type: Returns the type of its last event, importing it only then.
+        result_type: Of its last event.
     """
 
     name: str
-    build: measurements.Build
-    result_type: Callable[[], type]
+    build: Build
+    result_type: type
 
 
 class MeasurementDesk(Desk[MeasurementView]):
@@ -111,7 +118,7 @@ class MeasurementDesk(Desk[MeasurementView]):
 
     def fold(self, events: tuple[Any, ...]) -> None:
         """Take in what the measurement has told: the start, steps, and the result at last."""
-        view, result_type = self.view, self.kind.result_type()
+        view, result_type = self.view, self.kind.result_type
         for event in events:
             if isinstance(event, result_type):
                 view = replace(view, finished=event)
@@ -178,9 +185,9 @@ class LatencyDesk:
     def __init__(self, app: DistillApp) -> None:
         self._app = app
         self.crossover_settings = CrossoverSettings()
-        self.comparison = self._desk("latency", measurements.latency, _latency_result)
-        self.crossover = self._desk("crossover", self._crossover, _crossover_result)
-        self.contestants = self._desk("contestants", measurements.contestants, _contestants_result)
+        self.comparison = self._desk("latency", _comparison, LatencyFinished)
+        self.crossover = self._desk("crossover", self._crossover, CrossoverFinished)
+        self.contestants = self._desk("contestants", _contestants, ContestantsFinished)
         self.all = (self.comparison, self.crossover, self.contestants)
 
     def can_measure(self) -> bool:
@@ -240,7 +247,7 @@ class LatencyDesk:
             from distill_core.runs import RunFolder
 
             run = RunFolder(path)
-            return tuple(run.read_result(desk.kind.name, desk.kind.result_type()) for desk in self.all)
+            return tuple(run.read_result(desk.kind.name, desk.kind.result_type) for desk in self.all)
 
         show = partial(self._show_measured, path)
         self._app.jobs.ask(work, show, self._app.complain("Measurements not read"), "measured")
@@ -267,32 +274,43 @@ class LatencyDesk:
             return None
         return student
 
-    def _desk(self, name: str, build: measurements.Build, result_type: Callable[[], type]) -> MeasurementDesk:
+    def _desk(self, name: str, build: Build, result_type: type) -> MeasurementDesk:
         return MeasurementDesk(self._app, MeasurementKind(name, build, result_type))
 
     def _crossover(
         self, view: TeacherView, config: RunConfig, timed: StudentToTime
     ) -> RecordedMeasurement[Any, Any]:
-        return measurements.crossover(view, config, timed, self.crossover_settings)
+        from distill_core.latency import Crossover
+
+        return _recorded(Crossover, view, config, timed, self.crossover_settings)
 
 
 def _shape(config: RunConfig) -> Shape:
     return config.student.without_recipe(), config.data.database, config.data.mh_id
 
 
-def _latency_result() -> type:
-    from distill_core.latency.events import LatencyFinished
+def _comparison(view: TeacherView, config: RunConfig, timed: StudentToTime) -> RecordedMeasurement[Any, Any]:
+    from distill_core.latency import LatencyComparison
 
-    return LatencyFinished
-
-
-def _crossover_result() -> type:
-    from distill_core.latency.crossover import CrossoverFinished
-
-    return CrossoverFinished
+    return _recorded(LatencyComparison, view, config, timed, LatencySettings())
 
 
-def _contestants_result() -> type:
-    from distill_core.latency.events import ContestantsFinished
+def _contestants(view: TeacherView, config: RunConfig, timed: StudentToTime) -> RecordedMeasurement[Any, Any]:
+    from distill_core.latency import ContestantsComparison
 
-    return ContestantsFinished
+    return _recorded(ContestantsComparison, view, config, timed, ContestantsSettings())
+
+
+def _recorded(
+    kind: Callable[..., Any],
+    view: TeacherView,
+    config: RunConfig,
+    timed: StudentToTime,
+    settings: msgspec.Struct,
+) -> RecordedMeasurement[Any, Any]:
+    from distill_core.runs import RecordedMeasurement
+
+    training, teacher = config.training, view.teacher
+    settings = msgspec.structs.replace(settings, device=training.device, threads=training.threads)
+    student = timed.load(teacher.dimension, teacher.num_heads)
+    return RecordedMeasurement(kind(teacher, student, view.queries, settings), timed.run)

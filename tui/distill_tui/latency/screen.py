@@ -14,15 +14,17 @@ from distill_core.latency.events import LatencyFinished
 from distill_core.latency.measurement import CrossoverSettings
 from distill_core.wording import plural
 from distill_tui.jobs import JobState
-from distill_tui.latency.bar_chart import BarChart
-from distill_tui.latency.contestant_table import ContestantTable
-from distill_tui.latency.crossover_dialog import CrossoverDialog
-from distill_tui.latency.crossover_pane import CrossoverPane
+from distill_tui.latency.crossover import CrossoverDialog, CrossoverPane
 from distill_tui.latency.desk import NO_QUERIES, MeasurementView
-from distill_tui.latency.latency_table import latency_bars, latency_intervals, latency_table
+from distill_tui.latency.tables import (
+    BarChart,
+    ContestantTable,
+    latency_bars,
+    latency_intervals,
+    latency_table,
+)
 from distill_tui.teacher.desk import TeacherView
-from distill_tui.text.latency import faster_lines
-from distill_tui.text.machine import doubts, doubts_in_full, machine_words
+from distill_tui.text import doubts, doubts_in_full, faster_lines, machine_words
 from distill_tui.ui.screen import WorkbenchScreen
 
 VIEWS = ("bars", "curves", "table")

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
-from distill_tui.typed_path import typed_path
-from distill_tui.ui.confirm_dialog import ConfirmDialog
+from distill_tui.places import typed_path
+from distill_tui.ui.dialogs import ConfirmDialog, Question, TextDialog
 from distill_tui.ui.screen import WorkbenchScreen
-from distill_tui.ui.text_dialog import Question, TextDialog
 
 if TYPE_CHECKING:
     from distill_core.runs import RunSummary

@@ -15,7 +15,7 @@ from distill_core.foreign_text import visible
 from distill_core.settings import AUTO, describe
 from distill_core.students.kinds import describe_kind, describe_student_field
 from distill_core.wording import signed
-from distill_tui.text.speed import different_machines, speed_rows
+from distill_tui.text import different_machines, speed_rows
 
 if TYPE_CHECKING:
     from distill_core.runs import PairedDifference, RunComparison
@@ -45,7 +45,8 @@ def run_comparison(compared: ComparedRuns, names: Sequence[str]) -> RenderableTy
     table.add_row("", *(Text(name, "bold") for name in names))
     for title, cells in _rows(compared.comparison):
         table.add_row(title, *(Text(visible(cell)) for cell in cells))
-    machines = different_machines(compared.comparison)
+    if machines := different_machines(compared.comparison):
+        machines.insert(0, "Timed on different machines:")
     return Group(table, Text("\n".join([_note(compared.comparison), *map(visible, machines)]), "dim"))
 
 

@@ -303,7 +303,7 @@ def _curves(paths: tuple[str, ...]) -> tuple[RunCurve, ...]:
 
 
 def _curve(run: RunFolder) -> RunCurve:
-    from distill_tui.training.past_epochs import past_epochs
+    from distill_tui.training.histories import past_epochs
 
     validated = [(epoch.step, epoch.validation.cosine) for epoch in past_epochs(run) if epoch.validation]
     return RunCurve(

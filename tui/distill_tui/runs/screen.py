@@ -14,8 +14,7 @@ from textual.widgets import DataTable, Input, Static
 from distill_tui.runs.actions import RunActions
 from distill_tui.runs.comparison import run_comparison
 from distill_tui.runs.desk import ComparedRuns, RunsView
-from distill_tui.runs.facts import run_facts
-from distill_tui.runs.rows import SORTS, RunRow, in_order, matching, short_name
+from distill_tui.runs.rows import SORTS, RunRow, in_order, matching, run_facts, short_name
 from distill_tui.runs.table import MARK, RunTable
 
 if TYPE_CHECKING:

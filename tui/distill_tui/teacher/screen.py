@@ -17,11 +17,9 @@ from distill_core.config import DataConfig
 from distill_core.foreign_text import beginning
 from distill_core.settings import check_field
 from distill_tui.teacher.desk import DatabaseView, TeacherView
-from distill_tui.teacher.facts import TeacherFacts
-from distill_tui.teacher.question_list import QuestionList
-from distill_tui.teacher.weight_bars import WeightBars
+from distill_tui.teacher.questions import QuestionList, TeacherFacts, WeightBars
+from distill_tui.ui.dialogs import Question, TextDialog
 from distill_tui.ui.screen import WorkbenchScreen
-from distill_tui.ui.text_dialog import Question, TextDialog
 
 NAME_CHARACTERS = 80
 TAU_STEPS_A_DECADE = 20

@@ -260,7 +260,7 @@ class TrainingDesk(Desk[TrainingView]):
         def events() -> Iterator[TrainEvent]:
             from distill_core.training.events import RunStarted
             from distill_tui.teacher.loading import teacher_read
-            from distill_tui.training.past_epochs import with_past
+            from distill_tui.training.histories import with_past
 
             run = open_run()
             runs.append(run)

@@ -7,12 +7,11 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 
-from distill_tui.charts.options import Baseline
+from distill_tui.charts.figure import Baseline
 from distill_tui.jobs import JobState
 from distill_tui.runs.desk import RunCurve
-from distill_tui.training.curve_legend import CurveLegend, curve_history, last_step
 from distill_tui.training.desk import TrainingView
-from distill_tui.training.metric_chart import MetricChart
+from distill_tui.training.metric_chart import CurveLegend, MetricChart, curve_history, last_step
 from distill_tui.training.status import RunStatus
 from distill_tui.ui.screen import WorkbenchScreen
 

@@ -12,14 +12,14 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import DirectoryTree, Footer, Input, Label, OptionList
+from textual.widgets import DirectoryTree, Input, Label, OptionList
 from textual.widgets.option_list import Option
 from textual_autocomplete import DropdownItem, PathAutoComplete, TargetState
 
 from distill_core.database import demo_database_path
 from distill_core.foreign_text import visible
-from distill_tui.places import read_recent
-from distill_tui.typed_path import is_folder, is_there, typed_path
+from distill_tui.places import is_folder, is_there, read_recent, typed_path
+from distill_tui.ui.screen import KeyFooter
 
 _SQLITE_SUFFIXES = {".db", ".sqlite", ".sqlite3", ".db3"}
 _SQLITE_MAGIC = b"SQLite format 3\x00"
@@ -82,7 +82,7 @@ class DatabasePicker(ModalScreen[Path | None]):
         yield PathCompletion(
             path, show_dotfiles=False, folder_prefix=Content("▸ "), file_prefix=Content("  ")
         )
-        yield Footer(show_command_palette=False)
+        yield KeyFooter()
 
     @on(OptionList.OptionSelected, "#recent")
     def _choose_recent(self, event: OptionList.OptionSelected) -> None:

@@ -12,7 +12,9 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Footer, Markdown, Static
+from textual.widgets import Markdown, Static
+
+from distill_tui.ui.screen import KeyFooter
 
 KeyRow = tuple[str, str]
 """A key as it is written, and what it does."""
@@ -43,7 +45,7 @@ class HelpScreen(ModalScreen[None]):
             for title, rows in key_groups(self._about):
                 yield Static(title, classes="title")
                 yield Static(_table(rows))
-        yield Footer(show_command_palette=False)
+        yield KeyFooter()
 
     def action_scroll(self, lines: int) -> None:
         """Move by lines."""

@@ -4,14 +4,104 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from rich.text import Text
 from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.reactive import reactive
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Footer
 
-from distill_tui.ui.top_bar import TopBar
+from distill_core.foreign_text import visible
 
 if TYPE_CHECKING:
     from distill_tui.app import DistillApp
+
+SCREENS = ("teacher", "student", "train", "validate", "latency", "runs")
+
+
+class TopBar(Widget):
+    """One row: `1 Teacher 2 Student ...` on the left, the projection and the job on the right."""
+
+    COMPONENT_CLASSES = {"top-bar--current", "top-bar--other", "top-bar--status"}
+    DEFAULT_CSS = """
+    TopBar {
+        dock: top;
+        height: 1;
+        background: $panel;
+        & > .top-bar--current { background: $primary; color: $text; text-style: bold; }
+        & > .top-bar--other { color: $foreground; }
+        & > .top-bar--status { color: $text-muted; }
+    }
+    """
+    ALLOW_SELECT = False
+
+    status: reactive[str] = reactive("")
+
+    def __init__(self, current: str) -> None:
+        super().__init__()
+        self._current = current
+
+    def on_mount(self) -> None:
+        """Follow what the app is doing."""
+        app = cast("DistillApp", self.app)
+        for desk in (app.teacher, app.training, *app.latency.all, app.busy_with):
+            desk.follow(self, lambda _view: self._update_status())
+
+    def render(self) -> Text:
+        """Draw the tabs, and as much of the status as fits."""
+        bar = Text(no_wrap=True, overflow="crop")
+        for number, screen in enumerate(SCREENS, 1):
+            part = "current" if screen == self._current else "other"
+            bar.append(
+                f" {number} {screen.capitalize()} ", self.get_visual_style(f"top-bar--{part}").rich_style
+            )
+        room = self.size.width - bar.cell_len - 2
+        if room >= 8:
+            status = Text(self.status, self.get_visual_style("top-bar--status").rich_style)
+            status.truncate(room, overflow="ellipsis")
+            bar.append(" " * (room - status.cell_len + 1))
+            bar.append(status)
+        return bar
+
+    def _update_status(self) -> None:
+        app = cast("DistillApp", self.app)
+        parts = []
+        if app.busy_with.view:
+            parts.append(f"{app.busy_with.view}…")
+        if app.jobs.is_busy:
+            parts.append(f"{app.jobs.job_name} {app.jobs.state}")
+        if (view := app.teacher.view) is not None:
+            parts.append(f"N {view.projection.num_heads} τ {view.teacher.temperature:g}")
+            parts.append(f"{view.path.parent.name}/{view.path.name}")
+        self.status = visible(" · ".join(parts))
+
+
+class KeyFooter(Footer):
+    """The keys that work now, laid out anew only when they are others.
+
+    Textual's own footer makes its widgets again whenever a key may have changed: with every job, every
+    cursor and every focus.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(show_command_palette=False)
+        self._shown: list[tuple[Binding, bool, str]] = []
+
+    def compose(self) -> ComposeResult:
+        """Lay out the keys, and note which."""
+        if self._bindings_ready:
+            self._shown = self._keys()
+        yield from super().compose()
+
+    async def recompose(self) -> None:
+        """Lay out the keys anew if they are others than those that are shown."""
+        if self.is_attached and self._keys() != self._shown:
+            await super().recompose()
+
+    def _keys(self) -> list[tuple[Binding, bool, str]]:
+        active = self.screen.active_bindings.values()
+        return [(binding, enabled, tooltip) for _, binding, enabled, tooltip in active if binding.show]
 
 
 class WorkbenchScreen(Screen[None]):
@@ -28,7 +118,7 @@ class WorkbenchScreen(Screen[None]):
         """Lay out bar, body and footer."""
         yield TopBar(self.MODE)
         yield from self.compose_body()
-        yield Footer(show_command_palette=False)
+        yield KeyFooter()
 
     def compose_body(self) -> ComposeResult:
         """Yield the widgets between bar and footer."""

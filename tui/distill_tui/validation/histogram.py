@@ -9,11 +9,10 @@ from itertools import product
 import numpy as np
 from textual.reactive import reactive
 
-from distill_tui.charts.axes import HUGE, Axis, linear_axis
+from distill_tui.charts.axes import HUGE, Axis, Tick, axis_ticks, linear_axis, short_number
+from distill_tui.charts.braille import single_cells
 from distill_tui.charts.frame import round_to_cell
 from distill_tui.charts.history import FloatArray
-from distill_tui.charts.numbers import short_number
-from distill_tui.charts.picture import single_cells
 from distill_tui.charts.still_chart import (
     FEWEST_COLUMNS,
     FEWEST_ROWS,
@@ -22,7 +21,6 @@ from distill_tui.charts.still_chart import (
     Canvas,
     StillChart,
 )
-from distill_tui.charts.ticks import Tick, axis_ticks
 
 CELLS_PER_X_TICK, ROWS_PER_Y_TICK = 14, 3
 LONGEST_LEADER = 12

@@ -12,11 +12,13 @@ from distill_tui.jobs import JobState
 from distill_tui.training.desk import TrainingView
 from distill_tui.ui.screen import WorkbenchScreen
 from distill_tui.validation.histogram import Histogram
-from distill_tui.validation.ladder_table import LadderTable
-from distill_tui.validation.published_table import PublishedTable
-from distill_tui.validation.retrieval_grid import RetrievalGrid
-from distill_tui.validation.verdict_panel import VerdictPanel
-from distill_tui.validation.worst_queries import WorstQueries
+from distill_tui.validation.tables import (
+    LadderTable,
+    PublishedTable,
+    RetrievalGrid,
+    VerdictPanel,
+    WorstQueries,
+)
 
 TABS = ("ladder", "cosines", "worst", "retrieval")
 

@@ -1,0 +1,250 @@
+"""What there is to know of the chosen projection: its facts, its questions, and how one is routed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.text import Text
+from textual import on
+from textual.binding import Binding
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive, var
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from distill_core.architecture import lda_cost
+from distill_core.errors import told
+from distill_core.foreign_text import beginning, visible
+from distill_tui.charts.axes import short_number
+from distill_tui.teacher.desk import TeacherView
+
+
+class TeacherFacts(Static):
+    """Size, temperature and health of a teacher, where its vectors were found, and what is wrong."""
+
+    view: var[TeacherView | None] = var(None)
+
+    def watch_view(self, view: TeacherView | None) -> None:
+        """Show another projection, or the same at another temperature."""
+        self.update(_facts(view) if view else Text("No database is open: press o.", "dim"))
+
+
+def _facts(view: TeacherView) -> Text:
+    text = Text()
+    text.append(f"{visible(view.projection.name) or f'projection {view.projection.id}'}\n", "bold")
+    for problem in view.problems:
+        if problem.severity == "warning":
+            text.append(f"{problem.severity}: {told(problem.message, problem.hint)}\n", "bold")
+    if not len(view.queries):
+        text.append("No question has a vector: nothing can be trained or timed.\n", "bold")
+    for warning in view.health.warnings:
+        text.append(f"{visible(warning)}\n", "bold")
+    for name, value in _rows(view):
+        text.append(f"{name:19}", "dim").append(f"{value}\n")
+    for problem in view.problems:
+        if problem.severity == "warning":
+            continue  # said on top
+        style = "bold" if problem.severity == "error" else ""
+        text.append(f"{problem.severity}: {told(problem.message, problem.hint)}\n", style)
+    text.rstrip()
+    return text
+
+
+def _rows(view: TeacherView) -> list[tuple[str, str]]:
+    health, teacher = view.health, view.teacher
+    heads = health.effective_heads
+    stored = f" (stored {view.projection.temperature:g})" if view.chosen_temperature else ""
+    rows = [
+        ("heads N", f"{teacher.num_heads:,}, d {teacher.dimension}"),
+        ("temperature τ", f"{teacher.temperature:.3g}{stored}"),
+        ("effective heads", f"{heads.median:.1f} of {teacher.num_heads} ({heads.p5:.1f} to {heads.p95:.1f})"),
+        ("a constant scores", f"cosine {health.constant_cosine:.4f}"),
+    ]
+    if health.recall_at_1 is not None and health.mrr is not None:
+        some = f" ({health.num_judged:,} judged)" if health.num_judged < health.num_queries else ""
+        rows.append(("teacher itself", f"Recall@1 {health.recall_at_1:.3f}, MRR {health.mrr:.3f}{some}"))
+    some_of = f" of {len(view.questions):,}" if health.num_queries < len(view.questions) else ""
+    cost = lda_cost(teacher.num_heads, teacher.dimension)
+    return [
+        *rows,
+        ("questions", f"{health.num_queries:,}{some_of}, {health.near_duplicates} near-duplicate pairs"),
+        ("unused heads", f"{len(health.unused_heads)} that no question prefers"),
+        ("output variance", f"{health.output_variance:.3g}, a constant's MSE"),
+        ("parameters", f"{cost.parameters:,}"),
+        ("model", visible(view.projection.model)),
+    ]
+
+
+MAX_SHOWN = 2000
+SHOWN_CHARACTERS = 240
+"""Of a question: a few rows. Textual measures every character at every key."""
+
+
+class QuestionList(OptionList):
+    """Shows at most 2,000 of the matching questions; the filter reaches the rest."""
+
+    DEFAULT_CSS = "QuestionList { height: 1fr; border: none; padding: 0; }"
+    BINDINGS = [
+        Binding("j", "cursor_down", "Down", show=False, id="questions.down"),
+        Binding("k", "cursor_up", "Up", show=False, id="questions.up"),
+        Binding("g", "first", "First", show=False, id="questions.first"),
+        Binding("G", "last", "Last", show=False, id="questions.last"),
+    ]
+
+    view: reactive[TeacherView | None] = reactive(None)
+    pattern: reactive[str] = reactive("")
+
+    @dataclass
+    class Highlighted(Message):
+        """A question is under the cursor; `row` counts in the view's questions, None for no question."""
+
+        question_list: QuestionList
+        row: int | None
+
+    def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own parameter
+        super().__init__(id=id, compact=True, markup=False)
+
+    def watch_view(self) -> None:
+        """List the questions of another projection."""
+        self._fill()
+
+    def watch_pattern(self) -> None:
+        """List the questions that match."""
+        self._fill()
+
+    def _fill(self) -> None:
+        self.clear_options()
+        if self.view is None:
+            self.post_message(self.Highlighted(self, None))
+            return
+        words = self.pattern.lower().split()
+        texts = [self.view.question_text(question_id) for question_id in self.view.question_ids]
+        matching = [
+            Option(beginning(text, SHOWN_CHARACTERS), id=str(row))
+            for row, text in enumerate(texts)
+            if all(word in text.lower() for word in words)
+        ]
+        self.add_options(matching[:MAX_SHOWN])
+        if matching:
+            self.highlighted = 0
+        else:
+            self.post_message(self.Highlighted(self, None))
+
+    @on(OptionList.OptionHighlighted)
+    def _tell_row(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+        self.post_message(self.Highlighted(self, int(event.option.id or 0)))
+
+
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+NARROWEST_BAR = 4
+"""In cells; where there is less room, labels give way."""
+DIGITS = 3
+
+Weight = tuple[str, float]
+
+
+class WeightBars(Widget):
+    """Rows of label, bar and value in the order given. The longest bar stands for the largest value."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "weight-bars--label",
+        "weight-bars--bar",
+        "weight-bars--value",
+    }
+    DEFAULT_CSS = """
+    WeightBars {
+        width: 1fr;
+        height: auto;
+        & > .weight-bars--label { color: $foreground; }
+        & > .weight-bars--bar { color: $text-primary; }
+        & > .weight-bars--value { color: $text-muted; }
+    }
+    """
+    ALLOW_SELECT = False
+
+    rows: reactive[tuple[Weight, ...]] = reactive((), layout=True)
+    full_scale: reactive[float | None] = reactive(None)
+    """The value of a bar across the whole room; None takes the largest value shown."""
+    ascii: reactive[bool] = reactive(False)
+
+    def __init__(
+        self,
+        rows: Sequence[Weight] = (),
+        *,
+        full_scale: float | None = None,
+        ascii: bool = False,  # noqa: A002
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.set_reactive(WeightBars.rows, tuple(rows))
+        self.set_reactive(WeightBars.full_scale, full_scale)
+        self.set_reactive(WeightBars.ascii, ascii)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return a row for each weight."""
+        return len(self.rows)
+
+    def render_line(self, y: int) -> Strip:
+        """Return the row of one weight."""
+        width = self.size.width
+        if y >= len(self.rows):
+            return Strip.blank(width)
+        pieces = weight_row(self.rows, y, width, full_scale=self.full_scale, ascii=self.ascii)
+        segments = [
+            Segment(text, self.get_visual_style(f"weight-bars--{part}").rich_style)
+            for part, text in zip(("label", "bar", "value"), pieces, strict=True)
+        ]
+        return Strip(segments).adjust_cell_length(width)
+
+
+def weight_row(
+    rows: Sequence[Weight],
+    index: int,
+    width: int,
+    *,
+    full_scale: float | None = None,
+    ascii: bool = False,  # noqa: A002
+) -> tuple[str, str, str]:
+    """Return label, bar and value of one row, `width` cells together if they fit; columns line up."""
+    values = [short_number(value, DIGITS) for _label, value in rows]
+    value_width = max(len(value) for value in values)
+    longest = max(cell_len(label) for label, _value in rows)
+    room = width - value_width - 2
+    label_width = max(0, min(longest, room - NARROWEST_BAR, max(room // 2, 1)))
+    bar_width = max(0, room - label_width)
+    scale = full_scale or max((v for _label, v in rows if math.isfinite(v)), default=0.0)
+    label, value = rows[index]
+    share = value / scale if scale > 0 and math.isfinite(value) else 0.0
+    bar = bar_text(share, bar_width, ascii=ascii)
+    return fit_label(label, label_width, ascii=ascii) + " ", bar + " ", values[index].rjust(value_width)
+
+
+def bar_text(share: float, width: int, *, ascii: bool = False) -> str:  # noqa: A002
+    """Return a bar over a share (0 to 1) of `width` cells, padded to `width`.
+
+    A share above zero is never invisible: it has an eighth of a cell at least.
+    """
+    share = min(max(share, 0.0), 1.0)
+    if ascii:
+        return ("#" * max(round(share * width), 1 if share > 0 else 0)).ljust(width)[:width]
+    eighths = max(round(share * width * 8), 1 if share > 0 else 0)
+    full, rest = divmod(eighths, 8)
+    return (EIGHTHS[8] * full + EIGHTHS[rest]).rstrip().ljust(width)[:width]
+
+
+def fit_label(label: str, width: int, *, ascii: bool = False) -> str:  # noqa: A002
+    """Pad or cut a label to `width` cells; a cut one ends in an ellipsis."""
+    clean = " ".join(label.split())
+    if cell_len(clean) <= width:
+        return set_cell_size(clean, width)
+    return set_cell_size(clean, max(width - 1, 0)) + ("." if ascii else "…")[: max(width, 0)]

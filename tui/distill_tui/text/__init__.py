@@ -1,1 +1,0 @@
-"""Figures and results in words, for screens and command line alike."""
