@@ -19,12 +19,13 @@ from distill_core.training.events import EpochFinished, StepsFinished
 from distill_core.training.learner import Learner
 from distill_core.training.random_state import OwnRandomState
 from distill_core.training.recipes import resolve_training, strong_steps_per_epoch
+from distill_core.training.routed import RoutedTraining
 from distill_core.training.sampling import QuerySampler
 from distill_core.training.trainer import Trainer
 
 MakeTraining = Callable[[RunConfig, TeacherData, OwnRandomState], "Training"]
 
-OWN_TRAININGS: dict[str, MakeTraining] = {}
+OWN_TRAININGS: dict[str, MakeTraining] = {"routed": RoutedTraining}
 """By the name of a kind of student that does not learn by gradients: what makes its training.
 
 Its network need not be a torch module: who trains, judges, saves and times it asks for what `Training` and
