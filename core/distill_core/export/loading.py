@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distill_core.errors import CheckpointError
 from distill_core.export.directory import FOLDED, ONNX, WEIGHTS
 from distill_core.runs.folder import RunFolder, absolute, is_run
-from distill_core.students import Projector, load_for_inference
+from distill_core.students import load_for_inference
+
+if TYPE_CHECKING:
+    from distill_core.students import Projector
 
 
 def load(path: str | os.PathLike[str]) -> Projector:

@@ -76,6 +76,7 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
         "*routed* finds the heads near a query by an index and computes them exactly; the others stand as "
         "the merged heads of H^L cells. Its fit takes the fastest way that reaches what is wanted."
     )
+    BY_GRADIENTS: ClassVar[bool] = False
     CARD_NOTE: ClassVar[str] = "It needs faiss where its near heads are found by a scan."
 
     heads: Annotated[

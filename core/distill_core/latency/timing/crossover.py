@@ -26,8 +26,8 @@ from distill_core.latency.growing_teacher import (
 from distill_core.latency.measurement import INTERRUPTED, Measurement, Samples
 from distill_core.latency.settings import DEFAULT_MAX_HEADS, CrossoverSettings
 from distill_core.latency.timing.blocks import Clock
-from distill_core.latency.timing.calls import queries_to_time
-from distill_core.latency.timing.crossover_contestants import AnyStudent, GrowingContestants
+from distill_core.latency.timing.calls import AnyStudent, queries_to_time
+from distill_core.latency.timing.crossover_contestants import GrowingContestants
 from distill_core.latency.timing.crossover_search import CrossoverSearch
 from distill_core.latency.timing.machine import read_machine
 from distill_core.teacher import MultiHeadLDA
