@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Self
 from msgspec import Meta
 
 from distill_core.architecture import Cost, Shape, lda_cost
+from distill_core.errors import SettingsError
 from distill_core.students.spec import Candidate, StudentConfig
 
 if TYPE_CHECKING:
@@ -174,6 +175,15 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
     def defaults(cls, num_heads: int, dimension: int) -> dict[str, int]:
         """Return 4^4 cells, 4^3 for fewer heads: more of them were no nearer to the teacher."""
         return {"heads": _FAST_BRANCHES, "layers": 4 if num_heads >= _MANY_HEADS else 3}
+
+    def check(self, dimension: int) -> None:
+        """Check that the codes divide d."""
+        if self.codes is not None and dimension % self.codes:
+            raise SettingsError(
+                f"Codes: {self.codes} do not divide the dimension {dimension}.",
+                f"Take {_codes(dimension, self.codes)}, or auto.",
+                field="codes",
+            )
 
     @property
     def cells(self) -> int:
