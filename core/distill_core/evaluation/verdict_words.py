@@ -23,6 +23,8 @@ def affordable(evidence: Evidence) -> str:
     teacher = evidence.costs.teacher
     if evidence.costs.latency_ratio is not None and teacher.latency_us is not None:
         return f"under {_number(teacher.latency_us)} µs a query; or many more heads"
+    if evidence.costs.by_operations:
+        return f"under {teacher.flops:,} operations; or many more heads"
     return f"under {teacher.parameters:,} parameters and {teacher.flops:,} operations; or many more heads"
 
 

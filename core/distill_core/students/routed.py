@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Near = Literal["scan", "cells", "lda"]
 Storage = Literal["float32", "float16", "int8"]
 
-_LEAST_HEADS = 1_000
-"""Below so many heads the LDA itself takes as long as its index."""
+_LEAST_NUMBERS = 1_000 * 384
+"""Below so many numbers N x d the LDA itself takes no longer than an index."""
 
 _LEAST_SCANNED = 64
 """Heads from which 16 code words a part can be told, whatever the user asks for."""
@@ -78,6 +78,7 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
         "the merged heads of H^L cells. Its fit takes the fastest way that reaches what is wanted."
     )
     BY_GRADIENTS: ClassVar[bool] = False
+    KEEPS_HEADS: ClassVar[bool] = True
     CARD_NOTE: ClassVar[str] = "It needs faiss where its near heads are found by a scan."
 
     heads: Annotated[
@@ -104,8 +105,8 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
         Near | None,
         Meta(
             title="Near heads",
-            description="How they are found: scan of 4-bit codes, nearest cells, or lda for all of them; "
-            "auto: chosen by the fit.",
+            description="How near heads are found: scan of 4-bit codes, nearest cells, or lda for all "
+            "of them; auto: chosen by the fit.",
         ),
     ] = None
     opened: Annotated[
@@ -201,13 +202,17 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
         What is set stays as it is set. The LDA itself is the last one where the way is not set, and the only
         one for few heads.
         """
-        if self.near == "lda" or num_heads < (_LEAST_HEADS if self.near is None else _LEAST_SCANNED):
+        if self.near == "lda" or self._are_few(dimension, num_heads):
             return (LDA,)
         if self.near == "cells":
             counts = _OPENED_CELLS if self.opened is None else (self.opened,)
             return tuple(dict.fromkeys(Rung("cells", min(count, self.cells)) for count in counts))
         scans = tuple(self._scans(dimension, num_heads))
         return scans if self.near == "scan" else (*scans, LDA)
+
+    def _are_few(self, dimension: int, num_heads: int) -> bool:
+        """Tell whether heads are too few for any other way than the LDA itself."""
+        return num_heads < _LEAST_SCANNED or (self.near is None and num_heads * dimension < _LEAST_NUMBERS)
 
     def _scans(self, dimension: int, num_heads: int) -> dict[Rung, None]:
         """Return the scans with what is set in its place, each once, that refine at most a quarter of all."""

@@ -43,12 +43,12 @@ def make_student(
     far = Far(
         np.sort(rng.integers(CELLS, size=HEADS, dtype=np.int32)),
         vectors(CELLS, 4),
-        rng.standard_normal((CELLS + DIMENSION + 1, DIMENSION), np.float32) / 10,
+        rng.standard_normal((CELLS + DIMENSION + 1, DIMENSION), np.float32) / np.float32(10),
         rng.standard_normal(CELLS + DIMENSION + 1).astype(np.float32),
     )
     index = CodeIndex.fitted(keys, 4) if near == "scan" else None
-    stored = (HeadRows.stored(rows, storage) for rows in (keys, answers))
-    return student.fill(*stored, None if near == "lda" else far, index)
+    stored = [HeadRows.stored(rows, storage) for rows in (keys, answers)]
+    return student.fill(stored[0], stored[1], None if near == "lda" else far, index)
 
 
 def expected(student: RoutedStudent, query: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -198,7 +198,7 @@ def test_an_untrained_one_costs_what_its_settings_say(near: Near, storage: Stora
 
 
 def test_the_ladder_is_short_for_few_heads_and_ends_in_the_lda() -> None:
-    assert RoutedConfig().ladder(384, 999) == (LDA,)
+    assert RoutedConfig().ladder(384, 999) == RoutedConfig().ladder(32, 11_999) == (LDA,)
     assert RoutedConfig(near="lda").ladder(384, 100_000) == (LDA,)
     rungs = RoutedConfig().ladder(384, 100_000)
     assert [rung.near for rung in rungs] == ["scan"] * (len(rungs) - 1) + ["lda"]
