@@ -19,11 +19,13 @@ class CostComparison(msgspec.Struct, frozen=True, kw_only=True):
         student: Of the student.
         teacher: Of the multi-head LDA.
         measured_ratio: Student's time over the teacher's, with its interval, where it was measured.
+        by_operations: Whether operations alone are compared: the student stores the teacher's heads, too.
     """
 
     student: Cost
     teacher: Cost
     measured_ratio: Estimate | None = None
+    by_operations: bool = False
 
     @property
     def latency_ratio(self) -> Estimate | None:
@@ -42,6 +44,8 @@ class CostComparison(msgspec.Struct, frozen=True, kw_only=True):
         """
         ratio = self.latency_ratio
         if ratio is None or ratio.value is None:
+            if self.by_operations:
+                return compare_size(Cost(0, self.student.flops), Cost(0, self.teacher.flops))
             return compare_size(self.student, self.teacher)
         low = ratio.value if ratio.low is None else ratio.low
         high = ratio.value if ratio.high is None else ratio.high
@@ -161,6 +165,8 @@ def affordable(evidence: Evidence) -> str:
     teacher = evidence.costs.teacher
     if evidence.costs.latency_ratio is not None and teacher.latency_us is not None:
         return f"under {_number(teacher.latency_us)} µs a query; or many more heads"
+    if evidence.costs.by_operations:
+        return f"under {teacher.flops:,} operations; or many more heads"
     return f"under {teacher.parameters:,} parameters and {teacher.flops:,} operations; or many more heads"
 
 

@@ -14,8 +14,8 @@ from distill_core.evaluation.intervals import Estimate
 from distill_core.students.kinds import STUDENT_KINDS, student_settings
 from distill_core.students.spec import StudentConfig
 
-STUDENTS = tuple(name for name, kind in STUDENT_KINDS.items() if kind().flat_heads())
-"""Kinds that have both H and L."""
+STUDENTS = tuple(name for name, kind in STUDENT_KINDS.items() if kind.BY_GRADIENTS and kind().flat_heads())
+"""Kinds that have both H and L and learn by gradients: a cell is so many steps."""
 
 USUAL_TEACHER_HEADS = (8, 16)
 

@@ -122,9 +122,11 @@ def _header(contents: RunContents) -> str:
 
 
 def _opening(contents: RunContents) -> Iterator[str]:
+    keeps_heads = contents.config is not None and contents.config.student.KEEPS_HEADS
     yield (
         "A student distilled from a multi-head LDA projection: it maps a query's embedding to where its "
-        "answer is to be looked for, `softmax(cos(q, centroids) / τ) @ answers`, without holding the heads."
+        "answer is to be looked for, `softmax(cos(q, centroids) / τ) @ answers`, "
+        f"without {'computing all' if keeps_heads else 'holding'} the heads."
     )
     evaluation = contents.evaluation
     if evaluation is not None and evaluation.finished.verdict is not None:

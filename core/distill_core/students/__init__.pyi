@@ -16,4 +16,5 @@ from .networks.memory import MemoryStudent as MemoryStudent
 from .networks.mlp import MlpStudent as MlpStudent
 from .networks.student import Projector as Projector
 from .networks.student import Student as Student
+from .routed import RoutedConfig as RoutedConfig
 from .spec import StudentConfig as StudentConfig

@@ -104,6 +104,8 @@ def load_for_inference(path: str | os.PathLike[str], *, reference_layout: bool =
     file = Path(path)
     try:
         content = _read(file) if file.is_file() and is_safetensors(file) else None
+        if content and content.metadata.get("student") in STUDENT_KINDS:  # other kinds may load torch
+            return _student_of(content).fold().eval()
         for kind in STUDENT_KINDS.values() if content else ():
             network = kind.network()
             if content and network.FOLDED and content.metadata.get("student") == network.FOLDED.KIND:

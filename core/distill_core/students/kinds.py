@@ -13,6 +13,7 @@ from distill_core.settings import FieldDescription, check_field, describe, in_wo
 from distill_core.students.encoder import EncoderConfig
 from distill_core.students.memory import MemoryConfig
 from distill_core.students.mlp import MlpConfig
+from distill_core.students.routed import RoutedConfig
 from distill_core.students.spec import StudentConfig, kind_name
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def register_student(kind: type[StudentConfig]) -> type[StudentConfig]:
     return kind
 
 
-for _kind in (EncoderConfig, MemoryConfig, MlpConfig):
+for _kind in (EncoderConfig, MemoryConfig, MlpConfig, RoutedConfig):
     register_student(_kind)
 
 

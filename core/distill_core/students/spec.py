@@ -38,6 +38,12 @@ class StudentConfig(Settings, frozen=True, kw_only=True, tag_field="kind"):
     REFERENCE_LAYOUT: ClassVar[bool] = False
     """Whether the reference implementation's `.pt` has a place for it."""
 
+    BY_GRADIENTS: ClassVar[bool] = True
+    """Whether it learns by steps of gradient descent; a kind that does not has a training of its own."""
+
+    KEEPS_HEADS: ClassVar[bool] = False
+    """Whether it stores the teacher's heads: it never has fewer parameters, and saves operations alone."""
+
     @property
     def kind(self) -> str:
         """The name of the kind."""

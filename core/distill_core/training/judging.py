@@ -85,9 +85,11 @@ def _costs(data: TeacherData, config: RunConfig, measured: LatencyFinished | Non
     dimension = data.teacher.dimension
     student = config.student.inference_cost(dimension, data.teacher.num_heads)
     teacher = lda_cost(data.teacher.num_heads, dimension)
+    by_operations = config.student.KEEPS_HEADS
     if measured is None:
-        return CostComparison(student=student, teacher=teacher)
+        return CostComparison(student=student, teacher=teacher, by_operations=by_operations)
     return CostComparison(
+        by_operations=by_operations,
         student=replace(student, latency_us=measured.transformer.single_us.p50),
         teacher=replace(teacher, latency_us=measured.lda.single_us.p50),
         measured_ratio=Estimate(measured.single_ratio, *measured.single_ratio_interval),

@@ -56,7 +56,8 @@ def evaluate(*, file: Path, database: Path | None, measure: bool, as_json: bool,
     with cpu_threads(config.training.threads):
         baselines = tuple(fit_ladder(data, config.training.seed))
         measured = _measure(data, student, config) if measure else None
-        for event in judge_student(data, config, student.fold().project, baselines, measured=measured):
+        built = config.with_values(student=STUDENT_KINDS[student.KIND].of_shape(student.shape))
+        for event in judge_student(data, built, student.fold().project, baselines, measured=measured):
             if isinstance(event, RunFinished):
                 event = msgspec.structs.replace(event, facts=student.facts)
             (write_json if as_json else write_lines)(event)

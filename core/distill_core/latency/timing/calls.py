@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from distill_core.arrays import Matrix, Values
 from distill_core.devices import cpu_threads, synchronize
-from distill_core.errors import DeviceError, DistillError
+from distill_core.errors import DeviceError, DistillError, SettingsError
 from distill_core.latency.measurement import count_outliers
 from distill_core.students import Student
 from distill_core.students.networks.torch_teacher import TorchTeacher
@@ -143,6 +143,14 @@ Form = Literal["queries", "arrays", "tensors", "host"]
 """What a call takes: "tensors" of the device, "host" ones to be copied inside the call, "arrays" (batch, d),
 or "queries": arrays, but (d,) for a single one."""
 
+
+class AnyStudent(Protocol):
+    """Whatever projects queries; `fold()`, which returns its faster form, is used where there is one."""
+
+    def project(self, queries: Matrix, /) -> Matrix:
+        """Return the projections (n, d) of queries (n, d)."""
+
+
 INPUTS = 16
 """Inputs taken in turn, so that none stays in the caches alone."""
 
@@ -159,17 +167,18 @@ def measured_on(device: torch.device, threads: int, student: Student | None = No
     Raises:
         DeviceError: The device failed, or its memory does not suffice.
     """
-    home = None if student is None else (next(student.parameters()).device, student.training)
+    module = student if isinstance(student, torch.nn.Module) else None
+    home = None if module is None else (next(module.parameters()).device, module.training)
     try:
-        if student is not None:
-            student.to(device).eval()
+        if module is not None:
+            module.to(device).eval()
         with cpu_threads(threads):
             yield
     except (RuntimeError, MemoryError) as error:
         raise DeviceError(f"The measurement failed: {str(error).partition(chr(10))[0]}") from error
     finally:
-        if student is not None and home is not None:
-            student.to(home[0]).train(home[1])
+        if module is not None and home is not None:
+            module.to(home[0]).train(home[1])
 
 
 def queries_to_time(queries: ArrayLike) -> Matrix:
@@ -207,6 +216,23 @@ def torch_lda_call(teacher: MultiHeadLDA, device: torch.device) -> Project:
 def student_call(student: torch.nn.Module) -> Project:
     """Return the student's forward pass of tensors (batch, d), without gradients."""
     return torch.inference_mode()(cast(Project, student.__call__))
+
+
+def runner_call(runner: AnyStudent | torch.nn.Module, device: torch.device) -> tuple[Project, Form]:
+    """Return what is timed of a student in its form for inference, and what that takes.
+
+    Of a torch module, which is on the device, that is the forward pass of tensors; else its `project`.
+
+    Raises:
+        SettingsError: It is no torch module, and the device is not the CPU.
+    """
+    if isinstance(runner, torch.nn.Module):
+        return student_call(runner), "tensors"
+    if device.type != "cpu":
+        raise SettingsError(
+            f"This student runs on the CPU only, not on {device}.", "Take cpu.", field="device"
+        )
+    return cast(Project, runner.project), "arrays"
 
 
 def graph_call(student: torch.nn.Module, example: Tensor) -> Project:

@@ -48,7 +48,7 @@ from distill_core.latency.timing.calls import (
     measured_on,
     queries_to_time,
     query_batches,
-    student_call,
+    runner_call,
     timed_calls,
 )
 from distill_core.latency.timing.machine import read_machine
@@ -197,9 +197,9 @@ class LatencyComparison(StudentComparison[LatencyEvent, LatencyFinished]):
         """Yield the contestants by name, in the order of the blocks."""
         folded = self._student.fold()
         yield "lda", lda_call(self._teacher, self._device), lda_form(self._device)
-        yield "transformer", student_call(folded), "tensors"
+        yield "transformer", *runner_call(folded, self._device)
         if folded is not self._student:
-            yield "unfolded", student_call(self._student), "tensors"
+            yield "unfolded", *runner_call(self._student, self._device)
 
     def _pair(self, project: Project, form: Form) -> Pair:
         single, batch = (query_batches(self._rows, size) for size in (1, self._settings.batch_size))

@@ -30,8 +30,8 @@ from distill_core.latency.measurement import (
     Measurement,
     Samples,
 )
-from distill_core.latency.timing.calls import Clock, queries_to_time
-from distill_core.latency.timing.crossover_contestants import AnyStudent, GrowingContestants
+from distill_core.latency.timing.calls import AnyStudent, Clock, queries_to_time
+from distill_core.latency.timing.crossover_contestants import GrowingContestants
 from distill_core.latency.timing.crossover_search import CrossoverSearch
 from distill_core.latency.timing.machine import read_machine
 from distill_core.teacher import MultiHeadLDA

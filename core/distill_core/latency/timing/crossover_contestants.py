@@ -6,17 +6,17 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
 import torch
 
 from distill_core.architecture import BOOK_HEADS, Cost, default_architecture, lda_cost
 from distill_core.arrays import Matrix
 from distill_core.devices import synchronize
-from distill_core.errors import SettingsError
 from distill_core.latency.crossover import BreakEven
 from distill_core.latency.growing_teacher import GrowingTeacher
 from distill_core.latency.timing.calls import (
+    AnyStudent,
     Call,
     Form,
     Project,
@@ -24,20 +24,13 @@ from distill_core.latency.timing.calls import (
     lda_call,
     lda_form,
     query_batches,
-    student_call,
+    runner_call,
 )
 from distill_core.students import ProjectionTransformer
 from distill_core.students.encoder import folded_encoder_cost
 from distill_core.students.kinds import running_cost
 
 _FF_DIM = 512
-
-
-class AnyStudent(Protocol):
-    """Whatever projects queries; `fold()`, which returns its faster form, is used where there is one."""
-
-    def project(self, queries: Matrix, /) -> Matrix:
-        """Return the projections (n, d) of queries (n, d)."""
 
 
 class CallsAtN(NamedTuple):
@@ -154,13 +147,8 @@ class GrowingContestants:
 
     def _runner(self, runner: AnyStudent) -> tuple[Project, Form]:
         """Return what is timed of a student in its form for inference, and what that takes."""
-        if isinstance(runner, torch.nn.Module):
-            return student_call(_copy_on(runner, self._device)), "tensors"
-        if self._device.type != "cpu":
-            raise SettingsError(
-                f"This student runs on the CPU only, not on {self._device}.", "Take cpu.", field="device"
-            )
-        return cast(Project, runner.project), "arrays"
+        own = _copy_on(runner, self._device) if isinstance(runner, torch.nn.Module) else runner
+        return runner_call(own, self._device)
 
     def _untrained(self, layers: int) -> ProjectionTransformer:
         with torch.random.fork_rng(devices=[]):

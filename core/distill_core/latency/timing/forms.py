@@ -20,6 +20,7 @@ from distill_core.latency.timing.calls import (
     Project,
     graph_call,
     lda_call,
+    runner_call,
     student_call,
     torch_lda_call,
 )
@@ -114,6 +115,9 @@ def _student_forms(
     student: Student, device: torch.device, *, compiled: bool
 ) -> Iterator[Contestant | Absent]:
     kind, folded = _kind(student), student.fold()
+    if not isinstance(folded, torch.nn.Module):
+        yield from _plain_forms(kind, folded, device)
+        return
     if folded is not student:
         folded = copy.deepcopy(folded).to(device).eval()
         yield _module_form(f"{kind}, published", student, student_call(student))
@@ -125,6 +129,17 @@ def _student_forms(
     if device.type == "cuda":
         yield _graph(f"{kind}, CUDA graph", folded, device, "tensors")
         yield _graph(f"{kind}, CUDA graph with the copy from the host", folded, device, "host")
+
+
+def _plain_forms(kind: str, student: Projector, device: torch.device) -> Iterator[Contestant | Absent]:
+    """Yield the one form of a student that is no torch module."""
+    try:
+        project, takes = runner_call(student, device)
+    except DistillError as error:
+        yield Absent(kind, error.message)
+        return
+    size = sum(array.nbytes for array in student.weights().values())
+    yield Contestant(kind, project, takes, student.num_parameters, size)
 
 
 def _kind(student: Student) -> str:

@@ -140,7 +140,9 @@ class TrainingSession:
             return
         trained = trainer.epochs_done, trainer.active_seconds
         project = student.fold().project
-        for event in judge_student(self.data, self.config, project, self.baselines, trained, measured):
+        built = self.config.student.of_shape(student.shape)  # its fit may have chosen what it costs
+        config = self.config.with_values(student=built)
+        for event in judge_student(self.data, config, project, self.baselines, trained, measured):
             is_last = isinstance(event, RunFinished)
             yield msgspec.structs.replace(event, facts=student.facts) if is_last else event
 

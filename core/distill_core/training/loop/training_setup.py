@@ -18,12 +18,13 @@ from distill_core.teacher_data import TeacherData
 from distill_core.training.events import EpochFinished, StepsFinished
 from distill_core.training.loop.batches import DrawnBatches, LabelledQueries, QuerySampler, StoredBatches
 from distill_core.training.loop.learner import Learner
+from distill_core.training.loop.routed import RoutedTraining
 from distill_core.training.loop.trainer import Trainer
 from distill_core.training.recipes import resolve_training, strong_steps_per_epoch
 
 MakeTraining = Callable[[RunConfig, TeacherData, OwnRandomState], "Training"]
 
-OWN_TRAININGS: dict[str, MakeTraining] = {}
+OWN_TRAININGS: dict[str, MakeTraining] = {"routed": RoutedTraining}
 """By the name of a kind of student that does not learn by gradients: what makes its training.
 
 Its network need not be a torch module: who trains, judges, saves and times it asks for what `Training` and
