@@ -205,7 +205,7 @@ def test_a_routing_that_misses_the_best_head_is_seen(monkeypatch: pytest.MonkeyP
     )
     missing = trained(data)
     assert float(str(routing(whole)["recall_at_1"])) > 0.95
-    assert float(str(routing(missing)["recall_at_1"])) < 0.5
+    assert float(str(routing(missing)["recall_at_1"])) < 0.7
     assert routing(missing)["wishes_met"] is False
     assert test_cosines(data, missing).min() < worst - 0.2
     fallen = trained(data, OPEN)
