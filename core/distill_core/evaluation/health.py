@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import Matrix, chunks, unit_rows
+from distill_core.arrays import nearest_rows, unit_rows
 from distill_core.config import check_temperature
 from distill_core.evaluation.held_out import near_duplicate_pairs
 from distill_core.evaluation.intervals import TRUSTED_CLUSTERS
@@ -68,7 +68,6 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
         cancelled: Queries for which the answers cancel: their outputs have no direction but rounding's.
         num_judged: Queries with a true answer, over which Recall@1 and MRR are taken.
         findings: What the teacher finds beside what is found without it; None without true answers.
-        curve: What it finds over its temperature, the same at any; likewise.
         warnings: Plain sentences, the gravest first; empty if all is well.
         notes: Plain sentences on what the figures leave out.
     """
@@ -87,7 +86,6 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int = 0
     num_judged: int = 0
     findings: Findings | None = None
-    curve: TemperatureCurve | None = None
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
@@ -98,19 +96,23 @@ class HealthProbe:
     Args:
         labelled: The teacher, whose own temperature is only the default of `at`, with its queries, n >= 1,
             their clusters and heads, the answers to retrieve from and the true ones.
-
-    Attributes:
-        near_duplicates: (p, 2) rows i < j of queries whose cosine is above 0.98.
-        unused_heads: Rows of the heads that are no query's nearest.
     """
 
     def __init__(self, labelled: LabelledQuestions) -> None:
-        self._teacher, self._num_queries = labelled.teacher, len(labelled.queries)
-        directions = unit_rows(labelled.queries)
-        self.near_duplicates: NDArray[np.int64] = near_duplicate_pairs(directions)
-        self.unused_heads: tuple[int, ...] = _unused(directions, labelled.teacher.unit_centroids())
+        self._labelled, self._teacher = labelled, labelled.teacher
         self._sample = TeacherSample(labelled)
         self._judge = self._sample.judge()
+
+    @cached_property
+    def near_duplicates(self) -> NDArray[np.int64]:
+        """The rows (p, 2), i < j, of queries whose cosine is above 0.98."""
+        return near_duplicate_pairs(self._labelled.queries)
+
+    @cached_property
+    def unused_heads(self) -> tuple[int, ...]:
+        """Rows of the heads that are no query's nearest."""
+        preferred = nearest_rows(unit_rows(self._labelled.queries), self._teacher.unit_centroids())[0]
+        return tuple(np.setdiff1d(np.arange(self._teacher.num_heads), preferred).tolist())
 
     def at(
         self,
@@ -130,12 +132,12 @@ class HealthProbe:
         (looked,) = self._sample.look((tau,))
         heads = np.percentile(looked.effective_heads, (50, 5, 95)).tolist()
         constant, variance = looked.constant()
-        findings = self._findings(looked)
+        findings = self._findings_of(looked)
         recall = findings.lda.recall_at_1.value if findings else None
         return TeacherHealth(
             temperature=tau,
             num_heads=self._teacher.num_heads,
-            num_queries=self._num_queries,
+            num_queries=len(self._labelled.queries),
             num_looked_at=len(self._sample.rows),
             effective_heads=Spread(median=heads[0], p5=heads[1], p95=heads[2]),
             output_variance=variance,
@@ -147,9 +149,8 @@ class HealthProbe:
             cancelled=looked.cancelled,
             num_judged=findings.num_judged if findings else 0,
             findings=findings,
-            curve=self.curve,
             warnings=(
-                *_finding_warnings(findings, self.curve),
+                *((finds_less_words(findings),) if findings and findings.finds_less else ()),
                 *_cancelling_warnings(looked.cancelled, len(self._sample.rows)),
                 *_teacher_warnings(constant, heads[0], self._teacher.num_heads, recall),
                 *_size_warnings(test_queries, test_clusters),
@@ -157,10 +158,10 @@ class HealthProbe:
             notes=(own_lead_words(findings),) if findings and findings.lead_is_its_own else (),
         )
 
-    @property
-    def curve(self) -> TemperatureCurve | None:
-        """What the teacher finds over its temperature; None without true answers."""
-        return self._curve_and_best[0] if self._curve_and_best else None
+    def findings(self, temperature: float | None = None) -> Findings | None:
+        """Return what the teacher finds, by default at its own temperature; None without true answers."""
+        tau = self._teacher.temperature if temperature is None else check_temperature(temperature)
+        return None if self._judge is None else self._findings_of(*self._sample.look((tau,)))
 
     @cached_property
     def _curve_and_best(self) -> tuple[TemperatureCurve, Looked] | None:
@@ -184,21 +185,11 @@ class HealthProbe:
         curve = TemperatureCurve(num_judged=judge.num_judged, points=tuple(points), best=best)
         return curve, looks[TEMPERATURES.index(best)]
 
-    def _findings(self, looked: Looked) -> Findings | None:
+    def _findings_of(self, looked: Looked) -> Findings | None:
         if self._judge is None or self._curve_and_best is None:
             return None
-        return self._judge.findings(looked.ranks, self._curve_and_best[1].ranks)
-
-
-def _unused(queries: Matrix, centroids: Matrix) -> tuple[int, ...]:
-    preferred = np.zeros(len(centroids), dtype=bool)
-    for part in chunks(len(queries), len(centroids)):
-        preferred[(queries[part] @ centroids.T).argmax(axis=1)] = True
-    return tuple(np.flatnonzero(~preferred).tolist())
-
-
-def _finding_warnings(findings: Findings | None, curve: TemperatureCurve | None) -> tuple[str, ...]:
-    return (finds_less_words(findings, curve),) if findings and curve and findings.finds_less else ()
+        curve, best = self._curve_and_best
+        return self._judge.findings(looked.temperature, looked.ranks, curve, best.ranks)
 
 
 def _teacher_warnings(constant: float, heads: float, num_heads: int, recall: float | None) -> tuple[str, ...]:
