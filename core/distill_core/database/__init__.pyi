@@ -1,10 +1,17 @@
 from .lda_database import LdaDatabase as LdaDatabase
+from .opening import Database as Database
 from .opening import check_database as check_database
 from .opening import demo_database_path as demo_database_path
+from .opening import is_database as is_database
+from .opening import open_database as open_database
 from .records import Answer as Answer
 from .records import EmbeddingModel as EmbeddingModel
 from .records import Head as Head
 from .records import Problem as Problem
 from .records import Projection as Projection
 from .records import Question as Question
+from .records import Progress as Progress
 from .records import Remapping as Remapping
+from .records import untold as untold
+from .vector_folder import VectorFolder as VectorFolder
+from .vector_folder import is_vector_folder as is_vector_folder

@@ -54,6 +54,17 @@ def _warning(mh_id: int, message: str, hint: str = "") -> Problem:
     return Problem(severity="warning", message=message, hint=hint, mh_id=mh_id)
 
 
+def few_queries(projection: Projection) -> Problem:
+    """Return the note on a projection with fewer than `FEW_QUERIES`."""
+    message = f"Projection {projection.id} has only {projection.num_questions} queries."
+    return _note(projection.id, message, "That is too few to train a student and to judge it.")
+
+
+def one_head(mh_id: int) -> Problem:
+    """Return the note on a projection with a single head."""
+    return _note(mh_id, f"Projection {mh_id} has one head, so every query gets the same answer.")
+
+
 def _missing_tables(tables: Tables) -> Iterator[Problem]:
     if tables.missing:
         yield _note(
@@ -120,7 +131,7 @@ class _ProjectionInspection:
         if stored is not None and stored != counted:
             yield _note(number, f"Projection {number} says that it has {stored} heads; {counted} are there.")
         if counted == 1:
-            yield _note(number, f"Projection {number} has one head, so every query gets the same answer.")
+            yield one_head(number)
         num_matrices = sum(row.head.has_matrix for row in read_heads(self._tables, number))
         if num_matrices:
             owners = f"{num_matrices} of {counted} heads of projection {number}"
@@ -141,8 +152,7 @@ class _ProjectionInspection:
         if error := self._embedding_error(projection, "question"):
             yield _raised(error, projection.id)
         elif projection.num_questions < FEW_QUERIES:
-            message = f"Projection {projection.id} has only {projection.num_questions} queries."
-            yield _note(projection.id, message, "That is too few to train a student and to judge it.")
+            yield few_queries(projection)
 
     def _answers(self, projection: Projection) -> Iterator[Problem]:
         if error := self._embedding_error(projection, "answer"):
