@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from distill_core.arrays import Ids
 from distill_core.config import DataConfig, SplitConfig
-from distill_core.database import LdaDatabase
+from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, SettingsError, TooFewQueriesError
 from distill_core.evaluation.held_out import HeldOut, query_clusters, true_answers
 from distill_core.evaluation.retrieval import AnswerIndex
@@ -105,6 +105,8 @@ class LabelledQuestions:
         clusters: (n,) the first cluster of each question; a label of its own, below 0, where it has none.
         answers: All answers of the database; None if they cannot be used.
         true_answers: For each question the ids of the answers of its clusters.
+        content: Identity of all this but for the temperature, where the database tells it; see
+            `content_sha256`.
     """
 
     teacher: MultiHeadLDA
@@ -113,6 +115,7 @@ class LabelledQuestions:
     clusters: NDArray[np.int64]
     answers: AnswerIndex | None
     true_answers: tuple[frozenset[int], ...]
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +156,7 @@ class TeacherData:
         )
 
 
-def read_questions(database: LdaDatabase, mh_id: int, temperature: float | None = None) -> LabelledQuestions:
+def read_questions(database: Database, mh_id: int, temperature: float | None = None) -> LabelledQuestions:
     """Read a projection's teacher, queries, clusters and answers.
 
     Raises:
@@ -171,6 +174,7 @@ def read_questions(database: LdaDatabase, mh_id: int, temperature: float | None 
         clusters=query_clusters(numbers, questions),
         answers=_read_answers(database, mh_id),
         true_answers=true_answers(numbers, questions, database.answer_records()),
+        content=database.content_sha256,
     )
 
 
@@ -182,6 +186,8 @@ def content_sha256(labelled: LabelledQuestions) -> str:
     nobody reads changes many, and a write-ahead log that holds another temperature changes none.
     """
     teacher, answers = labelled.teacher, labelled.answers
+    if labelled.content is not None:
+        return hashlib.sha256(f"{labelled.content} {teacher.temperature!r}".encode()).hexdigest()
     arrays: list[NDArray[np.generic]] = [
         np.array([teacher.temperature]),
         teacher.centroids,
@@ -210,7 +216,7 @@ def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> Teac
     Raises:
         DistillError: The database, the projection or its vectors cannot be used, or the split cannot be made.
     """
-    with LdaDatabase(config.database) as database:
+    with open_database(config.database) as database:
         labelled = read_questions(database, config.mh_id, config.temperature)
     shares = {
         "validation_fraction": split.validation_fraction,
@@ -223,7 +229,7 @@ def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> Teac
     return TeacherData(labelled=labelled, targets=labelled.teacher.project(labelled.queries), split=parts)
 
 
-def _read_answers(database: LdaDatabase, mh_id: int) -> AnswerIndex | None:
+def _read_answers(database: Database, mh_id: int) -> AnswerIndex | None:
     try:
         return AnswerIndex(*database.answers(mh_id))
     except DatabaseError:

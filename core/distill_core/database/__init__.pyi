@@ -8,10 +8,12 @@ from .records import Answer as Answer
 from .records import EmbeddingModel as EmbeddingModel
 from .records import Head as Head
 from .records import Problem as Problem
+from .records import Progress as Progress
 from .records import Projection as Projection
 from .records import Question as Question
-from .records import Progress as Progress
 from .records import Remapping as Remapping
 from .records import untold as untold
 from .vector_folder import VectorFolder as VectorFolder
+from .vector_folder import files_of as files_of
+from .vector_folder import folder_of_vectors_around as folder_of_vectors_around
 from .vector_folder import is_vector_folder as is_vector_folder

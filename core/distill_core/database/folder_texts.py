@@ -49,7 +49,8 @@ class LineFile(Generic[Line]):
     """
 
     def __init__(self, path: Path, line_type: type[Line]) -> None:
-        self._path, self._type = path, line_type
+        self._path = path
+        self._type: type[Line] = line_type
         self._decoder: msgspec.json.Decoder[Line | str] = msgspec.json.Decoder(line_type | str)
 
     def read(self, rows: int, of: str, progress: Progress) -> list[Line] | None:

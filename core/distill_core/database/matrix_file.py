@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from mmap import mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ class MappedRows(np.memmap[Any, np.dtype[Any]]):
     written over since it was mapped is told, not read; one that was replaced stays as it was.
     """
 
+    _mmap: mmap
     _origin: tuple[Path, FileStamp] | None = None
 
     def __getitem__(self, rows: Any) -> Any:  # noqa: ANN401 - whatever NumPy takes and gives
@@ -123,9 +125,15 @@ class MatrixFile(NamedTuple):
         progress(f"vectors of {self.path.name}", count, count)
 
     def _mapped(self) -> MappedRows:
-        order = "F" if self.by_columns else "C"
         try:
-            mapped = MappedRows(self.path, self.dtype, "r", self.offset, self.shape, order)
+            mapped: MappedRows = MappedRows(
+                self.path,
+                self.dtype,
+                mode="r",
+                offset=self.offset,
+                shape=self.shape,
+                order="F" if self.by_columns else "C",
+            )
         except (OSError, ValueError) as error:  # shorter than it was
             raise VectorError(f"{self.path} cannot be mapped: {error}.", "Open it again.") from error
         mapped._origin = (self.path, self.stamp)
@@ -198,4 +206,3 @@ def _unreadable(path: Path, error: OSError) -> DatabaseError:
     if isinstance(error, PermissionError):
         return DatabaseError(f"{path} may not be read: permission denied.", "Ask its owner to let you.")
     return DatabaseError(f"{path} cannot be read: {error.strerror}.", "Check the path and the disk it is on.")
-

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 Progress = Callable[[str, int, int], None]
-"""Is told what is read ("question vectors"), how much of it is, and how much there is. May raise, to end it."""
+"""Told what is read ("question vectors"), how much of it is, how much there is. May raise, to end that."""
 
 
 def untold(what: str, done: int, total: int) -> None:

@@ -56,6 +56,16 @@ def is_vector_folder(path: Path) -> bool:
         return False
 
 
+def folder_of_vectors_around(folder: Path) -> Path | None:
+    """Return the folder of vectors that a folder is, or lies in; None where there is none."""
+    return next((place for place in (folder, *folder.parents) if is_vector_folder(place)), None)
+
+
+def files_of(database: Path) -> tuple[Path, ...]:
+    """Return the files that a database may be read from: of a folder of vectors those in it, else itself."""
+    return tuple(database / name for name in FILES) if is_vector_folder(database) else (database,)
+
+
 class VectorFolder:
     """An open folder of vectors; it answers what an `LdaDatabase` answers. Any thread may use it.
 
@@ -298,7 +308,8 @@ class VectorFolder:
     @cached_property
     def _num_questions_of_heads(self) -> list[int]:
         known = self._true_heads[self._true_heads >= 0]
-        return np.bincount(known, minlength=self._centroids.shape[0]).tolist()
+        numbers: list[int] = np.bincount(known, minlength=self._centroids.shape[0]).tolist()
+        return numbers
 
     # What is worth a look.
 
@@ -326,7 +337,7 @@ class VectorFolder:
             yield _note(f"No temperature is given; τ = {tau:g} is taken.", f"Name it in {NOTES}.")
         if not self._question_lines:
             yield _note(
-                f"There is no {QUESTION_LINES}: the questions have no text, and their true heads are unknown.",
+                f"There is no {QUESTION_LINES}: the questions have no text, their true heads are unknown.",
                 "Recall@1 and MRR cannot be told, nor a split by cluster keep paraphrases together.",
             )
         elif unknown:

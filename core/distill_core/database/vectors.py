@@ -162,7 +162,7 @@ def _check_values(vectors: Vectors, files: Sequence[FoundFile]) -> None:
             raise VectorError(f"{first} {what}{among}.", REMAKE)
 
 
-def faults_of(vectors: Vectors) -> Iterator[tuple[NDArray[np.bool_], str]]:
+def faults_of(vectors: Vectors) -> Iterator[tuple[NDArray[np.bool_] | np.bool_, str]]:
     """Yield what rows (n, d) must not be: which are (n,), and what is wrong with them in words."""
     yield ~np.isfinite(vectors).all(axis=1), "holds NaN or infinity"
     yield ~vectors.any(axis=1), "is all zero, so it has no direction"

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from distill_core.database import LdaDatabase
+from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, told
 from distill_core.evaluation.health import HealthProbe, TeacherHealth
 from distill_core.foreign_text import visible
@@ -33,7 +33,7 @@ def inspect_database(database: Path | None, database_option: Path | None, *, as_
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with LdaDatabase(path) as database:
+    with open_database(path) as database:
         projections = database.projections()
         health = {projection.id: _health(database, projection.id) for projection in projections}
         return {
@@ -47,7 +47,7 @@ def _read(path: Path) -> dict[str, Any]:
         }
 
 
-def _health(database: LdaDatabase, mh_id: int) -> TeacherHealth | None:
+def _health(database: Database, mh_id: int) -> TeacherHealth | None:
     """Return the health of a teacher; None where it cannot be used, which the problems explain."""
     try:
         labelled = read_questions(database, mh_id)
