@@ -24,8 +24,8 @@ class Output:
     """A file that is to be written, checked before the work that fills it, and again when it is written.
 
     Whoever asks for it: no database and nothing that SQLite reads beside one, no vectors and nothing in a
-    folder of them, no file of a run, of the cache or of `inputs`, nothing but a plain file. Links are followed, so that they stay links.
-    Missing folders are made.
+    folder of them, no file of a run, of the cache or of `inputs`, nothing but a plain file. Links are
+    followed, so that they stay links. Missing folders are made.
 
     Args:
         path: The file as the user named it.

@@ -2,6 +2,8 @@ from .lda_database import LdaDatabase as LdaDatabase
 from .opening import Database as Database
 from .opening import check_database as check_database
 from .opening import demo_database_path as demo_database_path
+from .opening import files_of as files_of
+from .opening import folder_of_vectors_around as folder_of_vectors_around
 from .opening import is_database as is_database
 from .opening import open_database as open_database
 from .records import Answer as Answer
@@ -14,6 +16,4 @@ from .records import Question as Question
 from .records import Remapping as Remapping
 from .records import untold as untold
 from .vector_folder import VectorFolder as VectorFolder
-from .vector_folder import files_of as files_of
-from .vector_folder import folder_of_vectors_around as folder_of_vectors_around
 from .vector_folder import is_vector_folder as is_vector_folder

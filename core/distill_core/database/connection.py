@@ -186,10 +186,10 @@ def _stamps(path: Path) -> tuple[FileStamp, ...]:
 
 
 def file_stamp(path: Path) -> FileStamp:
-    """Return what changes with a file; that of no file at all where there is none."""
+    """Return what changes with a file; that of no file at all where none can be seen."""
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return FileStamp(0, 0, 0)
     return FileStamp(status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino)
 

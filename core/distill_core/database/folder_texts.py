@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from distill_core.config import check_temperature
 from distill_core.database.matrix_file import read_text_bytes, require_plain_file
-from distill_core.database.records import Progress
+from distill_core.database.problems import FEW_QUERIES, few_queries, note, one_head
+from distill_core.database.records import Problem, Progress, Projection, Question
 from distill_core.database.rows import DEFAULT_TEMPERATURE
 from distill_core.errors import DatabaseError, SettingsError
 
@@ -91,6 +93,35 @@ class LineFile(Generic[Line]):
         return self._type(text=value) if isinstance(value, str) else value
 
 
+class QuestionsByRow(Mapping[int, Question]):
+    """The questions by row; each record is made when it is asked for, as there may be 300,000."""
+
+    def __init__(self, lines: list[QuestionLine]) -> None:
+        self._lines = lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self._lines)))
+
+    def __contains__(self, row: object) -> bool:
+        return isinstance(row, int) and 0 <= row < len(self._lines)
+
+    def __getitem__(self, row: int) -> Question:
+        if row not in self:
+            raise KeyError(row)
+        line = self._lines[row]
+        clusters = () if line.head is None else (line.head,)
+        return Question(id=row, text=line.text, length_type="", cluster_ids=clusters)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, QuestionsByRow) and self._lines == other._lines
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
 class TeacherNotes(msgspec.Struct, frozen=True):
     """What `teacher.toml` says.
 
@@ -158,3 +189,59 @@ def _is_there(path: Path) -> bool:
         pass
     require_plain_file(path)
     return True
+
+
+def require_heads(lines: Sequence[QuestionLine], path: Path, num_heads: int) -> None:
+    """Raise a DatabaseError if a question names a head that is not there."""
+    for number, line in enumerate(lines, 1):
+        if line.head is not None and not 0 <= line.head < num_heads:
+            raise DatabaseError(
+                f"Line {number} of {path} names head {line.head}; there are heads 0 to {num_heads - 1}.",
+                "Heads are the rows of centroids.npy, counted from 0.",
+            )
+
+
+class FolderFacts(NamedTuple):
+    """What is said of a folder of vectors.
+
+    Attributes:
+        num_heads: N.
+        num_questions: M.
+        with_questions: Heads that are some question's own.
+        unknown_heads: Questions whose own head nobody knows.
+        temperature: That is taken because none is given; None where one is.
+        missing: Files of texts that are not there.
+    """
+
+    num_heads: int
+    num_questions: int
+    with_questions: int
+    unknown_heads: int
+    temperature: float | None
+    missing: tuple[str, ...]
+
+
+def folder_notes(facts: FolderFacts, projections: Iterable[Projection]) -> Iterator[Problem]:
+    """Yield what is worth a look in a folder of vectors that can be used."""
+    if facts.temperature is not None:
+        message = f"No temperature is given; τ = {facts.temperature:g} is taken."
+        yield note(None, message, "Name it in teacher.toml: temperatures = [0.1].")
+    if "queries.jsonl" in facts.missing:
+        message = "There is no queries.jsonl: the questions have no text, and their true heads are unknown."
+        yield note(
+            None, message, "Recall@1 and MRR cannot be told, nor may a split keep paraphrases together."
+        )
+    elif facts.unknown_heads:
+        message = f"{facts.unknown_heads:,} of {facts.num_questions:,} questions name no head."
+        yield note(None, message, "Recall@1 and MRR leave them out.")
+    without = facts.num_heads - facts.with_questions
+    if without and facts.unknown_heads < facts.num_questions:
+        message = f"{without:,} of {facts.num_heads:,} heads are no question's own."
+        yield note(None, message, "Nothing is asked that they should answer.")
+    if "heads.jsonl" in facts.missing:
+        yield note(None, "There is no heads.jsonl: the heads have no names, and the answers no text.")
+    for projection in projections:
+        if projection.num_heads == 1:
+            yield one_head(projection.id)
+        if projection.num_questions < FEW_QUERIES:
+            yield few_queries(projection)

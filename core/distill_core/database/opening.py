@@ -20,7 +20,7 @@ from distill_core.database.records import (
     Question,
     untold,
 )
-from distill_core.database.vector_folder import VectorFolder, is_vector_folder
+from distill_core.database.vector_folder import FILES, VectorFolder, is_vector_folder
 from distill_core.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -122,6 +122,16 @@ def is_database(path: Path) -> bool:
         return path.is_file() or is_vector_folder(path)
     except OSError:
         return False
+
+
+def folder_of_vectors_around(folder: Path) -> Path | None:
+    """Return the folder of vectors that a folder is, or lies in; None where there is none."""
+    return next((place for place in (folder, *folder.parents) if is_vector_folder(place)), None)
+
+
+def files_of(database: Path) -> tuple[Path, ...]:
+    """Return the files that a database may be read from: of a folder of vectors those in it, else itself."""
+    return tuple(database / name for name in FILES) if is_vector_folder(database) else (database,)
 
 
 def demo_database_path() -> Path:

@@ -19,9 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_core.database.connection import absolute_path, being_written, file_stamp
-from distill_core.database.folder_texts import HeadLine, LineFile, QuestionLine, read_teacher_notes
+from distill_core.database.folder_texts import (
+    FolderFacts,
+    HeadLine,
+    LineFile,
+    QuestionLine,
+    QuestionsByRow,
+    folder_notes,
+    read_teacher_notes,
+    require_heads,
+)
 from distill_core.database.matrix_file import MatrixFile
-from distill_core.database.problems import FEW_QUERIES, few_queries, one_head
 from distill_core.database.records import (
     Answer,
     EmbeddingModel,
@@ -40,8 +48,8 @@ if TYPE_CHECKING:
     from distill_core.teacher import MultiHeadLDA
 
 CENTROIDS, ANSWERS, QUERIES = "centroids.npy", "answers.npy", "queries.npy"
-HEAD_LINES, QUESTION_LINES, NOTES = "heads.jsonl", "queries.jsonl", "teacher.toml"
-FILES = (CENTROIDS, ANSWERS, QUERIES, HEAD_LINES, QUESTION_LINES, NOTES)
+TEXTS = HEAD_LINES, QUESTION_LINES, NOTES = "heads.jsonl", "queries.jsonl", "teacher.toml"
+FILES = (CENTROIDS, ANSWERS, QUERIES, *TEXTS)
 
 _MODEL_ID = 1
 _UNKNOWN = -1
@@ -54,16 +62,6 @@ def is_vector_folder(path: Path) -> bool:
         return (path / CENTROIDS).is_file()
     except OSError:
         return False
-
-
-def folder_of_vectors_around(folder: Path) -> Path | None:
-    """Return the folder of vectors that a folder is, or lies in; None where there is none."""
-    return next((place for place in (folder, *folder.parents) if is_vector_folder(place)), None)
-
-
-def files_of(database: Path) -> tuple[Path, ...]:
-    """Return the files that a database may be read from: of a folder of vectors those in it, else itself."""
-    return tuple(database / name for name in FILES) if is_vector_folder(database) else (database,)
 
 
 class VectorFolder:
@@ -167,7 +165,7 @@ class VectorFolder:
 
     def questions(self) -> Mapping[int, Question]:
         """Return the questions by row; none where there is no `queries.jsonl`."""
-        return _Questions(self._question_lines)
+        return QuestionsByRow(self._question_lines)
 
     def answer_records(self) -> Mapping[int, Answer]:
         """Return the answers by row; each is that of the head of its own number."""
@@ -188,7 +186,20 @@ class VectorFolder:
 
     def problems(self, mh_id: int | None = None) -> tuple[Problem, ...]:
         """Return all that is wrong or worth a look; what is wrong is returned, never raised."""
-        return tuple(self._found_problems(mh_id))
+        try:
+            projections = self.projections() if mh_id is None else (self.projection(mh_id),)
+            facts = FolderFacts(
+                num_heads=len(self._centroid_rows),
+                num_questions=len(self._query_rows),
+                with_questions=int(np.count_nonzero(self._num_questions_of_heads)),
+                unknown_heads=int((self._true_heads < 0).sum()),
+                temperature=None if self._notes.is_told else self._notes.temperatures[0],
+                missing=tuple(name for name in TEXTS if not (self.path / name).exists()),
+            )
+            assert len(self._answer_rows) == len(self._head_lines) == facts.num_heads
+        except DatabaseError as error:
+            return (Problem(severity="error", message=error.message, hint=error.hint, mh_id=mh_id),)
+        return tuple(folder_notes(facts, projections))
 
     @cached_property
     def content_sha256(self) -> str:
@@ -252,7 +263,7 @@ class VectorFolder:
         with self._one_moment():
             file = LineFile(self.path / QUESTION_LINES, QuestionLine)
             lines = file.read(self._queries.shape[0], QUERIES, self._progress) or []
-            self._require_heads(lines)
+            require_heads(lines, self.path / QUESTION_LINES, self._centroids.shape[0])
         return lines
 
     @cached_property
@@ -295,92 +306,8 @@ class VectorFolder:
                 "Embed questions and answers with the same model.",
             )
 
-    def _require_heads(self, lines: list[QuestionLine]) -> None:
-        num_heads = self._centroids.shape[0]
-        for number, line in enumerate(lines, 1):
-            if line.head is not None and not 0 <= line.head < num_heads:
-                raise DatabaseError(
-                    f"Line {number} of {self.path / QUESTION_LINES} names head {line.head}; there are heads "
-                    f"0 to {num_heads - 1}.",
-                    f"Heads are the rows of {CENTROIDS}, counted from 0.",
-                )
-
     @cached_property
     def _num_questions_of_heads(self) -> list[int]:
         known = self._true_heads[self._true_heads >= 0]
         numbers: list[int] = np.bincount(known, minlength=self._centroids.shape[0]).tolist()
         return numbers
-
-    # What is worth a look.
-
-    def _found_problems(self, mh_id: int | None) -> Iterator[Problem]:
-        try:
-            projections = self.projections() if mh_id is None else (self.projection(mh_id),)
-            rows = (self._centroid_rows, self._answer_rows, self._query_rows, self._head_lines)
-            heads = self._true_heads
-        except DatabaseError as error:
-            yield Problem(severity="error", message=error.message, hint=error.hint, mh_id=mh_id)
-            return
-        assert all(len(some) for some in rows)
-        yield from self._missing_files(heads)
-        for projection in projections:
-            if projection.num_heads == 1:
-                yield one_head(projection.id)
-            if projection.num_questions < FEW_QUERIES:
-                yield few_queries(projection)
-
-    def _missing_files(self, heads: NDArray[np.int64]) -> Iterator[Problem]:
-        count, unknown = len(heads), int((heads < 0).sum())
-        without = int(len(self._num_questions_of_heads) - np.count_nonzero(self._num_questions_of_heads))
-        if not self._notes.is_told:
-            tau = self._notes.temperatures[0]
-            yield _note(f"No temperature is given; τ = {tau:g} is taken.", f"Name it in {NOTES}.")
-        if not self._question_lines:
-            yield _note(
-                f"There is no {QUESTION_LINES}: the questions have no text, their true heads are unknown.",
-                "Recall@1 and MRR cannot be told, nor a split by cluster keep paraphrases together.",
-            )
-        elif unknown:
-            yield _note(
-                f"{unknown:,} of {count:,} questions name no head.", "Recall@1 and MRR leave them out."
-            )
-        if without and unknown < count:
-            yield _note(
-                f"{without:,} of {len(self._num_questions_of_heads):,} heads are no question's own.",
-                "Nothing is asked that they should answer.",
-            )
-        if not (self.path / HEAD_LINES).exists():
-            yield _note(f"There is no {HEAD_LINES}: the heads have no names, and the answers no text.")
-
-
-class _Questions(Mapping[int, Question]):
-    """The questions by row; each record is made when it is asked for, as there may be 300,000."""
-
-    def __init__(self, lines: list[QuestionLine]) -> None:
-        self._lines = lines
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(len(self._lines)))
-
-    def __contains__(self, row: object) -> bool:
-        return isinstance(row, int) and 0 <= row < len(self._lines)
-
-    def __getitem__(self, row: int) -> Question:
-        if row not in self:
-            raise KeyError(row)
-        line = self._lines[row]
-        clusters = () if line.head is None else (line.head,)
-        return Question(id=row, text=line.text, length_type="", cluster_ids=clusters)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Questions) and self._lines == other._lines
-
-    def __hash__(self) -> int:
-        return id(self)
-
-
-def _note(message: str, hint: str = "") -> Problem:
-    return Problem(severity="note", message=message, hint=hint)
