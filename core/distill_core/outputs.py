@@ -92,7 +92,7 @@ class Output:
         if head.startswith(_VECTORS) or file.suffix.lower() == ".npy":
             raise self._refused("is a file of vectors")
         if folder_of_vectors_around(file.parent) is not None:
-            raise self._refused("lies in a database, a folder of vectors,")
+            raise self._refused("lies in a folder of vectors")
         if (folder := run_around(file.parent)) is not None:
             raise self._refused(f"belongs to the run {folder.name}")
         cache = cache_folder()

@@ -178,7 +178,7 @@ def _difference(config: RunConfig, data: DataRecord) -> str:
 
 
 def _found(folder: RunFolder, config: RunConfig, data: DataRecord | None) -> Path | None:
-    """Return the first file nearby that holds the same; without a record of that nothing is taken."""
+    """Return the first database nearby that holds the same; without a record of that nothing is taken."""
     if data is None:
         return None
     for candidate in dict.fromkeys(_candidates(folder, Path(config.data.database))):
@@ -200,4 +200,5 @@ def _candidates(folder: RunFolder, old: Path) -> Iterator[Path]:
     for beside in dict.fromkeys((*([] if kept is None else [kept]), runs, runs.parent, Path.cwd())):
         with contextlib.suppress(OSError):
             folders = (entry for entry in os.scandir(beside) if entry.is_dir(follow_symlinks=False))
-            yield from (Path(entry.path, old.name) for entry in islice(folders, _MAX_FOLDERS))
+            for entry in islice(folders, _MAX_FOLDERS):
+                yield from (Path(entry.path, old.name), Path(entry.path))
