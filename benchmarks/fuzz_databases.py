@@ -306,7 +306,7 @@ def told(database: Path, cache: Path) -> Iterator[str]:
             if labelled is None:
                 continue
             content_sha256(labelled)
-            probe = HealthProbe(labelled.teacher, labelled.queries, labelled.answers, labelled.true_answers)
+            probe = HealthProbe(labelled)
             for tau in (None, 1e-6, 1e6):
                 yield from probe.at(tau).warnings
 

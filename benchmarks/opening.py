@@ -60,8 +60,15 @@ CREATE TABLE cluster_heads (head_id INTEGER PRIMARY KEY, mh_projection_id INTEGE
 @click.option("--only", type=click.Choice(["folder", "files"]), help="One of the two.")
 @click.option("--smoke", is_flag=True, help="Small databases, a few keys.")
 def main(
-    *, heads: int, questions: int, files_heads: int, files_questions: int, keys: int, keep: Path | None,
-    only: str | None, smoke: bool,
+    *,
+    heads: int,
+    questions: int,
+    files_heads: int,
+    files_questions: int,
+    keys: int,
+    keep: Path | None,
+    only: str | None,
+    smoke: bool,
 ) -> None:
     """Print what the module says."""
     if smoke:
@@ -122,7 +129,9 @@ def write_folder(folder: Path, num_heads: int, num_questions: int) -> None:
     for name, blocks in rows.items():
         np.save(folder / f"{name}.npy", np.concatenate(blocks))
     with (folder / "heads.jsonl").open("w") as file:
-        file.writelines(f'{{"title": "topic {row}", "text": "the answer {row}"}}\n' for row in range(num_heads))
+        file.writelines(
+            f'{{"title": "topic {row}", "text": "the answer {row}"}}\n' for row in range(num_heads)
+        )
     with (folder / "queries.jsonl").open("w") as file:
         file.writelines(
             f'{{"text": "what is asked of topic {head}, in the words of {row}?", "head": {head}}}\n'
@@ -165,7 +174,9 @@ def write_files(folder: Path, num_heads: int, num_questions: int) -> None:
     for number, temperature in enumerate(TEMPERATURES, 1):
         insert("multi_head_projections", iter([(number, 1, f"at {temperature}", temperature, num_heads)]), 5)
         pairs = zip(names["centroids"], names["answers"], strict=True)
-        insert("cluster_heads", ((None, number, row + 1, *pair, None, 2) for row, pair in enumerate(pairs)), 7)
+        insert(
+            "cluster_heads", ((None, number, row + 1, *pair, None, 2) for row, pair in enumerate(pairs)), 7
+        )
     database.commit()
     database.close()
 

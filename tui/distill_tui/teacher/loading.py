@@ -41,7 +41,7 @@ def load_teacher(path: Path, mh_id: int) -> TeacherView:
     with open_database(path) as database:
         stamps: dict[Path, object] = {file: file_stamp(file) for file in database.files(mh_id)}
         labelled = read_questions(database, mh_id)
-        probe = HealthProbe(labelled.teacher, labelled.queries, labelled.answers, labelled.true_answers)
+        probe = HealthProbe(labelled)
         return TeacherView(
             path=database.path,
             projection=database.projection(mh_id),
