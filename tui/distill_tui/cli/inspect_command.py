@@ -124,10 +124,10 @@ def _finding_lines(health: TeacherHealth) -> Iterator[str]:
         return
     some = _of(findings.num_judged, health.num_looked_at)
     yield f"  who finds a true answer, over {some} questions of {findings.num_clusters} clusters, with 95 %:"
-    yield f"    {'':18}{'Recall@1':22}{'Recall@10':22}MRR"
+    yield f"    {'':19}{'Recall@1':22}{'Recall@10':22}MRR"
     for name, found in finding_rows(findings):
         figures = (found.recall_at_1, found.recall_at_10, found.mrr)
-        yield f"    {name:18}{''.join(f'{estimate_words(figure, 3):22}' for figure in figures)}".rstrip()
+        yield f"    {name:19}{''.join(f'{estimate_words(figure, 3):22}' for figure in figures)}".rstrip()
     yield f"    {left_out_words(findings)}"
     yield f"  the LDA's MRR minus the bare query's: {estimate_words(findings.difference, 3)}"
     yield f"  the temperature that finds most: {best_temperature_words(health)}"
