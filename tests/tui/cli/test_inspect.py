@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distill_tui.cli import run
-from tests.core.database_factory import write_lda_db
+from tests.core.database_factory import write_lda_db, write_vector_folder
 from tests.core.test_database_schema import execute
 
 
@@ -106,6 +106,24 @@ def test_a_name_without_end_leaves_the_figures_in_view(
     assert max(map(len, lines)) <= 500
     assert sum("4 heads, temperature 0.1, 24 questions" in line for line in lines) == 1
     assert sum("8 dimensions" in line for line in lines) == 1
+
+
+def test_a_folder_of_vectors_is_inspected_like_a_database(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contents = inspected(write_vector_folder(tmp_path), capsys)
+    assert [projection["temperature"] for projection in contents["projections"]] == [0.1, 1.0]  # type: ignore[attr-defined]
+    assert contents["num_questions"] == 24
+    assert contents["problems"] == []
+
+
+def test_what_a_folder_without_texts_cannot_tell_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["inspect", str(write_vector_folder(tmp_path, texts=False))]) == 0
+    out = capsys.readouterr().out
+    assert "their true heads are unknown. Recall@1 and MRR cannot be told" in out
+    assert "who finds a true answer" not in out
 
 
 def test_a_teacher_that_finds_less_than_none_hears_it_first(

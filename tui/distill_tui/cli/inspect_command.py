@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from distill_core.config import DataConfig
-from distill_core.database import LdaDatabase
+from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, told
 from distill_core.evaluation.health import HealthProbe, TeacherHealth
 from distill_core.foreign_text import visible
@@ -39,7 +39,7 @@ def inspect_database(
 
 
 def _read(path: Path, temperature: float | None) -> dict[str, Any]:
-    with LdaDatabase(path) as database:
+    with open_database(path) as database:
         projections = database.projections()
         health = _health(database, [projection.id for projection in projections], temperature)
         return {
@@ -53,7 +53,7 @@ def _read(path: Path, temperature: float | None) -> dict[str, Any]:
         }
 
 
-def _health(database: LdaDatabase, numbers: list[int], temperature: float | None) -> dict[str, TeacherHealth]:
+def _health(database: Database, numbers: list[int], temperature: float | None) -> dict[str, TeacherHealth]:
     """Return the health of the teachers that can be used, by number; the problems explain the others.
 
     Projections that differ in their temperature alone share what is known of their heads.
