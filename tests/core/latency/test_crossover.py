@@ -28,7 +28,7 @@ from distill_core.latency import (
     summarised,
 )
 from distill_core.latency.timing import crossover_contestants as lineup
-from distill_core.latency.timing.calls import Project
+from distill_core.latency.timing.calls import AnyStudent, Form, Project, runner_call
 from distill_core.students import (
     MemoryStudent,
     MlpStudent,
@@ -83,12 +83,14 @@ def planted(monkeypatch: pytest.MonkeyPatch, clock: PlantedClock) -> None:
         call = clock.call_taking(300 + 0.5 * teacher.num_heads)
         return lambda queries: call()
 
-    def module(student: torch.nn.Module) -> Project:
+    def runner(student: AnyStudent, device: torch.device) -> tuple[Project, Form]:
+        if not isinstance(student, torch.nn.Module):
+            return runner_call(student, device)
         call = clock.call_taking(6_300)
-        return lambda queries: call()
+        return lambda queries: call(), "tensors"
 
     monkeypatch.setattr(lineup, "lda_call", lda)
-    monkeypatch.setattr(lineup, "student_call", module)
+    monkeypatch.setattr(lineup, "runner_call", runner)
 
 
 def real_teacher() -> MultiHeadLDA:
