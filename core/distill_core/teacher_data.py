@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import Ids
+from distill_core.arrays import Ids, arrays_sha256
 from distill_core.config import DataConfig, SplitConfig
 from distill_core.database import LdaDatabase
 from distill_core.errors import DatabaseError, SettingsError, TooFewQueriesError
@@ -193,15 +192,6 @@ def content_sha256(labelled: LabelledQuestions) -> str:
     if answers is not None:
         arrays += [answers.ids, answers.directions, answers.positions(labelled.true_answers)]
     return arrays_sha256(*arrays)
-
-
-def arrays_sha256(*arrays: NDArray[np.generic]) -> str:
-    """Return the SHA-256 of arrays with their types and shapes, in hexadecimal."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> TeacherData:

@@ -1,10 +1,11 @@
-"""What a mean cosine and an agreement do not see: lengths, single queries, right answers, repeated questions."""
+"""What a mean cosine and an agreement do not see: lengths, single queries, right answers, repetitions."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from distill_core.evaluation import evidence as words
+from distill_core.evaluation.costs import number
 from distill_core.evaluation.evidence import Evidence
 
 TOLERATED_LENGTHS = (0.5, 2.0)
@@ -14,7 +15,7 @@ TOLERATED_LOST = 0.01
 """Share of the test queries on which a student may be lost."""
 
 TOLERATED_RECALL_LOSS = 0.01
-"""Right first answers that a student may cost, as a share of the queries: more, beyond chance, is too many."""
+"""Right first answers that a student may cost, a share of the queries; more, beyond chance, is too many."""
 
 TOLERATED_REPEATED = 0.2
 """Share of the test queries that nearly repeat a training query: with more, learning by heart would do."""
@@ -58,7 +59,7 @@ def _other_lengths(evidence: Evidence) -> Objection | None:
         return None
     return Objection(
         "other lengths",
-        f"the student's outputs are {words.number(norm.value)} times as long, and whoever uses their lengths "
+        f"the student's outputs are {number(norm.value)} times as long, and whoever uses their lengths "
         "gets something else.",
         "Outputs of the LDA's lengths: a smaller λ gives the MSE, which sees them, more weight.",
     )

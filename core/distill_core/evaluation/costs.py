@@ -129,13 +129,14 @@ def cost_line(costs: CostComparison) -> str:
         if not costs.unused:
             return f"{counted}; time not measured."
         return f"{counted}. There is a measurement of time, which does not count: {', '.join(costs.unused)}."
-    times = f"A single query takes {_factor(ratio)} the LDA's time{_times(student, teacher)}"
+    times = f"A single query takes {factor(ratio)} the LDA's time{_times(student, teacher)}"
     if costs.batch_ratio is not None:
-        times += f"; in batches of {costs.batch_size} {_factor(costs.batch_ratio)} its time"
+        times += f"; in batches of {costs.batch_size} {factor(costs.batch_ratio)} its time"
     return f"{times}; {size}."
 
 
-def _factor(ratio: Estimate) -> str:
+def factor(ratio: Estimate) -> str:
+    """Return "0.2 (0.1 to 0.3) times"."""
     if ratio.value is None:
         return "an unknown multiple of"
     if ratio.low is None or ratio.high is None:

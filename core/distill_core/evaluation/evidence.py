@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from distill_core.architecture import Cost
-from distill_core.evaluation.costs import CostComparison, compare_size, cost_line, number
+from distill_core.evaluation.costs import CostComparison, compare_size, cost_line, factor, number
 from distill_core.evaluation.intervals import Estimate
 
 
@@ -212,10 +212,7 @@ def _hidden_line(evidence: Evidence) -> str:
     parts = []
     if evidence.relative_norm is not None and evidence.relative_norm.value is not None:
         norm = evidence.relative_norm
-        between = (
-            "" if norm.low is None or norm.high is None else f" ({number(norm.low)} to {number(norm.high)})"
-        )
-        parts.append(f"the outputs are {number(norm.value)}{between} times as long as the LDA's")
+        parts.append(f"the outputs are {factor(norm)} as long as the LDA's")
     if evidence.worst_cosine is not None:
         lost = f"lost on {evidence.lost} of {evidence.num_queries}" if evidence.lost else "lost on no query"
         parts.append(f"the worst cosine is {_three(evidence.worst_cosine)}, the student is {lost}")
