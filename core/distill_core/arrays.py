@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,15 @@ Values = NDArray[np.float64]
 
 Ids = NDArray[np.int64]
 """Numbers of rows, heads, questions and answers."""
+
+
+def arrays_sha256(*arrays: NDArray[np.generic]) -> str:
+    """Return the SHA-256 of arrays with their types and shapes, in hexadecimal."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 MAX_SCORES = 1 << 23

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from distill_core.arrays import Matrix, Values
+from distill_core.arrays import Matrix, Values, arrays_sha256
 from distill_core.config import check_temperature
 from distill_core.errors import VectorError
 
@@ -73,6 +73,10 @@ class MultiHeadLDA:
         """Return the directions of the heads, (N, d), a new array."""
         directions: Matrix = self.centroids / np.linalg.norm(self.centroids, axis=1, keepdims=True)
         return directions
+
+    def sha256(self) -> str:
+        """Return the identity of heads and temperature, in hexadecimal."""
+        return arrays_sha256(np.array([self.temperature]), self.centroids, self.answers)
 
     def with_temperature(self, temperature: float) -> MultiHeadLDA:
         """Return the same heads at another tau."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import Ids
+from distill_core.arrays import Ids, arrays_sha256
 from distill_core.config import DataConfig, SplitConfig
 from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, SettingsError, TooFewQueriesError
@@ -211,15 +211,6 @@ def _content(labelled: LabelledQuestions) -> list[NDArray[np.generic]]:
     if answers is not None:
         arrays += [answers.ids, answers.directions, answers.positions(labelled.true_answers)]
     return arrays
-
-
-def arrays_sha256(*arrays: NDArray[np.generic]) -> str:
-    """Return the SHA-256 of arrays with their types and shapes, in hexadecimal."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> TeacherData:

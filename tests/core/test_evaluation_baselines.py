@@ -11,7 +11,7 @@ from distill_core import arrays
 from distill_core.database import LdaDatabase
 from distill_core.evaluation import Baseline, evaluate, ladder
 from distill_core.evaluation.baselines import STRENGTHS, fit_ridge
-from distill_core.evaluation.merged_teacher import merge_heads, spherical_kmeans
+from distill_core.evaluation.merged_teacher import cut_rank, merge_heads, spherical_kmeans
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import split_queries
 
@@ -56,17 +56,17 @@ def softmax_mixture(scores: list[float], answers: list[Matrix]) -> list[float]:
 def test_the_rungs_come_with_the_fast_ones_first() -> None:
     assert tuple(RUNGS) == (
         *("constant", "query", "nearest_query", "nearest_centroid", "top_2", "top_8"),
-        *("ridge", "merged_3", "merged_6"),
+        *("ridge", "low_rank_2", "low_rank_3", "merged_3", "merged_6"),
     )
 
 
 @pytest.mark.parametrize(
     ("num_heads", "names"),
     [
-        (2, ("ridge",)),
-        (3, ("top_2", "ridge")),
-        (32, ("top_2", "top_8", "ridge", "merged_8", "merged_16")),
-        (33, ("top_2", "top_8", "top_32", "ridge", "merged_8", "merged_16")),
+        (2, ("ridge", "low_rank_1")),
+        (3, ("top_2", "ridge", "low_rank_1")),
+        (32, ("top_2", "top_8", "ridge", "low_rank_2", "low_rank_3", "merged_8", "merged_16")),
+        (33, ("top_2", "top_8", "top_32", "ridge", "low_rank_2", "low_rank_3", "merged_8", "merged_16")),
     ],
 )
 def test_few_heads_leave_rungs_out(num_heads: int, names: tuple[str, ...]) -> None:
@@ -164,6 +164,27 @@ def test_a_merged_teacher_mixes_means_with_log_priors() -> None:
         assert predicted.tolist() == pytest.approx(softmax_mixture(scores, list(merged.answers)), abs=1e-5)
 
 
+def test_at_full_rank_the_cut_teacher_is_the_teacher() -> None:
+    assert cut_rank(TEACHER, DIMENSION).project(TEST) == pytest.approx(TEACHER.project(TEST), abs=1e-5)
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_a_cut_teacher_mixes_the_best_matrices_of_its_rank(rank: int) -> None:
+    """Those of a singular value decomposition of the centroids about their mean, and of the answers."""
+
+    def cut(rows: Matrix) -> Matrix:
+        left, values, right = np.linalg.svd(rows.astype(np.float64), full_matrices=False)
+        best: Matrix = (left[:, :rank] * values[:rank]) @ right[:rank]
+        return best
+
+    directions = TEACHER.centroids / np.linalg.norm(TEACHER.centroids, axis=1, keepdims=True)
+    heads, answers = cut(directions - directions.mean(axis=0)), cut(TEACHER.answers)
+    for query, predicted in zip(TEST, RUNGS[f"low_rank_{rank}"].predict(TEST), strict=True):
+        unit = query / math.sqrt(float(query @ query))
+        scores = [float(unit @ head) / TAU for head in heads]
+        assert predicted.tolist() == pytest.approx(softmax_mixture(scores, list(answers)), abs=1e-5)
+
+
 def test_kmeans_finds_bundles_of_directions() -> None:
     axes = np.eye(4, dtype=np.float32)
     rows = np.repeat(axes, 5, axis=0) + 0.05 * normal(20, 4)
@@ -188,6 +209,8 @@ def test_costs() -> None:
         "top_2": 2 * size,
         "top_8": 2 * size,
         "ridge": DIMENSION * DIMENSION + DIMENSION,
+        "low_rank_2": 2 * 2 * (NUM_HEADS + DIMENSION),
+        "low_rank_3": 2 * 3 * (NUM_HEADS + DIMENSION),
         "merged_3": 3 * (2 * DIMENSION + 1),
         "merged_6": 6 * (2 * DIMENSION + 1),
     }

@@ -81,9 +81,9 @@ def test_a_student_that_beats_all_but_costs_more_is_not() -> None:
     ("difference", "words"),
     [
         (Estimate(-0.1, -0.2, -0.05), "and is worse than ridge"),
-        (Estimate(-0.0003, -0.001, -0.0001), "and is not shown to be better than ridge"),
-        (Estimate(-0.1, -0.2, 0.0), "and is not shown to be better than ridge"),
-        (Estimate(0.1, -0.1, 0.2), "and is not shown to be better than ridge"),
+        (Estimate(-0.0003, -0.001, -0.0001), "and is no better than ridge"),
+        (Estimate(-0.1, -0.2, 0.0), "and is no better than ridge"),
+        (Estimate(0.1, -0.1, 0.2), "and is no better than ridge"),
     ],
 )
 def test_a_dear_student_that_does_not_beat_ridge_hears_it(difference: Estimate, words: str) -> None:

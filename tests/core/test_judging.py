@@ -165,6 +165,8 @@ def test_the_finished_figures_equal_brute_force(config: RunConfig) -> None:
         "nearest_centroid",
         "top_2",
         "ridge",
+        "low_rank_2",
+        "low_rank_3",
         "merged_2",
         "merged_4",
     ]

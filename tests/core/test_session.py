@@ -40,7 +40,17 @@ from distill_core.training.loop.batches import LabelledQueries
 from distill_core.training.loop.training_setup import book_trainer
 from tests.core.database_factory import write_lda_db
 
-LADDER = ["constant", "query", "nearest_query", "nearest_centroid", "top_2", "ridge", "merged_2"]
+LADDER = [
+    "constant",
+    "query",
+    "nearest_query",
+    "nearest_centroid",
+    "top_2",
+    "ridge",
+    "low_rank_1",
+    "low_rank_2",
+    "merged_2",
+]
 """For 4 heads: 8 and 32 heads are not there to route to, nor 1 group to merge to."""
 
 
@@ -77,7 +87,7 @@ def test_a_run_from_start_to_finish(config: RunConfig) -> None:
     told = [type(event) for event in events if not isinstance(event, StepsFinished)]
     assert told == [
         RunStarted,
-        *[BaselineFitted] * 7,
+        *[BaselineFitted] * len(LADDER),
         *[EpochFinished] * 3,
         TestEvaluated,
         Assessed,
@@ -130,7 +140,7 @@ def test_the_test_queries_are_judged_one_by_one_and_together(config: RunConfig) 
 def test_as_json_every_event_has_a_name_and_the_last_the_evaluation(config: RunConfig) -> None:
     lines = [json.loads(msgspec.json.encode(event)) for event in train(config)]
     names = [line["event"] for line in lines if line["event"] != "steps"]
-    rungs, epochs = ["baseline"] * 7, ["epoch"] * 3
+    rungs, epochs = ["baseline"] * len(LADDER), ["epoch"] * 3
     assert names == ["started", *rungs, *epochs, "tested", "assessed", "finished"]
     assert {"n", "cosine", "mse"} <= set(lines[-1]["evaluation"])
     assert {"mean", "sd", "min", "max"} <= set(lines[-1]["evaluation"]["cosine"])

@@ -1,6 +1,6 @@
 from .baselines import Baseline as Baseline
 from .baselines import ladder as ladder
-from .evidence import CostComparison as CostComparison
+from .costs import CostComparison as CostComparison
 from .health import HealthProbe as HealthProbe
 from .health import TeacherHealth as TeacherHealth
 from .held_out import NEAR_DUPLICATE_COSINE as NEAR_DUPLICATE_COSINE

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from distill_core.architecture import Cost
 from distill_core.arrays import Ids, Matrix, Values, chunks, nearest_rows, unit_rows
-from distill_core.evaluation.merged_teacher import merge_heads, merged_sizes
+from distill_core.evaluation.merged_teacher import cut_rank, low_ranks, merge_heads, merged_sizes
 from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.teacher import MultiHeadLDA
 
@@ -139,6 +139,9 @@ RUNGS: list[Callable[[LadderData], Iterable[Baseline]]] = [
             data.train_queries, data.train_targets, data.validation_queries, data.validation_targets
         )
     ],
+    lambda data: (
+        low_rank_lda(data.teacher, rank) for rank in low_ranks(data.teacher.num_heads, data.teacher.dimension)
+    ),
     lambda data: (
         merged_heads(data.teacher, size, data.seed) for size in merged_sizes(data.teacher.num_heads)
     ),
@@ -271,3 +274,9 @@ def merged_heads(teacher: MultiHeadLDA, num_groups: int, seed: int) -> Baseline:
     """Return the teacher with its heads merged into N' < N: the right rival of any compression."""
     merged = merge_heads(teacher, num_groups, seed)
     return Baseline(f"merged_{num_groups}", f"LDA merged to {num_groups} heads", merged.cost, merged.project)
+
+
+def low_rank_lda(teacher: MultiHeadLDA, rank: int) -> Baseline:
+    """Return the teacher with its scores and its answers cut to a rank: what no training has to find."""
+    low = cut_rank(teacher, rank)
+    return Baseline(f"low_rank_{rank}", f"LDA of rank {rank}", low.cost, low.project)

@@ -2,65 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from distill_core.architecture import Cost
+from distill_core.evaluation.costs import CostComparison, compare_size, cost_line, factor, number
 from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.teacher_findings import Findings, better_temperature_words
-
-CostOrder = Literal["cheaper", "dearer", "similar"]
-
-
-class CostComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A student's cost beside its teacher's.
-
-    Attributes:
-        student: Of the student.
-        teacher: Of the multi-head LDA.
-        measured_ratio: Student's time over the teacher's, with its interval, where it was measured.
-        by_operations: Whether operations alone are compared: the student stores the teacher's heads, too.
-    """
-
-    student: Cost
-    teacher: Cost
-    measured_ratio: Estimate | None = None
-    by_operations: bool = False
-
-    @property
-    def latency_ratio(self) -> Estimate | None:
-        """Student's time over the teacher's, from the interval or from the two latencies; None if unknown."""
-        if self.measured_ratio is not None and self.measured_ratio.value is not None:
-            return self.measured_ratio
-        student, teacher = self.student.latency_us, self.teacher.latency_us
-        return Estimate(student / teacher) if student is not None and teacher else None
-
-    @property
-    def order(self) -> CostOrder:
-        """The student against the teacher: by time if measured, else by parameters and operations.
-
-        A measured interval that holds 1 is "similar". So is a student that has fewer parameters and more
-        operations, or the other way round.
-        """
-        ratio = self.latency_ratio
-        if ratio is None or ratio.value is None:
-            if self.by_operations:
-                return compare_size(Cost(0, self.student.flops), Cost(0, self.teacher.flops))
-            return compare_size(self.student, self.teacher)
-        low = ratio.value if ratio.low is None else ratio.low
-        high = ratio.value if ratio.high is None else ratio.high
-        return "cheaper" if high < 1 else "dearer" if low > 1 else "similar"
-
-
-def compare_size(one: Cost, other: Cost) -> CostOrder:
-    """Return whether one model is cheaper than another in both parameters and operations."""
-    mine, theirs = (one.parameters, one.flops), (other.parameters, other.flops)
-    if mine == theirs:
-        return "similar"
-    if all(a <= b for a, b in zip(mine, theirs, strict=True)):
-        return "cheaper"
-    return "dearer" if all(a >= b for a, b in zip(mine, theirs, strict=True)) else "similar"
 
 
 class Rival(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +56,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         cancelled: Queries for which the teacher's output has no direction but rounding's.
         constant_is_perfect: The teacher gives one direction to every query.
         teacher: What the teacher finds on all questions, whichever part they are in; None if not measured.
+        relative_norm: Mean length of the student's outputs over that of the teacher's; None if not measured.
+        worst_cosine: The smallest cosine; None if not measured.
+        lost: Queries for which a constant is nearer to the teacher, and of whose best answers the student
+            finds fewer than half.
+        recall_lead: The student's Recall@1 minus the teacher's, paired by query; None if not measured.
+        near_duplicates: Test queries that nearly repeat a training query.
     """
 
     num_queries: int
@@ -128,6 +81,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     student_recall: float | None = None
     query_recall: float | None = None
     teacher: Findings | None = None
+    relative_norm: Estimate | None = None
+    worst_cosine: float | None = None
+    lost: int = 0
+    recall_lead: Estimate | None = None
+    near_duplicates: int = 0
 
     def affordable_rivals(self) -> tuple[Rival, ...]:
         """Return the rivals that need no more operations than the student, best skill first.
@@ -144,6 +102,20 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             rival for rival in self.affordable_rivals() if compare_size(rival.cost, teacher) == "cheaper"
         )
 
+    def left_out(self) -> tuple[tuple[Rival, str], ...]:
+        """Return the rivals that are no simple ones, best skill first, each with the reason."""
+        simple = {rival.name for rival in self.simple_rivals()}
+        others = sorted(self.rivals, key=_skill, reverse=True)
+        return tuple((rival, self._why_left_out(rival)) for rival in others if rival.name not in simple)
+
+    def _why_left_out(self, rival: Rival) -> str:
+        own, teacher = self.costs.student.flops, self.costs.teacher
+        if rival.cost.flops > own:
+            return f"{number(rival.cost.flops / max(own, 1))} times the student's operations"
+        if rival.cost.parameters > teacher.parameters:
+            return "more parameters than the LDA"
+        return "no fewer parameters and operations than the LDA"
+
     def best_rival(self) -> Rival | None:
         """Return the rival with the best skill, whatever it costs; None without rivals."""
         return max(self.rivals, key=_skill, default=None)
@@ -154,11 +126,21 @@ def _skill(rival: Rival) -> float:
 
 
 def reasons(evidence: Evidence) -> tuple[str, ...]:
-    """Return one line each on skill, retrieval and cost, and on a better temperature if there is one."""
-    lines = _skill_line(evidence), _retrieval_line(evidence), _cost_line(evidence)
-    if evidence.teacher is None or not evidence.teacher.is_behind:
-        return lines
-    return *lines, better_temperature_words(evidence.teacher)
+    """Return lines on skill, retrieval, cost, rivals left out, blind spots of means, a better temperature."""
+    lines = (
+        _skill_line(evidence),
+        _retrieval_line(evidence),
+        cost_line(evidence.costs),
+        _left_out_line(evidence),
+        _hidden_line(evidence),
+        _temperature_line(evidence),
+    )
+    return tuple(line for line in lines if line)
+
+
+def _temperature_line(evidence: Evidence) -> str:
+    findings = evidence.teacher
+    return better_temperature_words(findings) if findings is not None and findings.is_behind else ""
 
 
 def sample(evidence: Evidence) -> str:
@@ -166,30 +148,22 @@ def sample(evidence: Evidence) -> str:
     return f"{_count(evidence.num_queries, 'query', 'queries')} of {_count(evidence.num_clusters, 'cluster')}"
 
 
-def affordable(evidence: Evidence) -> str:
-    """Return what a student must stay below to cost less than the teacher."""
-    teacher = evidence.costs.teacher
-    if evidence.costs.latency_ratio is not None and teacher.latency_us is not None:
-        return f"under {_number(teacher.latency_us)} µs a query; or many more heads"
-    if evidence.costs.by_operations:
-        return f"under {teacher.flops:,} operations; or many more heads"
-    return f"under {teacher.parameters:,} parameters and {teacher.flops:,} operations; or many more heads"
-
-
-def extra_cost(costs: CostComparison) -> str:
-    """Return how a student that is not cheaper compares, "takes 121 times the time"."""
-    if costs.order == "similar":
-        return "does not cost less"
-    ratio = costs.latency_ratio
-    if ratio is not None and ratio.value is not None:
-        return f"takes {_number(ratio.value)} times the time"
-    return f"needs {_number(costs.student.flops / max(costs.teacher.flops, 1))} times the operations"
-
-
 def not_better(rival: Rival) -> str:
     """Return how a student compares with a rival that it does not beat: "worse than ridge regression"."""
     is_worse = rival.difference.high is not None and round(rival.difference.high, 3) < 0  # as it is shown
-    return f"{'worse' if is_worse else 'not shown to be better'} than {rival.label}"
+    return f"{'worse' if is_worse else 'no better'} than {rival.label}"
+
+
+def beats(evidence: Evidence) -> str:
+    """Return whom a student that beats every simple rival beats, and whom of those left out it does not."""
+    left_out = evidence.left_out()
+    unbeaten = next(((rival, why) for rival, why in left_out if not rival.beaten), None)
+    if not left_out:
+        return "beats every simpler rival"
+    if unbeaten is None:
+        return "beats every simpler rival, and those that cost more than it"
+    rival, why = unbeaten
+    return f"beats every rival that is asked, though it is {not_better(rival)} (left out: {why})"
 
 
 def interval(estimate: Estimate) -> str:
@@ -227,36 +201,37 @@ def _retrieval_line(evidence: Evidence) -> str:
     if evidence.teacher_recall is None or evidence.student_recall is None:
         return line + "."
     line += f"; Recall@1 {evidence.student_recall:.3f}, the LDA's {evidence.teacher_recall:.3f}"
+    if evidence.recall_lead is not None:
+        line += f", paired {interval(evidence.recall_lead)}"
     if evidence.query_recall is not None:
         line += f", without any projection {evidence.query_recall:.3f}"
     return line + "."
 
 
-def _cost_line(evidence: Evidence) -> str:
-    student, teacher = evidence.costs.student, evidence.costs.teacher
-    ratio = evidence.costs.latency_ratio
-    size = f"{student.parameters:,} parameters against the LDA's {teacher.parameters:,}"
-    if ratio is None:
-        return f"{size}, {student.flops:,} operations a query against {teacher.flops:,}; time not measured."
-    return f"A query takes {_factor(ratio)} the LDA's time{_times(student, teacher)}; {size}."
+def _left_out_line(evidence: Evidence) -> str:
+    told = [
+        f"{rival.label} ({why}; {'beaten' if rival.beaten else f'the student is {not_better(rival)}'})"
+        for rival, why in evidence.left_out()
+    ]
+    return f"Rivals left out: {', '.join(told)}." if told else ""
 
 
-def _factor(ratio: Estimate) -> str:
-    if ratio.value is None:
-        return "an unknown multiple of"
-    if ratio.low is None or ratio.high is None:
-        return f"{_number(ratio.value)} times"
-    return f"{_number(ratio.value)} ({_number(ratio.low)} to {_number(ratio.high)}) times"
-
-
-def _times(student: Cost, teacher: Cost) -> str:
-    if student.latency_us is None or teacher.latency_us is None:
-        return ""
-    return f", {_number(student.latency_us)} µs against {_number(teacher.latency_us)} µs"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def _hidden_line(evidence: Evidence) -> str:
+    """Return lengths, worst queries and near-duplicates, which a mean cosine does not show."""
+    parts = []
+    if evidence.relative_norm is not None and evidence.relative_norm.value is not None:
+        norm = evidence.relative_norm
+        parts.append(f"the outputs are {factor(norm)} as long as the LDA's")
+    if evidence.worst_cosine is not None:
+        lost = f"lost on {evidence.lost} of {evidence.num_queries}" if evidence.lost else "lost on no query"
+        parts.append(f"the worst cosine is {_three(evidence.worst_cosine)}, the student is {lost}")
+    if evidence.near_duplicates:
+        nearly = (
+            "test query nearly repeats" if evidence.near_duplicates == 1 else "test queries nearly repeat"
+        )
+        parts.append(f"{evidence.near_duplicates} {nearly} a training query")
+    told = "; ".join(parts)
+    return f"{told[0].upper()}{told[1:]}." if told else ""
 
 
 def _three(value: float) -> str:

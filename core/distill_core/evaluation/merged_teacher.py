@@ -1,4 +1,4 @@
-"""A smaller teacher: heads merged by spherical k-means."""
+"""Smaller teachers: heads merged by spherical k-means, or scores and answers cut to a rank."""
 
 from __future__ import annotations
 
@@ -71,6 +71,66 @@ def merge_heads(teacher: MultiHeadLDA, num_groups: int, seed: int = 0) -> Merged
     answers = _group_sums(teacher.answers, groups, num_groups) / sizes[:, None]
     centroids = unit_rows(_group_sums(heads, groups, num_groups))
     return MergedTeacher(centroids, answers.astype(np.float32), np.log(sizes), teacher.temperature)
+
+
+@dataclass(frozen=True, slots=True)
+class LowRankTeacher:
+    """`p(q) = softmax(q A B) C D`: the teacher's two products, each by two thin matrices of rank r.
+
+    Attributes:
+        into: A, (d, r).
+        out_of: B, (r, N); its scores differ from the teacher's, over tau, by what is the same for every head.
+        answers: C, (N, r).
+        axes: D, (r, d).
+    """
+
+    into: Matrix
+    out_of: Matrix
+    answers: Matrix
+    axes: Matrix
+
+    @property
+    def cost(self) -> Cost:
+        """Four thin products, the query's length and the softmax."""
+        dimension, heads = self.into.shape[0], self.out_of.shape[1]
+        parameters = 2 * self.into.shape[1] * (dimension + heads)
+        return Cost(parameters=parameters, flops=2 * parameters + 3 * dimension + 4 * heads)
+
+    def project(self, queries: Matrix) -> Matrix:
+        """Return the projections (n, d) of queries (n, d)."""
+        out = np.empty((len(queries), self.axes.shape[1]), np.float32)
+        for part in chunks(len(queries), self.out_of.shape[1]):
+            scores = unit_rows(queries[part]) @ self.into @ self.out_of
+            scores -= scores.max(axis=1, keepdims=True)
+            weights = np.exp(scores)
+            out[part] = (weights @ self.answers / weights.sum(axis=1, keepdims=True)) @ self.axes
+        return out
+
+
+def low_ranks(num_heads: int, dimension: int) -> tuple[int, ...]:
+    """Return the ranks that the ladder tries: at half and three quarters of the LDA's size, each once."""
+    as_large = num_heads * dimension / (num_heads + dimension)
+    return tuple(sorted({rank for rank in (int(as_large / 2), int(as_large * 3 / 4)) if rank >= 1}))
+
+
+def cut_rank(teacher: MultiHeadLDA, rank: int) -> LowRankTeacher:
+    """Cut centroids and answers to a rank, each by the singular vectors that lose least.
+
+    These are the best of their rank in squared error (Eckart and Young, 1936). The centroids' mean
+    is taken off first: it adds the same to every score, which softmax does not see.
+    """
+    centroids = teacher.unit_centroids()
+    heads = centroids - centroids.mean(axis=0)
+    into, axes = _main_axes(heads, rank), _main_axes(teacher.answers, rank)
+    out_of = (heads @ into / np.float32(teacher.temperature)).T
+    return LowRankTeacher(into, np.ascontiguousarray(out_of), teacher.answers @ axes, axes.T)
+
+
+def _main_axes(rows: Matrix, rank: int) -> Matrix:
+    """Return the right singular vectors (d, rank) of rows (n, d) with the largest singular values."""
+    wide = rows.astype(np.float64)
+    axes: Matrix = np.linalg.eigh(wide.T @ wide)[1][:, -rank:].astype(np.float32)
+    return axes
 
 
 def spherical_kmeans(rows: Matrix, num_groups: int, seed: int = 0) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from distill_core.architecture import Cost
 from distill_core.arrays import Values
@@ -177,6 +177,11 @@ class Scorer:
         """Return the cosines (n,) to the teacher, NaN where a projection (n, d) is not a number."""
         with np.errstate(all="ignore"):
             return cosine_similarities(projections, self._targets)
+
+    def farther_than_constant(self, cosines: Values) -> NDArray[np.bool_]:
+        """Return for which queries (n,) a contestant of these cosines is farther off than the constant."""
+        farther: NDArray[np.bool_] = cosine_losses(cosines) > self._constant_losses + PERFECT_LOSS
+        return farther
 
     def score(
         self,

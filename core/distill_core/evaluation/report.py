@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from distill_core.arrays import Values
 from distill_core.errors import VectorError
 from distill_core.evaluation.baselines import Baseline
-from distill_core.evaluation.evidence import CostComparison, Evidence, Rival
+from distill_core.evaluation.costs import CostComparison
+from distill_core.evaluation.evidence import Evidence, Rival
 from distill_core.evaluation.held_out import HeldOut
 from distill_core.evaluation.intervals import ClusterBootstrap, Estimate
 from distill_core.evaluation.metrics import PERFECT_LOSS, Score, Scorer
@@ -24,6 +25,8 @@ from distill_core.evaluation.retrieval import (
 )
 from distill_core.evaluation.teacher_findings import Findings
 from distill_core.evaluation.verdict import Verdict, decide
+
+_HALF = 0.5
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,10 +101,11 @@ def assess(
     retrieval = _retrieval(
         held_out, chain([("student", student)], ((rung.name, rows) for rung, rows in rungs)), bootstrap
     )
+    near_duplicates = int(held_out.near_duplicates().sum())
     return Assessment(
         n=len(held_out.queries),
         num_clusters=bootstrap.num_clusters,
-        near_duplicates=int(held_out.near_duplicates().sum()),
+        near_duplicates=near_duplicates,
         student=own,
         baselines=scores,
         best_baseline=best.name if best else None,
@@ -115,9 +119,24 @@ def assess(
                 _evidence(own, scores, retrieval, costs, scorer, bootstrap),
                 teacher=teacher,
                 cancelled=0 if held_out.cancelled is None else int(held_out.cancelled.sum()),
+                near_duplicates=near_duplicates,
+                lost=_lost(scorer, cosines, held_out, student, retrieval),
             )
         ),
     )
+
+
+def _lost(
+    scorer: Scorer, cosines: Values, held_out: HeldOut, student: ArrayLike, retrieval: RetrievalTable | None
+) -> int:
+    """Count the queries on which the student is lost, see `Evidence`; none without retrieval."""
+    k, index = retrieval.telling_k if retrieval else None, held_out.answers
+    if k is None or index is None:
+        return 0
+    rows = np.flatnonzero(scorer.farther_than_constant(cosines))
+    no_truth = index.positions([()] * len(rows))
+    mine, theirs = (index.rank(np.asarray(of)[rows], no_truth) for of in (student, held_out.targets))
+    return int((mine.agreement(theirs, k) < _HALF).sum())
 
 
 def _retrieval(
@@ -157,6 +176,7 @@ def _evidence(
         scores = retrieval.of(name) if retrieval else None
         return scores.recall_at_1.value if scores else None
 
+    own = retrieval.of("student") if retrieval else None
     return Evidence(
         num_queries=bootstrap.num_queries,
         num_clusters=bootstrap.num_clusters,
@@ -171,6 +191,9 @@ def _evidence(
         teacher_recall=recall("teacher"),
         student_recall=recall("student"),
         query_recall=recall("query"),
+        relative_norm=student.relative_norm,
+        worst_cosine=student.cosine.min if student.cosine else None,
+        recall_lead=own.recall_lead if own else None,
         rivals=tuple(
             Rival(
                 name=score.name,

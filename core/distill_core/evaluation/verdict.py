@@ -2,7 +2,7 @@
 
 No rule looks at a cosine. What counts: is the student better than a constant and than every simpler rival,
 beyond what chance explains (skill and paired differences with their intervals); does it retrieve what the
-teacher retrieves (agreement); does it cost less (measured, else counted).
+teacher retrieves (agreement); does it cost less (measured, else counted); and what a mean does not show.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import Literal
 
 import msgspec
 
+from distill_core.evaluation import costs
 from distill_core.evaluation import evidence as words
+from distill_core.evaluation.blind_spots import blind_spot, repeated_questions
 from distill_core.evaluation.evidence import Evidence, Rival
 from distill_core.evaluation.intervals import TRUSTED_CLUSTERS, Estimate
 from distill_core.evaluation.teacher_findings import remedy_words
@@ -32,10 +34,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: "keep_lda", "use_simpler", "distil" or "cannot_tell".
         sentence: The verdict in one sentence.
-        reasons: Lines with numbers: skill, retrieval, cost, and a better temperature if there is one.
+        reasons: Lines with numbers: skill, retrieval, cost, rivals left out, blind spots, a better temperature.
         would_change: What would lead to another verdict.
         rule: The name of the rule that decided, as in `docs/verdict.md`.
         baseline: The name of the baseline that "use_simpler" speaks of.
+        use: What the cost is about, "single queries"; empty where no time was measured.
     """
 
     kind: Kind
@@ -44,6 +47,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     would_change: str
     rule: str
     baseline: str | None = None
+    use: str = ""
 
 
 def decide(evidence: Evidence) -> Verdict:
@@ -56,11 +60,17 @@ def decide(evidence: Evidence) -> Verdict:
         _too_little_data,
         _no_better_than_constant,
         _costs_more,
+        _repeated_questions,
+        _against_rivals,
+        _not_near,
+        _blind_spot,
+        _uncertain,
+        _time_in_doubt,
     ):
         verdict = rule(evidence)
         if verdict is not None:
             return verdict
-    return _against_rivals(evidence) or _by_retrieval(evidence)
+    return _distil(evidence)
 
 
 def nearness(agreement: Estimate | None) -> Nearness:
@@ -163,20 +173,28 @@ def _costs_more(evidence: Evidence) -> Verdict | None:
     if evidence.costs.order == "cheaper":
         return None
     unbeaten = [rival for rival in evidence.affordable_rivals() if not rival.beaten]
-    cost = words.extra_cost(evidence.costs)
+    cost = costs.extra_cost(evidence.costs)
     if not _judgeable(evidence) or not evidence.rivals:
         reason = f"it is exact, and the student {cost}"
     elif unbeaten:
         reason = f"it is exact; the student {cost} and is {words.not_better(unbeaten[0])}"
     else:
-        reason = f"the student beats every simpler rival, but {cost}, and the LDA is exact"
+        reason = f"the student {words.beats(evidence)}, but {cost}, and the LDA is exact"
     return _verdict(
         evidence,
         "keep_lda",
         "costs more",
-        f"Keep the LDA: {reason}.",
-        f"A student that costs less than the LDA: {words.affordable(evidence)}.",
+        f"Keep the LDA{_use_words(evidence)}: {reason}.{costs.batch_words(evidence.costs)}",
+        f"A student that costs less than the LDA: {costs.affordable(evidence.costs)}.",
     )
+
+
+def _repeated_questions(evidence: Evidence) -> Verdict | None:
+    objection = repeated_questions(evidence)
+    if objection is None:
+        return None
+    rule, because, would_change = objection
+    return _verdict(evidence, "cannot_tell", rule, f"Cannot tell: {because}", would_change)
 
 
 def _against_rivals(evidence: Evidence) -> Verdict | None:
@@ -195,23 +213,6 @@ def _against_rivals(evidence: Evidence) -> Verdict | None:
     return None
 
 
-def _by_retrieval(evidence: Evidence) -> Verdict:
-    unbeaten = [rival for rival in evidence.simple_rivals() if not rival.beaten]
-    near = nearness(evidence.agreement)
-    if near == "no":
-        return _not_near(evidence, unbeaten)
-    if near == "unsure" or unbeaten or not evidence.rivals:
-        return _uncertain(evidence, unbeaten)
-    return _verdict(
-        evidence,
-        "distil",
-        "beats all and is cheaper",
-        "Distil: the student beats every simpler rival, retrieves what the LDA retrieves, and costs less."
-        + _at_a_better_temperature(evidence),
-        "Fewer heads, or a faster LDA: then the exact teacher costs less than the student.",
-    )
-
-
 def _at_a_better_temperature(evidence: Evidence) -> str:
     findings = evidence.teacher
     if findings is None or not findings.is_behind:
@@ -219,7 +220,10 @@ def _at_a_better_temperature(evidence: Evidence) -> str:
     return f" But first take temperature {findings.curve.best:g}: there the LDA finds more than here."
 
 
-def _not_near(evidence: Evidence, unbeaten: list[Rival]) -> Verdict:
+def _not_near(evidence: Evidence) -> Verdict | None:
+    if nearness(evidence.agreement) != "no":
+        return None
+    unbeaten = _unbeaten(evidence)
     also = f", and is {words.not_better(unbeaten[0])}" if unbeaten else ""
     return _verdict(
         evidence,
@@ -230,15 +234,26 @@ def _not_near(evidence: Evidence, unbeaten: list[Rival]) -> Verdict:
     )
 
 
-def _uncertain(evidence: Evidence, unbeaten: list[Rival]) -> Verdict:
+def _blind_spot(evidence: Evidence) -> Verdict | None:
+    objection = blind_spot(evidence)
+    if objection is None:
+        return None
+    rule, because, would_change = objection
+    return _verdict(evidence, "keep_lda", rule, f"Keep the LDA: {because}", would_change)
+
+
+def _uncertain(evidence: Evidence) -> Verdict | None:
+    unbeaten = _unbeaten(evidence)
     if unbeaten:
         doubt = f"whether the student is better than {unbeaten[0].label}"
     elif evidence.agreement is None or evidence.agreement_at is None:
         doubt = "whether the student retrieves what the LDA retrieves"
     elif not evidence.rivals:
         doubt = "whether a simpler rival would do: none was measured"
-    else:
+    elif nearness(evidence.agreement) == "unsure":
         doubt = f"whether the student reaches an agreement of {AGREEMENT_TARGET:.0%}"
+    else:
+        return None
     return _verdict(
         evidence,
         "cannot_tell",
@@ -246,6 +261,43 @@ def _uncertain(evidence: Evidence, unbeaten: list[Rival]) -> Verdict:
         f"Cannot tell yet {doubt}.",
         "More test queries from more clusters make the intervals narrower; so does a larger test share.",
     )
+
+
+def _time_in_doubt(evidence: Evidence) -> Verdict | None:
+    if not evidence.costs.in_doubt:
+        return None
+    return _verdict(
+        evidence,
+        "cannot_tell",
+        "time in doubt",
+        f"Cannot tell yet whether the student is faster: {', '.join(evidence.costs.unused)}.",
+        "A whole measurement on a quiet machine: close what else runs, and measure again.",
+    )
+
+
+def _distil(evidence: Evidence) -> Verdict:
+    return _verdict(
+        evidence,
+        "distil",
+        "beats all and is cheaper",
+        f"Distil{_use_words(evidence)}: the student {words.beats(evidence)}, retrieves what the LDA "
+        f"retrieves, and {costs.saving(evidence.costs)}.{costs.batch_words(evidence.costs)}"
+        + _at_a_better_temperature(evidence),
+        "Fewer heads, or a faster LDA: then the exact teacher costs less than the student.",
+    )
+
+
+def _unbeaten(evidence: Evidence) -> list[Rival]:
+    return [rival for rival in evidence.simple_rivals() if not rival.beaten]
+
+
+def _use(evidence: Evidence) -> str:
+    return "single queries" if evidence.costs.measured_ratio is not None else ""
+
+
+def _use_words(evidence: Evidence) -> str:
+    use = _use(evidence)
+    return f" for {use}" if use else ""
 
 
 def _enough_clusters(evidence: Evidence) -> bool:
@@ -272,4 +324,5 @@ def _verdict(
         would_change=would_change,
         rule=rule,
         baseline=baseline,
+        use=_use(evidence),
     )

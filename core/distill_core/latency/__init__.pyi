@@ -1,3 +1,5 @@
+from .conditions import TimedCost as TimedCost
+from .conditions import TimingConditions as TimingConditions
 from .crossover import Bracket as Bracket
 from .crossover import BreakEven as BreakEven
 from .crossover import CrossoverEvent as CrossoverEvent
@@ -32,4 +34,5 @@ from .timing.contestants import ContestantsComparison as ContestantsComparison
 from .timing.contestants import compare_contestants as compare_contestants
 from .timing.crossover import Crossover as Crossover
 from .timing.crossover import find_crossover as find_crossover
+from .timing.machine import conditions_here as conditions_here
 from .timing.machine import read_machine as read_machine

@@ -140,6 +140,10 @@ class LatencyFinished(LatencyEvent, frozen=True, kw_only=True, tag="finished"):
         machine: Where it was measured; None in what an older version wrote.
         method: How.
         ended: "complete", or "interrupted": stopped, with what was measured until then.
+        rounds: Blocks of each contestant and batch size; empty, as what follows, in what an older version
+            wrote.
+        teacher_sha256: Of the LDA's heads and temperature.
+        student_sha256: Of the student's weights.
     """
 
     lda: ModelLatency
@@ -157,6 +161,9 @@ class LatencyFinished(LatencyEvent, frozen=True, kw_only=True, tag="finished"):
     machine: MachineRecord | None = None
     method: str = METHOD
     ended: str = "complete"
+    rounds: int = 0
+    teacher_sha256: str = ""
+    student_sha256: str = ""
 
 
 class ContestantRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,6 +232,7 @@ class ContestantsFinished(ContestantsEvent, frozen=True, kw_only=True, tag="fini
         steady: False when blocks of one contestant disagree so much that the figures deserve doubt.
         method: How.
         reference: Name of the contestant that the ratios are over: the LDA on the same device.
+        rounds: Of single queries that all have had; 0 in what an older version wrote.
     """
 
     rows: tuple[ContestantRow, ...]
@@ -236,3 +244,4 @@ class ContestantsFinished(ContestantsEvent, frozen=True, kw_only=True, tag="fini
     steady: bool
     method: str = METHOD
     reference: str = "LDA, NumPy"
+    rounds: int = 0

@@ -11,13 +11,14 @@ from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
+from distill_core.arrays import arrays_sha256
 from distill_core.config import RunConfig
 from distill_core.database import is_database, is_vector_folder, open_database
 from distill_core.errors import DistillError, RunError
 from distill_core.runs.atomic_files import reading_error
 from distill_core.runs.folder import RunFolder, absolute
 from distill_core.runs.records import Attempt, DataRecord
-from distill_core.teacher_data import LabelledQuestions, arrays_sha256, content_sha256, read_questions
+from distill_core.teacher_data import LabelledQuestions, content_sha256, read_questions
 
 _DECIDING = ("torch", "numpy", "scipy")
 """Packages whose version may change a bit of the weights."""

@@ -5,6 +5,7 @@ from .files import read_run_config as read_run_config
 from .files import require_layout as require_layout
 from .files import save_student as save_student
 from .files import student_bytes as student_bytes
+from .files import student_sha256 as student_sha256
 from .kinds import STUDENT_KINDS as STUDENT_KINDS
 from .kinds import new_student as new_student
 from .kinds import register_student as register_student

@@ -95,6 +95,11 @@ def load_student(
     return student.eval()
 
 
+def student_sha256(student: Projector) -> str:
+    """Return the identity of a student's weights, in hexadecimal."""
+    return _digest(student.weights())
+
+
 def load_for_inference(path: str | os.PathLike[str], *, reference_layout: bool = True) -> Projector:
     """Load a student in its form for inference, from a file that holds that form, or the student itself.
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from distill_core.architecture import lda_cost
 from distill_core.config import RunConfig
 from distill_core.evaluation.baselines import Baseline, ladder
-from distill_core.evaluation.evidence import CostComparison
+from distill_core.evaluation.costs import CostComparison
 from distill_core.evaluation.health import HealthProbe
 from distill_core.evaluation.held_out import HeldOut
 from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.metrics import Evaluation, cosine_similarities, evaluate
 from distill_core.evaluation.report import Assessment, assess
-from distill_core.latency.events import LatencyFinished
+from distill_core.latency.conditions import TimedCost
 from distill_core.teacher_data import TeacherData
 from distill_core.training.events import Assessed, BaselineResult, RunFinished, TestEvaluated, TrainEvent
 
@@ -43,7 +43,7 @@ def judge_student(
     project: Project,
     baselines: Sequence[Baseline],
     trained: tuple[int, float] = (0, 0.0),
-    measured: LatencyFinished | None = None,
+    timed: TimedCost | None = None,
 ) -> Iterator[TrainEvent]:
     """Yield the test queries one by one, the whole assessment, and the figures of both in short.
 
@@ -53,7 +53,7 @@ def judge_student(
         project: The student, from queries (n, d) to projections (n, d).
         baselines: The fitted ladder.
         trained: Epochs done and active seconds, for the last event.
-        measured: A latency comparison of this student, which then decides on the cost.
+        timed: A latency record, which decides on the cost if it is of this student and teacher, and sound.
     """
     rows = data.split.test
     held_out = data.held_out(rows)
@@ -71,7 +71,7 @@ def judge_student(
         held_out,
         predicted,
         baselines,
-        _costs(data, config, measured),
+        _costs(data, config, timed),
         teacher=HealthProbe(data.labelled).findings(),
         seed=config.training.seed,
     )
@@ -87,18 +87,24 @@ def _best_answers(held_out: HeldOut, projections: NDArray[np.float32]) -> tuple[
     return tuple(index.ids[best].tolist())
 
 
-def _costs(data: TeacherData, config: RunConfig, measured: LatencyFinished | None) -> CostComparison:
+def _costs(data: TeacherData, config: RunConfig, timed: TimedCost | None) -> CostComparison:
     dimension = data.teacher.dimension
     student = config.student.inference_cost(dimension, data.teacher.num_heads)
     teacher = lda_cost(data.teacher.num_heads, dimension)
     by_operations = config.student.KEEPS_HEADS
-    if measured is None:
-        return CostComparison(student=student, teacher=teacher, by_operations=by_operations)
-    return CostComparison(
-        by_operations=by_operations,
-        student=replace(student, latency_us=measured.transformer.single_us.p50),
-        teacher=replace(teacher, latency_us=measured.lda.single_us.p50),
-        measured_ratio=Estimate(measured.single_ratio, *measured.single_ratio_interval),
+    counted = CostComparison(student=student, teacher=teacher, by_operations=by_operations)
+    if timed is None:
+        return counted
+    differences, weaknesses, record = timed.differences(), timed.weaknesses(), timed.record
+    if differences or weaknesses:
+        return replace(counted, unused=differences + weaknesses, in_doubt=not differences)
+    return replace(
+        counted,
+        student=replace(student, latency_us=record.transformer.single_us.p50),
+        teacher=replace(teacher, latency_us=record.lda.single_us.p50),
+        measured_ratio=Estimate(record.single_ratio, *record.single_ratio_interval),
+        batch_ratio=Estimate(record.batch_ratio, *record.batch_ratio_interval),
+        batch_size=record.batch_size,
     )
 
 

@@ -18,7 +18,7 @@ from distill_tui.cli.options import given, json_option, setting, settings_option
 from distill_tui.cli.output import say
 
 if TYPE_CHECKING:
-    from distill_core.latency import LatencyFinished
+    from distill_core.latency import TimedCost
     from distill_core.students import Student
     from distill_core.teacher_data import TeacherData
 
@@ -55,9 +55,9 @@ def evaluate(*, file: Path, database: Path | None, measure: bool, as_json: bool,
         )
     with cpu_threads(config.training.threads):
         baselines = tuple(fit_ladder(data, config.training.seed))
-        measured = _measure(data, student, config) if measure else None
+        timed = _measure(data, student, config) if measure else None
         built = config.with_values(student=STUDENT_KINDS[student.KIND].of_shape(student.shape))
-        for event in judge_student(data, built, student.fold().project, baselines, measured=measured):
+        for event in judge_student(data, built, student.fold().project, baselines, timed=timed):
             if isinstance(event, RunFinished):
                 event = msgspec.structs.replace(event, facts=student.facts)
             (write_json if as_json else write_lines)(event)
@@ -77,12 +77,14 @@ def _of_run(file: Path) -> RunConfig | None:
     return config
 
 
-def _measure(data: TeacherData, student: Student, config: RunConfig) -> LatencyFinished | None:
-    from distill_core.latency import LatencyFinished, LatencySettings, compare_latency
+def _measure(data: TeacherData, student: Student, config: RunConfig) -> TimedCost | None:
+    from distill_core.latency import LatencyFinished, LatencySettings, compare_latency, conditions_here
 
-    settings = LatencySettings(device=config.training.device, threads=config.training.threads)
+    device, threads = config.training.device, config.training.threads
+    wanted = conditions_here(data.teacher, student, device=device, threads=threads)
+    settings = LatencySettings(device=device, threads=threads)
     events = compare_latency(data.teacher, student, data.queries, settings)
-    return next((event for event in events if isinstance(event, LatencyFinished)), None)
+    return next((TimedCost(event, wanted) for event in events if isinstance(event, LatencyFinished)), None)
 
 
 def _run_config(

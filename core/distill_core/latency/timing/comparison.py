@@ -52,7 +52,7 @@ from distill_core.latency.timing.calls import (
     timed_calls,
 )
 from distill_core.latency.timing.machine import read_machine
-from distill_core.students import Student
+from distill_core.students import Student, student_sha256
 from distill_core.teacher import MultiHeadLDA
 
 Event = TypeVar("Event", covariant=True)
@@ -109,8 +109,11 @@ class StudentComparison(Measurement[Event, Finished]):
             yield result
 
     def is_better_than(self, kept: Finished | None) -> bool:
-        """Return whether it replaces a kept result: one that was cut short replaces no complete one."""
-        return kept is None or self._ended == COMPLETE or kept.ended == INTERRUPTED
+        """Return whether it replaces a kept result: one that was cut short replaces no longer one."""
+        if kept is None or self._ended == COMPLETE:
+            return True
+        result = self.result()
+        return kept.ended == INTERRUPTED and result is not None and result.rounds >= kept.rounds
 
     def _rounds(self, machine: MachineRecord) -> Iterator[Event]:
         raise NotImplementedError
@@ -149,6 +152,7 @@ class LatencyComparison(StudentComparison[LatencyEvent, LatencyFinished]):
         clock: Clock = time.perf_counter_ns,
     ) -> None:
         super().__init__(teacher, student, queries, settings or LatencySettings(), clock)
+        self._teacher_sha256, self._student_sha256 = teacher.sha256(), student_sha256(student)
         self._pairs: dict[str, Pair] = {}
         """Single queries and batches of each contestant, in the order of the blocks."""
 
@@ -165,6 +169,9 @@ class LatencyComparison(StudentComparison[LatencyEvent, LatencyFinished]):
             num_heads=self._teacher.num_heads,
             machine=self._machine,
             ended=self._ended,
+            rounds=rounds,
+            teacher_sha256=self._teacher_sha256,
+            student_sha256=self._student_sha256,
         )
 
     def samples(self) -> Samples:

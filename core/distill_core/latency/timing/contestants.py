@@ -102,6 +102,7 @@ class ContestantsComparison(StudentComparison[ContestantsEvent, ContestantsFinis
             device=str(self._device),
             machine=self._machine,
             ended=self._ended,
+            rounds=min(len(timed.call_us) for timed in singles),
             steady=not any(is_unsteady(one.block_medians_us()) for one in timed),
             reference=self._taking_part[self._reference()].name,
         )

@@ -12,7 +12,11 @@ import psutil
 import torch
 from threadpoolctl import threadpool_info
 
+from distill_core.devices import resolve_device
+from distill_core.latency.conditions import TimingConditions
 from distill_core.latency.events import MachineRecord
+from distill_core.students import Student, student_sha256
+from distill_core.teacher import MultiHeadLDA
 from distill_core.wording import plural
 
 
@@ -34,6 +38,27 @@ def read_machine(
         load_average=_load_average(),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
+    )
+
+
+def conditions_here(
+    teacher: MultiHeadLDA, student: Student, *, device: str, threads: int
+) -> TimingConditions:
+    """Return what a latency record must be of, to tell what a student costs on this machine.
+
+    Args:
+        teacher: The LDA beside it.
+        student: In the form that has weights of its own, not folded.
+        device: As in the settings, such as "auto".
+        threads: CPU threads, as there; 0 where torch chooses.
+    """
+    place = resolve_device(device)
+    return TimingConditions(
+        teacher_sha256=teacher.sha256(),
+        student_sha256=student_sha256(student),
+        device=str(place),
+        threads=threads or None,
+        machine=read_machine(place),
     )
 
 

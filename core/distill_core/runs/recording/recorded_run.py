@@ -15,6 +15,7 @@ import torch
 from distill_core.config import RunConfig
 from distill_core.errors import CheckpointError, DistillError, RunError, TakenOverError, TrainingError
 from distill_core.latency.events import LatencyFinished
+from distill_core.latency.measurement import COMPLETE
 from distill_core.latency.timing.machine import read_machine
 from distill_core.runs import liveness
 from distill_core.runs.checkpoint_info import CheckpointInfo, read_checkpoint_info
@@ -129,10 +130,14 @@ class RecordedRun:
         """Judge the student as it is now, and keep that in the folder; a run that goes on is judged again.
 
         Args:
-            measured: A latency comparison of this student, which then decides on the cost.
+            measured: A latency record, which decides on the cost if it is of this student, and sound; the
+                one that the run has kept takes the place of one that was broken off, or of none.
         """
         if self.session is None:
             return
+        if measured is None or measured.ended != COMPLETE:
+            with contextlib.suppress(DistillError):  # a damaged record says nothing
+                measured = self.folder.read_latency() or measured
         for event in self.session.conclude(measured):
             match event:
                 case TestEvaluated():

@@ -16,7 +16,9 @@ from distill_core.devices import OwnRandomState, cpu_threads, resolve_device
 from distill_core.errors import VectorError
 from distill_core.evaluation.baselines import Baseline
 from distill_core.evaluation.metrics import cosine_similarities
+from distill_core.latency.conditions import TimedCost
 from distill_core.latency.events import LatencyFinished
+from distill_core.latency.timing.machine import conditions_here
 from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import TeacherData, load_teacher_data
@@ -133,7 +135,7 @@ class TrainingSession:
         """Judge the student as it is now on the test queries; also after a run that was stopped early.
 
         Args:
-            measured: A latency comparison of this student, which then decides on the cost.
+            measured: A latency record, which decides on the cost if it is of this student, and sound.
         """
         student, trainer = self.student, self._trainer
         if self.data is None or student is None or trainer is None:
@@ -142,9 +144,15 @@ class TrainingSession:
         project = student.fold().project
         built = self.config.student.of_shape(student.shape)  # its fit may have chosen what it costs
         config = self.config.with_values(student=built)
-        for event in judge_student(self.data, config, project, self.baselines, trained, measured):
+        timed = None if measured is None else self._timed(measured, student, self.data.teacher)
+        for event in judge_student(self.data, config, project, self.baselines, trained, timed):
             is_last = isinstance(event, RunFinished)
             yield msgspec.structs.replace(event, facts=student.facts) if is_last else event
+
+    def _timed(self, measured: LatencyFinished, student: Student, teacher: MultiHeadLDA) -> TimedCost:
+        training = self.config.training
+        wanted = conditions_here(teacher, student, device=training.device, threads=training.threads)
+        return TimedCost(measured, wanted)
 
 
 def train(config: RunConfig) -> Iterator[TrainEvent]:
