@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,17 +168,49 @@ def read_questions(database: Database, mh_id: int, temperature: float | None = N
     """
     teacher = database.teacher(mh_id, temperature=temperature)
     question_ids, queries = database.queries(mh_id)
-    questions = database.questions()
-    numbers = question_ids.tolist()
+    own = database.true_heads
+    belonging = (
+        _by_clusters(database, mh_id, question_ids) if own is None else _by_heads(own, teacher.num_heads)
+    )
     return LabelledQuestions(
         teacher=teacher,
         question_ids=question_ids,
         queries=queries,
-        clusters=query_clusters(numbers, questions),
         answers=_read_answers(database, mh_id),
+        content=database.content_sha256,
+        **belonging,
+    )
+
+
+class _Belonging(TypedDict):
+    """What questions belong to; see `LabelledQuestions`."""
+
+    clusters: Ids
+    true_answers: tuple[frozenset[int], ...]
+    heads_of: tuple[tuple[int, ...], ...]
+
+
+def _by_clusters(database: Database, mh_id: int, question_ids: Ids) -> _Belonging:
+    numbers, questions = question_ids.tolist(), database.questions()
+    return _Belonging(
+        clusters=query_clusters(numbers, questions),
         true_answers=true_answers(numbers, questions, database.answer_records()),
         heads_of=question_heads(numbers, questions, database.heads(mh_id)),
-        content=database.content_sha256,
+    )
+
+
+def _by_heads(own: Ids, num_heads: int) -> _Belonging:
+    """Return what questions belong to of which each has one head, with that head's answer, or none.
+
+    The one below 0 of an unknown head takes the last of each list, which is empty.
+    """
+    answers = [*(frozenset((head,)) for head in range(num_heads)), frozenset[int]()]
+    heads = [*((head,) for head in range(num_heads)), ()]
+    rows = own.tolist()
+    return _Belonging(
+        clusters=np.where(own < 0, -1 - np.arange(len(own)), own),
+        true_answers=tuple(map(answers.__getitem__, rows)),
+        heads_of=tuple(map(heads.__getitem__, rows)),
     )
 
 

@@ -163,6 +163,11 @@ class LdaDatabase:
         """None: what projections share of the vectors is told by hashing what was read."""
         return
 
+    @property
+    def true_heads(self) -> None:
+        """None: a question may belong to several clusters, and a cluster have several answers."""
+        return
+
     @cached_property
     def sha256(self) -> str:
         """The hash of the database file, in hexadecimal digits.

@@ -45,6 +45,13 @@ class Database(Protocol):
     def content_sha256(self) -> str | None:
         """The identity of the content but for the temperature; None where only all that was read tells it."""
 
+    @property
+    def true_heads(self) -> NDArray[np.int64] | None:
+        """The row (n,) of the one head, and answer, of each query, below 0 where nobody knows it.
+
+        None where that is told by clusters only, of which a question may have several.
+        """
+
     def models(self) -> tuple[EmbeddingModel, ...]:
         """Return the embedding models, ordered by id."""
 

@@ -174,6 +174,15 @@ class VectorFolder:
             for row, line in enumerate(self._head_lines)
         }
 
+    @cached_property
+    def true_heads(self) -> NDArray[np.int64]:
+        """(M,) the head of each query; below 0 where nobody knows it."""
+        if not self._question_lines:
+            return np.full(self._queries.shape[0], _UNKNOWN)
+        return np.array(
+            [_UNKNOWN if line.head is None else line.head for line in self._question_lines], np.int64
+        )
+
     def files(self, mh_id: int) -> tuple[Path, ...]:
         """Return all files that the folder is read from, also those that are not there."""
         self.projection(mh_id)
@@ -192,7 +201,7 @@ class VectorFolder:
                 num_heads=len(self._centroid_rows),
                 num_questions=len(self._query_rows),
                 with_questions=int(np.count_nonzero(self._num_questions_of_heads)),
-                unknown_heads=int((self._true_heads < 0).sum()),
+                unknown_heads=int((self.true_heads < 0).sum()),
                 temperature=None if self._notes.is_told else self._notes.temperatures[0],
                 missing=tuple(name for name in TEXTS if not (self.path / name).exists()),
             )
@@ -214,7 +223,7 @@ class VectorFolder:
             digest.update(f"{file.path.name}{file.shape}".encode())
             for block in file.blocks():
                 digest.update(np.ascontiguousarray(rows[block]).data)
-        digest.update(self._true_heads.data)
+        digest.update(self.true_heads.data)
         return digest.hexdigest()
 
     @property
@@ -266,15 +275,6 @@ class VectorFolder:
             require_heads(lines, self.path / QUESTION_LINES, self._centroids.shape[0])
         return lines
 
-    @cached_property
-    def _true_heads(self) -> NDArray[np.int64]:
-        """(M,) the head of each query; below 0 where nobody knows it."""
-        if not self._question_lines:
-            return np.full(self._queries.shape[0], _UNKNOWN)
-        return np.array(
-            [_UNKNOWN if line.head is None else line.head for line in self._question_lines], np.int64
-        )
-
     @contextlib.contextmanager
     def _one_moment(self) -> Iterator[None]:
         """Tell what is read within as being written to, where a file changes before its end."""
@@ -308,6 +308,6 @@ class VectorFolder:
 
     @cached_property
     def _num_questions_of_heads(self) -> list[int]:
-        known = self._true_heads[self._true_heads >= 0]
+        known = self.true_heads[self.true_heads >= 0]
         numbers: list[int] = np.bincount(known, minlength=self._centroids.shape[0]).tolist()
         return numbers

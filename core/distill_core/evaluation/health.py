@@ -9,9 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import Matrix, chunks, unit_rows
 from distill_core.config import check_temperature
-from distill_core.evaluation.held_out import near_duplicate_pairs
+from distill_core.database.records import Progress, untold
 from distill_core.evaluation.intervals import TRUSTED_CLUSTERS
 from distill_core.evaluation.teacher_findings import (
     Findings,
@@ -40,6 +39,9 @@ WRONG_MORE_OFTEN = 0.5
 TEMPERATURES = tuple(float(f"{10 ** (-2 + step / 6):.2g}") for step in range(13))
 """Where the curve is taken: from nearly hard routing, 0.01, to the database's default, 1, six to a decade."""
 
+_COARSER = 3
+"""Of how many temperatures one is taken where a sample stands for all queries: two to a decade."""
+
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
     """Median, 5th and 95th percentile over queries."""
@@ -56,12 +58,13 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
         temperature: tau.
         num_heads: N.
         num_queries: n.
-        num_looked_at: Queries that the figures are about, drawn at random: all, unless that takes long. For
-            unused heads and near-duplicates it is always all.
+        num_looked_at: Queries that the figures are about, near-duplicates and unused heads too: all, unless
+            that takes long; then those of clusters drawn at random.
         effective_heads: exp(entropy) of the routing weights: 1 is hard, N blends all heads alike.
         output_variance: Mean over dimensions of the outputs' variance; it is the MSE of a constant.
         constant_cosine: Mean cosine of the mean output to the outputs: what a constant would score.
-        unused_heads: Rows of the heads that no query prefers, ascending. They do not depend on tau.
+        unused_heads: Rows of the heads that no query prefers, ascending. They do not depend on tau. None
+            where a sample cannot tell.
         near_duplicates: Pairs of queries with a cosine above 0.98; `HealthProbe.near_duplicates` names them.
         recall_at_1: Share of queries whose best answer is a true one; None without true answers.
         mrr: Mean of 1 / rank of the best true answer, likewise.
@@ -80,7 +83,7 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
     effective_heads: Spread
     output_variance: float
     constant_cosine: float
-    unused_heads: tuple[int, ...]
+    unused_heads: tuple[int, ...] | None
     near_duplicates: int
     recall_at_1: float | None
     mrr: float | None
@@ -98,19 +101,25 @@ class HealthProbe:
     Args:
         labelled: The teacher, whose own temperature is only the default of `at`, with its queries, n >= 1,
             their clusters and heads, the answers to retrieve from and the true ones.
+        whole: Whether every query is looked at, however long that takes; otherwise a sample of many.
+        progress: Is told how far it is.
 
     Attributes:
-        near_duplicates: (p, 2) rows i < j of queries whose cosine is above 0.98.
-        unused_heads: Rows of the heads that are no query's nearest.
+        near_duplicates: (p, 2) rows i < j of looked at queries whose cosine is above 0.98.
+        unused_heads: Rows of the heads that are no query's nearest; None where a sample cannot tell.
     """
 
-    def __init__(self, labelled: LabelledQuestions) -> None:
+    def __init__(
+        self, labelled: LabelledQuestions, *, whole: bool = False, progress: Progress = untold
+    ) -> None:
         self._teacher, self._num_queries = labelled.teacher, len(labelled.queries)
-        directions = unit_rows(labelled.queries)
-        self.near_duplicates: NDArray[np.int64] = near_duplicate_pairs(directions)
-        self.unused_heads: tuple[int, ...] = _unused(directions, labelled.teacher.unit_centroids())
-        self._sample = TeacherSample(labelled)
-        self._judge = self._sample.judge()
+        self._sample = TeacherSample(labelled, progress=progress)
+        self._looked_at = self._sample
+        if whole and not self._sample.is_whole:
+            self._looked_at = TeacherSample(labelled, whole=True, progress=progress)
+        self.near_duplicates: NDArray[np.int64] = self._looked_at.near_duplicates()
+        self.unused_heads = self._looked_at.unused_heads()
+        self._judge = self._looked_at.judge()
 
     def at(
         self,
@@ -127,7 +136,7 @@ class HealthProbe:
             test_clusters: Its clusters, likewise.
         """
         tau = self._teacher.temperature if temperature is None else check_temperature(temperature)
-        (looked,) = self._sample.look((tau,))
+        (looked,) = self._looked_at.look((tau,))
         heads = np.percentile(looked.effective_heads, (50, 5, 95)).tolist()
         constant, variance = looked.constant()
         findings = self._findings(looked)
@@ -136,7 +145,7 @@ class HealthProbe:
             temperature=tau,
             num_heads=self._teacher.num_heads,
             num_queries=self._num_queries,
-            num_looked_at=len(self._sample.rows),
+            num_looked_at=len(self._looked_at.rows),
             effective_heads=Spread(median=heads[0], p5=heads[1], p95=heads[2]),
             output_variance=variance,
             constant_cosine=constant,
@@ -150,7 +159,7 @@ class HealthProbe:
             curve=self.curve,
             warnings=(
                 *_finding_warnings(findings, self.curve),
-                *_cancelling_warnings(looked.cancelled, len(self._sample.rows)),
+                *_cancelling_warnings(looked.cancelled, len(self._looked_at.rows)),
                 *_teacher_warnings(constant, heads[0], self._teacher.num_heads, recall),
                 *_size_warnings(test_queries, test_clusters),
             ),
@@ -164,10 +173,11 @@ class HealthProbe:
 
     @cached_property
     def _curve_and_best(self) -> tuple[TemperatureCurve, Looked] | None:
-        judge = self._judge
-        if judge is None:
+        judge = self._judge if self._looked_at is self._sample else self._sample.judge()
+        if judge is None or self._judge is None:
             return None
-        looks = self._sample.look(TEMPERATURES)
+        temperatures = TEMPERATURES if self._sample.is_whole else TEMPERATURES[::_COARSER]
+        looks = self._sample.look(temperatures)
         points = []
         for looked in looks:
             shown, left_out = looked.ranks
@@ -182,19 +192,14 @@ class HealthProbe:
             )
         best = best_temperature(points)
         curve = TemperatureCurve(num_judged=judge.num_judged, points=tuple(points), best=best)
-        return curve, looks[TEMPERATURES.index(best)]
+        if self._looked_at is self._sample:
+            return curve, looks[temperatures.index(best)]
+        return curve, self._looked_at.look((best,))[0]
 
     def _findings(self, looked: Looked) -> Findings | None:
         if self._judge is None or self._curve_and_best is None:
             return None
         return self._judge.findings(looked.ranks, self._curve_and_best[1].ranks)
-
-
-def _unused(queries: Matrix, centroids: Matrix) -> tuple[int, ...]:
-    preferred = np.zeros(len(centroids), dtype=bool)
-    for part in chunks(len(queries), len(centroids)):
-        preferred[(queries[part] @ centroids.T).argmax(axis=1)] = True
-    return tuple(np.flatnonzero(~preferred).tolist())
 
 
 def _finding_warnings(findings: Findings | None, curve: TemperatureCurve | None) -> tuple[str, ...]:

@@ -72,11 +72,17 @@ def _rows(view: TeacherView) -> list[tuple[str, str]]:
         some = f" ({health.num_judged:,} judged)" if health.num_judged < health.num_queries else ""
         rows.append(("teacher itself", f"Recall@1 {health.recall_at_1:.3f}, MRR {health.mrr:.3f}{some}"))
     some_of = f" of {len(view.questions):,}" if health.num_queries < len(view.questions) else ""
+    unused, among = [], f" among {health.num_looked_at:,}: A asks all"
+    if health.unused_heads is not None:
+        unused, among = [("unused heads", f"{len(health.unused_heads):,} that no question prefers")], ""
     cost = lda_cost(teacher.num_heads, teacher.dimension)
     return [
         *rows,
-        ("questions", f"{health.num_queries:,}{some_of}, {health.near_duplicates} near-duplicate pairs"),
-        ("unused heads", f"{len(health.unused_heads)} that no question prefers"),
+        (
+            "questions",
+            f"{health.num_queries:,}{some_of}, {health.near_duplicates} near-duplicate pairs{among}",
+        ),
+        *unused,
         ("output variance", f"{health.output_variance:.3g}, a constant's MSE"),
         ("parameters", f"{cost.parameters:,}"),
         ("model", visible(view.projection.model)),
