@@ -48,7 +48,7 @@ def nearest_rows(queries: Matrix, others: Matrix) -> tuple[Ids, Matrix]:
 
 
 def drawn_by_cluster(clusters: Ids, at_most: int) -> Ids:
-    """Return rows (n,), ascending: all, or those of whole clusters, drawn reproducibly until there are enough.
+    """Return rows (n,), ascending: all, or those of clusters drawn reproducibly until there are enough.
 
     Args:
         clusters: (m,) the label of each row.

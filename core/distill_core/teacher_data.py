@@ -9,7 +9,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import Ids
+from distill_core.arrays import Ids, chunks, drawn_by_cluster
 from distill_core.config import DataConfig, SplitConfig
 from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, SettingsError, TooFewQueriesError
@@ -18,6 +18,11 @@ from distill_core.evaluation.retrieval import AnswerIndex
 from distill_core.teacher import MultiHeadLDA
 
 MIN_QUERIES = 10
+
+_MAX_LABELS = 1 << 30
+"""Questions times heads: labels of so many take half a minute. Of more questions a sample is split."""
+
+_FEWEST_LABELS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,13 @@ class LabelledQuestions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherData:
-    """Labelled questions with the teacher's projections of them (n, d), and their split."""
+    """Questions with the teacher's projections of them, and their split.
+
+    Attributes:
+        labelled: All questions.
+        targets: (n, d) the projections of those that are in a part of the split; of the others nothing.
+        split: Of all questions, or of a sample of clusters where labelling all would take long.
+    """
 
     labelled: LabelledQuestions
     targets: NDArray[np.float32]
@@ -267,11 +278,28 @@ def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> Teac
         "validation_fraction": split.validation_fraction,
         "test_fraction": split.test_fraction,
     }
+    rows = drawn_by_cluster(labelled.clusters, _affordable(labelled))
     if split.split == "cluster":
-        parts = split_clusters(labelled.clusters, **shares, seed=seed)
+        parts = split_clusters(labelled.clusters[rows], **shares, seed=seed)
     else:
-        parts = split_queries(len(labelled.queries), **shares, seed=seed)
-    return TeacherData(labelled=labelled, targets=labelled.teacher.project(labelled.queries), split=parts)
+        parts = split_queries(len(rows), **shares, seed=seed)
+    parts = Split(rows[parts.train], rows[parts.validation], rows[parts.test])
+    return TeacherData(labelled=labelled, targets=_projected(labelled, rows), split=parts)
+
+
+def _affordable(labelled: LabelledQuestions) -> int:
+    return max(_MAX_LABELS // labelled.teacher.num_heads, _FEWEST_LABELS)
+
+
+def _projected(labelled: LabelledQuestions, rows: Ids) -> NDArray[np.float32]:
+    """Return the projections (n, d) of some of all questions, block by block; the others' take no memory."""
+    teacher = labelled.teacher
+    if len(rows) == len(labelled.queries):
+        return teacher.project(labelled.queries)
+    targets = np.zeros(labelled.queries.shape, np.float32)
+    for part in chunks(len(rows), teacher.num_heads):
+        targets[rows[part]] = teacher.project(labelled.queries[rows[part]])
+    return targets
 
 
 def _read_answers(database: Database, mh_id: int) -> AnswerIndex | None:

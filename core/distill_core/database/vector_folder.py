@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from distill_core.database.cache import is_settled, read_note, write_note
 from distill_core.database.connection import absolute_path, being_written, file_stamp
 from distill_core.database.folder_texts import (
     FolderFacts,
@@ -217,6 +218,8 @@ class VectorFolder:
         Raises:
             DatabaseError: A file cannot be used.
         """
+        if (known := self._known_sha256) is not None:
+            return known
         digest = hashlib.sha256()
         files = (self._centroids, self._answers, self._queries)
         for file, rows in zip(files, (self._centroid_rows, self._answer_rows, self._query_rows), strict=True):
@@ -224,7 +227,21 @@ class VectorFolder:
             for block in file.blocks():
                 digest.update(np.ascontiguousarray(rows[block]).data)
         digest.update(self.true_heads.data)
+        self._require_unchanged(None)
+        if is_settled(*(stamp.changed_ns for stamp in self._stamps.values())):
+            write_note(self._note_name, digest.hexdigest().encode())
         return digest.hexdigest()
+
+    @property
+    def _note_name(self) -> str:
+        stamps = "".join(f"\n{path}\0{tuple(stamp)}" for path, stamp in self._stamps.items())
+        return f"folder of vectors 1{stamps}"
+
+    @cached_property
+    def _known_sha256(self) -> str | None:
+        """The hash of the content, if the very same files were read, and found sound, before."""
+        known = read_note(self._note_name)
+        return None if known is None else known.decode()
 
     @property
     def sha256(self) -> str:
@@ -257,7 +274,7 @@ class VectorFolder:
     @cached_property
     def _query_rows(self) -> Vectors:
         with self._one_moment():
-            return self._queries.rows(self._progress)
+            return self._queries.rows(self._progress, is_sound=self._known_sha256 is not None)
 
     @cached_property
     def _head_lines(self) -> list[HeadLine]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_core.config import check_temperature
+from distill_core.database.cache import read_note, write_note
 from distill_core.database.records import Progress, untold
 from distill_core.evaluation.intervals import TRUSTED_CLUSTERS
 from distill_core.evaluation.teacher_findings import (
@@ -38,6 +39,9 @@ WRONG_MORE_OFTEN = 0.5
 
 TEMPERATURES = tuple(float(f"{10 ** (-2 + step / 6):.2g}") for step in range(13))
 """Where the curve is taken: from nearly hard routing, 0.01, to the database's default, 1, six to a decade."""
+
+_NOTED_AS = "health 1"
+"""With the version of what it is about: another figure must have another."""
 
 _COARSER = 3
 """Of how many temperatures one is taken where a sample stands for all queries: two to a decade."""
@@ -95,6 +99,24 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+def remembered_health(content: str) -> TeacherHealth | None:
+    """Return what was found of a teacher before, by the identity of its content; None if nothing was."""
+    found = read_note(_noted_as(content))
+    try:
+        return None if found is None else msgspec.json.decode(found, type=TeacherHealth)
+    except msgspec.DecodeError:  # of another version
+        return None
+
+
+def remember_health(content: str, health: TeacherHealth) -> None:
+    """Keep what was found, for the next time that the teacher is opened."""
+    write_note(_noted_as(content), msgspec.json.encode(health))
+
+
+def _noted_as(content: str) -> str:
+    return f"{_NOTED_AS} {TeacherHealth.__struct_fields__} {content}"
+
+
 class HealthProbe:
     """A teacher's queries, prepared so that another temperature costs little.
 
@@ -136,7 +158,7 @@ class HealthProbe:
             test_clusters: Its clusters, likewise.
         """
         tau = self._teacher.temperature if temperature is None else check_temperature(temperature)
-        (looked,) = self._looked_at.look((tau,))
+        looked = self._look(tau)
         heads = np.percentile(looked.effective_heads, (50, 5, 95)).tolist()
         constant, variance = looked.constant()
         findings = self._findings(looked)
@@ -166,13 +188,18 @@ class HealthProbe:
             notes=(own_lead_words(findings),) if findings and findings.lead_is_its_own else (),
         )
 
+    def _look(self, temperature: float) -> Looked:
+        curve = self._curve_and_looks
+        known = None if curve is None or self._looked_at is not self._sample else curve[1].get(temperature)
+        return known or self._looked_at.look((temperature,))[0]
+
     @property
     def curve(self) -> TemperatureCurve | None:
         """What the teacher finds over its temperature; None without true answers."""
-        return self._curve_and_best[0] if self._curve_and_best else None
+        return self._curve_and_looks[0] if self._curve_and_looks else None
 
     @cached_property
-    def _curve_and_best(self) -> tuple[TemperatureCurve, Looked] | None:
+    def _curve_and_looks(self) -> tuple[TemperatureCurve, dict[float, Looked]] | None:
         judge = self._judge if self._looked_at is self._sample else self._sample.judge()
         if judge is None or self._judge is None:
             return None
@@ -192,14 +219,13 @@ class HealthProbe:
             )
         best = best_temperature(points)
         curve = TemperatureCurve(num_judged=judge.num_judged, points=tuple(points), best=best)
-        if self._looked_at is self._sample:
-            return curve, looks[temperatures.index(best)]
-        return curve, self._looked_at.look((best,))[0]
+        return curve, dict(zip(temperatures, looks, strict=True))
 
     def _findings(self, looked: Looked) -> Findings | None:
-        if self._judge is None or self._curve_and_best is None:
+        curve = self.curve
+        if self._judge is None or curve is None:
             return None
-        return self._judge.findings(looked.ranks, self._curve_and_best[1].ranks)
+        return self._judge.findings(looked.ranks, self._look(curve.best).ranks)
 
 
 def _finding_warnings(findings: Findings | None, curve: TemperatureCurve | None) -> tuple[str, ...]:

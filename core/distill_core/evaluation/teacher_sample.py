@@ -191,7 +191,7 @@ class TeacherSample:
             yield slice(start, min(start + step, len(self.rows)))
 
     def _blended(self, weights: Matrix) -> Values:
-        """Return the outputs (n, d): as (answers' weights')', which BLAS takes far faster for a few long rows."""
+        """Return the outputs (n, d): by the transposes, as BLAS takes a few long rows far faster so."""
         return (self._answers.T @ weights.T).T.astype(np.float64, order="C")
 
     def _cosines(self, part: slice) -> Matrix:

@@ -11,9 +11,9 @@ import click
 from distill_core.config import DataConfig
 from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, told
-from distill_core.evaluation.health import HealthProbe, TeacherHealth
+from distill_core.evaluation.health import HealthProbe, TeacherHealth, remember_health, remembered_health
 from distill_core.foreign_text import visible
-from distill_core.teacher_data import heads_sha256, read_questions
+from distill_core.teacher_data import content_sha256, heads_sha256, read_questions
 from distill_core.wording import estimate_words
 from distill_tui.cli.options import chosen_database, database_argument, json_option, setting
 from distill_tui.cli.output import say, say_object
@@ -74,9 +74,15 @@ def _health(
         except DatabaseError:
             continue
         identity = heads_sha256(labelled)
-        if identity not in probes:
-            probes[identity] = HealthProbe(labelled, whole=whole)
-        health[str(number)] = probes[identity].at(labelled.teacher.temperature)
+        content = content_sha256(labelled)
+        found = None if whole else remembered_health(content)
+        if found is None:
+            if identity not in probes:
+                probes[identity] = HealthProbe(labelled, whole=whole)
+            found = probes[identity].at(labelled.teacher.temperature)
+            if not whole:
+                remember_health(content, found)
+        health[str(number)] = found
     return health
 
 
@@ -112,7 +118,8 @@ def _health_lines(health: TeacherHealth) -> Iterator[str]:
         yield f"  warning: {warning}"
     heads = health.effective_heads
     if health.num_looked_at < health.num_queries:
-        yield f"  seen through {_of(health.num_looked_at, health.num_queries)} questions, drawn by cluster; --whole asks all"
+        seen = _of(health.num_looked_at, health.num_queries)
+        yield f"  seen through {seen} questions, drawn by cluster; --whole asks all"
     unused = (
         "" if health.unused_heads is None else f"; {len(health.unused_heads)} heads that no question prefers"
     )
