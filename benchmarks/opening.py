@@ -191,7 +191,7 @@ def print_opening(database: Path, state: Path, words: str, keys: int) -> None:
         painted = time.perf_counter() - app.started
         opened = False
         while not opened and len(times) < keys:  # screens 2 and 1 in turn, until each is drawn
-            for key, title in ("2", "Settings of the student"), ("1", "Projections"):
+            for key, title in ("2", "Settings of the run"), ("1", "Projections"):
                 pressed = time.perf_counter()
                 app.press(key)
                 opened |= app.wait_for_any(_TEACHER_IS_THERE, title) == 0

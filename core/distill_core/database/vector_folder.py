@@ -31,6 +31,7 @@ from distill_core.database.folder_texts import (
     require_heads,
 )
 from distill_core.database.matrix_file import MatrixFile
+from distill_core.database.paths import stamp_of
 from distill_core.database.records import (
     Answer,
     EmbeddingModel,
@@ -188,6 +189,10 @@ class VectorFolder:
         """Return all files that the folder is read from, also those that are not there."""
         self.projection(mh_id)
         return tuple(self._stamps)
+
+    def stamps(self, mh_id: int) -> dict[str, object]:
+        """Return what changes with each of these files, by its path; see `stamp_of`."""
+        return {str(path): stamp_of(str(path)) for path in self.files(mh_id)}
 
     def place_warnings(self, mh_id: int) -> tuple[Problem, ...]:
         """Return nothing: a folder's vectors are nowhere else."""

@@ -77,7 +77,7 @@ class TeacherView:
     problems: tuple[Problem, ...]
     projections: tuple[Projection, ...]
     content: str
-    stamps: dict[Path, object]
+    stamps: dict[str, object]
     contents: dict[float, str]
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_core.database import Progress, open_database, untold
-from distill_core.database.connection import file_stamp
+from distill_core.database.paths import stamp_of
 from distill_core.errors import DistillError, ProjectionNotFoundError
 from distill_core.evaluation.health import (
     HealthProbe,
@@ -51,7 +51,7 @@ def load_teacher(path: Path, mh_id: int, progress: Progress = untold) -> Teacher
         DatabaseError: The projection or its vectors cannot be used.
     """
     with open_database(path, progress=progress) as database:
-        stamps: dict[Path, object] = {file: file_stamp(file) for file in database.files(mh_id)}
+        stamps = database.stamps(mh_id)
         labelled = read_questions(database, mh_id)
         content = content_sha256(labelled)
         probe = cache(partial(HealthProbe, labelled))
@@ -99,7 +99,7 @@ def reread(view: TeacherView) -> TeacherView | DatabaseView | None:
     Raises:
         DatabaseError: It is gone, or cannot be read now.
     """
-    if all(file_stamp(file) == stamp for file, stamp in view.stamps.items()):
+    if all(stamp_of(path) == stamp for path, stamp in view.stamps.items()):
         return None
     try:
         return load_teacher(view.path, view.projection.id)
