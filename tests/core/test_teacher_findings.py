@@ -57,12 +57,11 @@ def test_a_teacher_that_is_worse_than_the_bare_query_is_told_first() -> None:
     probe = HealthProbe(planted(5.0))
     health = probe.at()
     assert health.findings is not None
-    assert health.curve is not None
     assert health.findings.finds_less
     assert health.findings.difference.high is not None
     assert health.findings.difference.high < 0
     assert "finds less than no projection" in health.warnings[0]
-    assert f"most at temperature {health.curve.best:g}" in health.warnings[0]
+    assert f"most at temperature {health.findings.curve.best:g}" in health.warnings[0]
     assert not any("finds less" in words for words in (*probe.at(0.05).warnings, *probe.at(0.05).notes))
 
 
@@ -77,8 +76,7 @@ def test_where_no_temperature_helps_the_warning_says_so() -> None:
 
 def test_at_its_best_temperature_nothing_is_behind() -> None:
     probe = HealthProbe(planted(0.1, spread=1.5))
-    curve = probe.curve
-    assert curve is not None
+    curve = findings_of(planted(0.1, spread=1.5)).curve
     found = [point.held_out_mrr.value for point in curve.points]
     assert curve.best_point.held_out_mrr.value == pytest.approx(max(value for value in found if value))
     best = probe.at(curve.best)

@@ -25,6 +25,7 @@ from textual.widgets import Input
 from textual.widgets._toast import Toast
 
 from distill_core.config import RunConfig
+from distill_core.errors import DistillError
 from distill_core.training.events import TrainEvent
 from distill_tui.app import DistillApp
 from distill_tui.jobs import Answered, JobEnded, Jobs, JobState, Progressed
@@ -44,7 +45,9 @@ class IdleJobs(Jobs):
         super().__init__(app)
         self.wanted: list[tuple[str, Callable[[], object]]] = []
 
-    def _in_thread(self, work: Callable[[], object], group: str) -> None:
+    def _in_thread(
+        self, work: Callable[[], object], failed: Callable[[DistillError], object], group: str
+    ) -> None:
         self.wanted.append((group, work))
 
     @property
@@ -56,8 +59,10 @@ class IdleJobs(Jobs):
 class PromptJobs(IdleJobs):
     """Does the work where it stands, in place of in a thread."""
 
-    def _in_thread(self, work: Callable[[], object], group: str) -> None:
-        super()._in_thread(work, group)
+    def _in_thread(
+        self, work: Callable[[], object], failed: Callable[[DistillError], object], group: str
+    ) -> None:
+        super()._in_thread(work, failed, group)
         work()
 
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from distill_core.foreign_text import visible
 from distill_core.latency.events import LatencyFinished, ModelLatency
-from distill_core.wording import estimate_words, faster_sentence, plural, signed
+from distill_core.wording import estimate_words, faster_sentence, plural
 
 if TYPE_CHECKING:
-    from distill_core.evaluation.health import TeacherHealth
     from distill_core.evaluation.teacher_findings import Findings, Found
     from distill_core.latency.crossover import (
         Bracket,
@@ -47,17 +46,14 @@ def left_out_words(findings: Findings) -> str:
     return f"left out: each question's own share is taken out of its centroids{some}"
 
 
-def best_temperature_words(health: TeacherHealth) -> str:
-    """Name the temperature that finds most, and how far the present one is behind; empty if unknown."""
-    if health.curve is None or health.findings is None:
-        return ""
-    best, behind = health.curve.best_point, health.findings.behind
-    how = ", left out" if health.curve.is_left_out else ""
+def best_temperature_words(findings: Findings) -> str:
+    """Name the temperature that finds most, and how far the present one is behind."""
+    best, behind = findings.curve.best_point, findings.behind
+    how = ", left out" if findings.curve.is_left_out else ""
     words = f"{best.temperature:g}, MRR {estimate_words(best.held_out_mrr, 3)}{how}"
-    if best.temperature == health.temperature or behind.value is None:
+    if best.temperature == findings.temperature or behind.value is None:
         return words
-    interval = estimate_words(behind, 3).removeprefix(f"{behind.value:.3f}")
-    return f"{words}; at {health.temperature:g} {signed(behind.value, 3)}{interval}"
+    return f"{words}; at {findings.temperature:g} the difference is {estimate_words(behind, 3)}"
 
 
 def machine_words(machine: MachineRecord) -> str:

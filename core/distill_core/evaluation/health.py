@@ -75,7 +75,6 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
         cancelled: Queries for which the answers cancel: their outputs have no direction but rounding's.
         num_judged: Queries with a true answer, over which Recall@1 and MRR are taken.
         findings: What the teacher finds beside what is found without it; None without true answers.
-        curve: What it finds over its temperature, the same at any; likewise.
         warnings: Plain sentences, the gravest first; empty if all is well.
         notes: Plain sentences on what the figures leave out.
     """
@@ -94,7 +93,6 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int = 0
     num_judged: int = 0
     findings: Findings | None = None
-    curve: TemperatureCurve | None = None
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
@@ -125,10 +123,6 @@ class HealthProbe:
             their clusters and heads, the answers to retrieve from and the true ones.
         whole: Whether every query is looked at, however long that takes; otherwise a sample of many.
         progress: Is told how far it is.
-
-    Attributes:
-        near_duplicates: (p, 2) rows i < j of looked at queries whose cosine is above 0.98.
-        unused_heads: Rows of the heads that are no query's nearest; None where a sample cannot tell.
     """
 
     def __init__(
@@ -139,9 +133,17 @@ class HealthProbe:
         self._looked_at = self._sample
         if whole and not self._sample.is_whole:
             self._looked_at = TeacherSample(labelled, whole=True, progress=progress)
-        self.near_duplicates: NDArray[np.int64] = self._looked_at.near_duplicates()
-        self.unused_heads = self._looked_at.unused_heads()
         self._judge = self._looked_at.judge()
+
+    @cached_property
+    def near_duplicates(self) -> NDArray[np.int64]:
+        """The rows (p, 2), i < j, of looked at queries whose cosine is above 0.98."""
+        return self._looked_at.near_duplicates()
+
+    @cached_property
+    def unused_heads(self) -> tuple[int, ...] | None:
+        """Rows of the heads that are no query's nearest; None where a sample cannot tell."""
+        return self._looked_at.unused_heads()
 
     def at(
         self,
@@ -161,7 +163,7 @@ class HealthProbe:
         looked = self._look(tau)
         heads = np.percentile(looked.effective_heads, (50, 5, 95)).tolist()
         constant, variance = looked.constant()
-        findings = self._findings(looked)
+        findings = self._findings_of(looked)
         recall = findings.lda.recall_at_1.value if findings else None
         return TeacherHealth(
             temperature=tau,
@@ -178,9 +180,8 @@ class HealthProbe:
             cancelled=looked.cancelled,
             num_judged=findings.num_judged if findings else 0,
             findings=findings,
-            curve=self.curve,
             warnings=(
-                *_finding_warnings(findings, self.curve),
+                *((finds_less_words(findings),) if findings and findings.finds_less else ()),
                 *_cancelling_warnings(looked.cancelled, len(self._looked_at.rows)),
                 *_teacher_warnings(constant, heads[0], self._teacher.num_heads, recall),
                 *_size_warnings(test_queries, test_clusters),
@@ -188,15 +189,15 @@ class HealthProbe:
             notes=(own_lead_words(findings),) if findings and findings.lead_is_its_own else (),
         )
 
+    def findings(self, temperature: float | None = None) -> Findings | None:
+        """Return what the teacher finds, by default at its own temperature; None without true answers."""
+        tau = self._teacher.temperature if temperature is None else check_temperature(temperature)
+        return None if self._judge is None else self._findings_of(self._look(tau))
+
     def _look(self, temperature: float) -> Looked:
         curve = self._curve_and_looks
         known = None if curve is None or self._looked_at is not self._sample else curve[1].get(temperature)
         return known or self._looked_at.look((temperature,))[0]
-
-    @property
-    def curve(self) -> TemperatureCurve | None:
-        """What the teacher finds over its temperature; None without true answers."""
-        return self._curve_and_looks[0] if self._curve_and_looks else None
 
     @cached_property
     def _curve_and_looks(self) -> tuple[TemperatureCurve, dict[float, Looked]] | None:
@@ -221,15 +222,12 @@ class HealthProbe:
         curve = TemperatureCurve(num_judged=judge.num_judged, points=tuple(points), best=best)
         return curve, dict(zip(temperatures, looks, strict=True))
 
-    def _findings(self, looked: Looked) -> Findings | None:
-        curve = self.curve
-        if self._judge is None or curve is None:
+    def _findings_of(self, looked: Looked) -> Findings | None:
+        if self._judge is None or self._curve_and_looks is None:
             return None
-        return self._judge.findings(looked.ranks, self._look(curve.best).ranks)
-
-
-def _finding_warnings(findings: Findings | None, curve: TemperatureCurve | None) -> tuple[str, ...]:
-    return (finds_less_words(findings, curve),) if findings and curve and findings.finds_less else ()
+        curve = self._curve_and_looks[0]
+        best = self._look(curve.best)
+        return self._judge.findings(looked.temperature, looked.ranks, curve, best.ranks)
 
 
 def _teacher_warnings(constant: float, heads: float, num_heads: int, recall: float | None) -> tuple[str, ...]:

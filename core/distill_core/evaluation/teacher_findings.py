@@ -46,40 +46,8 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     difference: Estimate
 
 
-class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a teacher finds at one temperature, and what is found without it.
-
-    Attributes:
-        num_judged: Questions that have a true answer.
-        num_clusters: Their clusters, which the intervals resample.
-        lda: The multi-head LDA as it stands.
-        query: The query vector itself, without any projection.
-        nearest: The answer of the nearest centroid.
-        difference: The LDA's MRR minus the bare query's, paired.
-        finds_less: Whether all of that interval is below 0: then no projection at all finds more.
-        left_out: The same with each question's share taken out of its centroids; None if it is not known.
-        left_out_gap: Why it is not known for all questions; empty if it is.
-        behind: The LDA's MRR minus that at the temperature that finds most, by the same questions as that.
-    """
-
-    num_judged: int
-    num_clusters: int
-    lda: Found
-    query: Found
-    nearest: Found
-    difference: Estimate
-    finds_less: bool
-    left_out: LeftOut | None = None
-    left_out_gap: str = ""
-    behind: Estimate = Estimate(None)
-
-    @property
-    def lead_is_its_own(self) -> bool:
-        """Whether the LDA is ahead of the bare query, or not behind it, on its own questions alone."""
-        if self.finds_less or self.left_out is None:
-            return False
-        is_ahead = _is_above(self.difference)
-        return _is_below(self.left_out.difference) or (is_ahead and not _is_above(self.left_out.difference))
+MRR_THAT_COUNTS = 0.01
+"""An MRR that is shown to be lower by less than this is no reason to take another temperature."""
 
 
 class TemperaturePoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +97,55 @@ class TemperatureCurve(msgspec.Struct, frozen=True, kw_only=True):
         return self.points[0].left_out_mrr is not None
 
 
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a teacher finds at one temperature, and what is found without it.
+
+    Attributes:
+        temperature: tau.
+        num_judged: Questions that have a true answer.
+        num_clusters: Their clusters, which the intervals resample.
+        lda: The multi-head LDA as it stands.
+        query: The query vector itself, without any projection.
+        nearest: The answer of the nearest centroid.
+        difference: The LDA's MRR minus the bare query's, paired.
+        finds_less: Whether all of that interval is below 0: then no projection at all finds more.
+        left_out: The same with each question's share taken out of its centroids; None if it is not known.
+        left_out_gap: Why it is not known for all questions; empty if it is.
+        behind: The LDA's MRR minus that at the temperature that finds most, by the same figure as that.
+        curve: What it finds over its temperature, the same at any.
+    """
+
+    temperature: float
+    num_judged: int
+    num_clusters: int
+    lda: Found
+    query: Found
+    nearest: Found
+    difference: Estimate
+    finds_less: bool
+    left_out: LeftOut | None
+    left_out_gap: str
+    behind: Estimate
+    curve: TemperatureCurve
+
+    @property
+    def lead_is_its_own(self) -> bool:
+        """Whether the LDA is ahead of the bare query, or not behind it, on its own questions alone."""
+        if self.finds_less or self.left_out is None:
+            return False
+        is_ahead = _is_above(self.difference)
+        return _is_below(self.left_out.difference) or (is_ahead and not _is_above(self.left_out.difference))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether another temperature is shown to find more, by as much as counts."""
+        return self.behind.high is not None and self.behind.high < -MRR_THAT_COUNTS
+
+
+RankPair = tuple[Values, Values]
+"""Ranks (n,) of the LDA as it stands, and with each question's share taken out."""
+
+
 class RankJudge:
     """Turns ranks of true answers (n,), NaN where a question has none, into figures with intervals.
 
@@ -150,12 +167,16 @@ class RankJudge:
         self._gap = gap
         self.knows_left_out = not bool(np.isnan(nearest_left_out[self._judged]).all())
 
-    def findings(self, ranks: tuple[Values, Values], best: tuple[Values, Values]) -> Findings:
-        """Return what ranks of the LDA come to, as it stands and without each question's share.
+    def findings(
+        self, temperature: float, ranks: RankPair, curve: TemperatureCurve, best: RankPair
+    ) -> Findings:
+        """Return what the LDA's ranks at a temperature come to.
 
         Args:
-            ranks: Of the LDA, both.
-            best: Of the LDA at the temperature that finds most, both.
+            temperature: tau.
+            ranks: Of the LDA there.
+            curve: What it finds over its temperature.
+            best: Its ranks at the temperature that finds most.
         """
         lda, left_out = ranks
         difference = self._gain(lda, self._query)
@@ -168,6 +189,7 @@ class RankJudge:
                 difference=self._gain(left_out, self._query),
             )
         return Findings(
+            temperature=temperature,
             num_judged=self.num_judged,
             num_clusters=self._bootstrap.num_clusters,
             lda=self._found(lda),
@@ -178,6 +200,7 @@ class RankJudge:
             left_out=without,
             left_out_gap=self._gap,
             behind=self._gain(left_out, best[1]) if self.knows_left_out else self._gain(lda, best[0]),
+            curve=curve,
         )
 
     def mrr(self, ranks: Values) -> Estimate:
@@ -210,18 +233,32 @@ def best_temperature(points: Sequence[TemperaturePoint]) -> float:
     return max(found)[1]
 
 
-def finds_less_words(findings: Findings, curve: TemperatureCurve) -> str:
+def finds_less_words(findings: Findings) -> str:
     """Say that no projection at all finds more, and what temperature would help, if one does."""
     lda, query = findings.lda.mrr, findings.query.mrr
-    best = curve.best_point
-    words = (
+    return (
         f"The LDA finds less than no projection at all: MRR {estimate_words(lda, 3)}, and the bare query "
-        f"{estimate_words(query, 3)}, over {questions_words(findings)}."
+        f"{estimate_words(query, 3)}, over {questions_words(findings)}. {remedy_words(findings)}"
     )
+
+
+def remedy_words(findings: Findings) -> str:
+    """Name the temperature that finds most, or say that none finds what the bare query does."""
+    curve, query = findings.curve, findings.query.mrr
     if all((point.mrr.value or 0.0) < (query.value or 0.0) for point in curve.points):
         first, last = curve.points[0], curve.points[-1]
-        return f"{words} No temperature from {first.temperature:g} to {last.temperature:g} mends that."
-    return f"{words} It finds most at temperature {best.temperature:g}: MRR {estimate_words(best.mrr, 3)}."
+        return f"No temperature from {first.temperature:g} to {last.temperature:g} mends that."
+    return f"The LDA finds most at temperature {curve.best:g}: MRR {estimate_words(curve.best_point.mrr, 3)}."
+
+
+def better_temperature_words(findings: Findings) -> str:
+    """Say that the LDA at another temperature finds more than a student of this one can copy."""
+    best = findings.curve.best_point
+    return (
+        f"At temperature {best.temperature:g} the LDA itself finds more than any student of it at "
+        f"{findings.temperature:g} can copy: MRR {estimate_words(best.held_out_mrr, 3)}, here "
+        f"{estimate_words(findings.behind, 3)} beside that."
+    )
 
 
 def own_lead_words(findings: Findings) -> str:

@@ -147,4 +147,4 @@ def _finding_lines(health: TeacherHealth) -> Iterator[str]:
         yield f"    {name:19}{''.join(f'{estimate_words(figure, 3):22}' for figure in figures)}".rstrip()
     yield f"    {left_out_words(findings)}"
     yield f"  the LDA's MRR minus the bare query's: {estimate_words(findings.difference, 3)}"
-    yield f"  the temperature that finds most: {best_temperature_words(health)}"
+    yield f"  the temperature that finds most: {best_temperature_words(findings)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from distill_core.evaluation.health import (
     remember_health,
     remembered_health,
 )
-from distill_core.teacher_data import LabelledQuestions, content_sha256, read_questions
+from distill_core.teacher_data import content_sha256, read_questions
 from distill_tui.teacher.desk import DatabaseView, TeacherView, question_text
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def load_teacher(path: Path, mh_id: int, progress: Progress = untold) -> Teacher
         stamps = database.stamps(mh_id)
         labelled = read_questions(database, mh_id)
         content = content_sha256(labelled)
-        probe = cache(partial(HealthProbe, labelled))
+        probe = cache(partial(HealthProbe, labelled, progress=progress))
         return TeacherView(
             path=database.path,
             projection=database.projection(mh_id),
@@ -67,7 +68,7 @@ def load_teacher(path: Path, mh_id: int, progress: Progress = untold) -> Teacher
             answers=database.answer_records(),
             labelled=labelled,
             probe=probe,
-            health=_health(labelled, content, progress),
+            health=_health(probe, content),
             problems=database.problems(mh_id),
             projections=database.projections(),
             content=content,
@@ -76,10 +77,10 @@ def load_teacher(path: Path, mh_id: int, progress: Progress = untold) -> Teacher
         )
 
 
-def _health(labelled: LabelledQuestions, content: str, progress: Progress) -> TeacherHealth:
+def _health(probe: Callable[[], HealthProbe], content: str) -> TeacherHealth:
     found = remembered_health(content)
     if found is None:
-        found = HealthProbe(labelled, progress=progress).at()
+        found = probe().at()
         remember_health(content, found)
     return found
 
