@@ -20,7 +20,7 @@ _PROGRESS = re.compile(rb"epoch ([\d.]+) of \d+")
 class TerminalApp:
     """`distill-tui DATABASE` at 120x40, driven by keys, read as bytes."""
 
-    def __init__(self, database: Path, state_dir: Path) -> None:
+    def __init__(self, database: Path, state_dir: Path, cache: Path | None = None) -> None:
         environment = {
             **os.environ,
             "DISTILL_TUI_STATE": str(state_dir),
@@ -28,6 +28,8 @@ class TerminalApp:
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
         }
+        if cache is not None:
+            environment["DISTILL_TUI_CACHE"] = str(cache)
         self.started = time.perf_counter()
         self._process = pexpect.spawn(
             sys.executable,
@@ -58,6 +60,11 @@ class TerminalApp:
         started = time.perf_counter()
         self._process.expect(_CONTROLS.join(re.escape(letter.encode()) for letter in text))
         return time.perf_counter() - started
+
+    def wait_for_any(self, *texts: str, seconds: float = 600.0) -> int:
+        """Read until one of some texts arrives; return its place."""
+        patterns = [_CONTROLS.join(re.escape(letter.encode()) for letter in text) for text in texts]
+        return int(self._process.expect(patterns, timeout=seconds))
 
     def press(self, keys: str) -> None:
         """Send keys as they are."""

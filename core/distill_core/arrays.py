@@ -55,3 +55,17 @@ def nearest_rows(queries: Matrix, others: Matrix) -> tuple[Ids, Matrix]:
         best[part] = scores.argmax(axis=1)
         cosines[part] = scores.max(axis=1)
     return best, cosines
+
+
+def drawn_by_cluster(clusters: Ids, at_most: int) -> Ids:
+    """Return rows (n,), ascending: all, or those of clusters drawn reproducibly until there are enough.
+
+    Args:
+        clusters: (m,) the label of each row.
+        at_most: Rows that are enough; the last cluster is cut to it.
+    """
+    if len(clusters) <= at_most:
+        return np.arange(len(clusters))
+    labels, label_of_row = np.unique(clusters, return_inverse=True)
+    place = np.random.default_rng(0).permutation(len(labels))[label_of_row]
+    return np.sort(np.argsort(place, kind="stable")[:at_most])

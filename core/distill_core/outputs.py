@@ -16,7 +16,7 @@ from distill_core.user_folders import cache_folder
 
 _DATABASE, _VECTORS = b"SQLite format 3\x00", b"\x93NUMPY"
 _LOGS = ("-wal", "-shm", "-journal")
-_CACHED = (".vectors", ".runs")
+_CACHED = (".vectors", ".note", ".runs")
 _ANOTHER = "Choose another place."
 
 

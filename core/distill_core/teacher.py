@@ -159,9 +159,10 @@ def effective_heads(weights: ArrayLike) -> Values:
 
     Shape (...,). Says how soft the routing of a query is.
     """
-    shares = np.asarray(weights, dtype=np.float64)
-    logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    heads: Values = np.exp(-(shares * logs).sum(axis=-1))
+    shares = np.asarray(weights)
+    logs = np.log(np.maximum(shares, np.finfo(np.float32).tiny))
+    logs *= shares
+    heads: Values = np.exp(-logs.sum(axis=-1, dtype=np.float64))
     return heads
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import Ids, arrays_sha256
+from distill_core.arrays import Ids, arrays_sha256, chunks, drawn_by_cluster
 from distill_core.config import DataConfig, SplitConfig
 from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, SettingsError, TooFewQueriesError
@@ -17,6 +18,11 @@ from distill_core.evaluation.retrieval import AnswerIndex
 from distill_core.teacher import MultiHeadLDA
 
 MIN_QUERIES = 10
+
+_MAX_LABELS = 1 << 30
+"""Questions times heads: labels of so many take half a minute. Of more questions a sample is split."""
+
+_FEWEST_LABELS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,13 @@ class LabelledQuestions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherData:
-    """Labelled questions with the teacher's projections of them (n, d), and their split."""
+    """Questions with the teacher's projections of them, and their split.
+
+    Attributes:
+        labelled: All questions.
+        targets: (n, d) the projections of those that are in a part of the split; of the others nothing.
+        split: Of all questions, or of a sample of clusters where labelling all would take long.
+    """
 
     labelled: LabelledQuestions
     targets: NDArray[np.float32]
@@ -167,17 +179,49 @@ def read_questions(database: Database, mh_id: int, temperature: float | None = N
     """
     teacher = database.teacher(mh_id, temperature=temperature)
     question_ids, queries = database.queries(mh_id)
-    questions = database.questions()
-    numbers = question_ids.tolist()
+    own = database.true_heads
+    belonging = (
+        _by_clusters(database, mh_id, question_ids) if own is None else _by_heads(own, teacher.num_heads)
+    )
     return LabelledQuestions(
         teacher=teacher,
         question_ids=question_ids,
         queries=queries,
-        clusters=query_clusters(numbers, questions),
         answers=_read_answers(database, mh_id),
+        content=database.content_sha256,
+        **belonging,
+    )
+
+
+class _Belonging(TypedDict):
+    """What questions belong to; see `LabelledQuestions`."""
+
+    clusters: Ids
+    true_answers: tuple[frozenset[int], ...]
+    heads_of: tuple[tuple[int, ...], ...]
+
+
+def _by_clusters(database: Database, mh_id: int, question_ids: Ids) -> _Belonging:
+    numbers, questions = question_ids.tolist(), database.questions()
+    return _Belonging(
+        clusters=query_clusters(numbers, questions),
         true_answers=true_answers(numbers, questions, database.answer_records()),
         heads_of=question_heads(numbers, questions, database.heads(mh_id)),
-        content=database.content_sha256,
+    )
+
+
+def _by_heads(own: Ids, num_heads: int) -> _Belonging:
+    """Return what questions belong to of which each has one head, with that head's answer, or none.
+
+    The one below 0 of an unknown head takes the last of each list, which is empty.
+    """
+    answers = [*(frozenset((head,)) for head in range(num_heads)), frozenset[int]()]
+    heads = [*((head,) for head in range(num_heads)), ()]
+    rows = own.tolist()
+    return _Belonging(
+        clusters=np.where(own < 0, -1 - np.arange(len(own)), own),
+        true_answers=tuple(map(answers.__getitem__, rows)),
+        heads_of=tuple(map(heads.__getitem__, rows)),
     )
 
 
@@ -225,11 +269,28 @@ def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> Teac
         "validation_fraction": split.validation_fraction,
         "test_fraction": split.test_fraction,
     }
+    rows = drawn_by_cluster(labelled.clusters, _affordable(labelled))
     if split.split == "cluster":
-        parts = split_clusters(labelled.clusters, **shares, seed=seed)
+        parts = split_clusters(labelled.clusters[rows], **shares, seed=seed)
     else:
-        parts = split_queries(len(labelled.queries), **shares, seed=seed)
-    return TeacherData(labelled=labelled, targets=labelled.teacher.project(labelled.queries), split=parts)
+        parts = split_queries(len(rows), **shares, seed=seed)
+    parts = Split(rows[parts.train], rows[parts.validation], rows[parts.test])
+    return TeacherData(labelled=labelled, targets=_projected(labelled, rows), split=parts)
+
+
+def _affordable(labelled: LabelledQuestions) -> int:
+    return max(_MAX_LABELS // labelled.teacher.num_heads, _FEWEST_LABELS)
+
+
+def _projected(labelled: LabelledQuestions, rows: Ids) -> NDArray[np.float32]:
+    """Return the projections (n, d) of some of all questions, block by block; the others' take no memory."""
+    teacher = labelled.teacher
+    if len(rows) == len(labelled.queries):
+        return teacher.project(labelled.queries)
+    targets = np.zeros(labelled.queries.shape, np.float32)
+    for part in chunks(len(rows), teacher.num_heads):
+        targets[rows[part]] = teacher.project(labelled.queries[rows[part]])
+    return targets
 
 
 def _read_answers(database: Database, mh_id: int) -> AnswerIndex | None:

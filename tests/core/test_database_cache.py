@@ -49,7 +49,7 @@ class Reads:
         self.number = 0
         monkeypatch.setattr("distill_core.database.vector_store.read_vectors", self)
 
-    def __call__(self, files: tuple[FoundFile, ...], dimension: int) -> Vectors:
+    def __call__(self, files: tuple[FoundFile, ...], dimension: int, *progress: object) -> Vectors:
         self.number += 1
         return read_vectors(files, dimension)
 

@@ -243,7 +243,7 @@ def test_a_damaged_file_is_a_problem_not_an_exception(database: Path) -> None:
 def test_shared_vectors_are_read_once(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    def counted(files: tuple[FoundFile, ...], dimension: int) -> Vectors:
+    def counted(files: tuple[FoundFile, ...], dimension: int, *progress: object) -> Vectors:
         sizes.append(len(files))
         return read_vectors(files, dimension)
 

@@ -206,7 +206,7 @@ def test_vectors_that_are_replaced_while_they_are_read_are_read_again(
     database = write_lda_db(tmp_path)
     files = sorted((tmp_path / "embeddings").glob("mh_1_*_centroid.npy"))
 
-    def read_half_and_replace(located: Sequence[FoundFile], dimension: int) -> Vectors:
+    def read_half_and_replace(located: Sequence[FoundFile], dimension: int, *progress: object) -> Vectors:
         monkeypatch.setattr(vector_store, "read_vectors", read_vectors)
         vectors = read_vectors(located, dimension)
         for file in files:

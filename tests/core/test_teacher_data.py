@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from distill_core import teacher_data
 from distill_core.config import DataConfig, SplitConfig
 from distill_core.database import LdaDatabase
 from distill_core.errors import SettingsError
@@ -17,7 +18,7 @@ from distill_core.teacher_data import (
     split_clusters,
     split_queries,
 )
-from tests.core.database_factory import write_lda_db
+from tests.core.database_factory import write_lda_db, write_vector_folder
 
 Floats = NDArray[np.float64]
 
@@ -162,3 +163,23 @@ def test_the_held_out_part_is_compared_with_the_training_part_alone(database: Pa
     np.testing.assert_array_equal(held_out.targets, data.targets[rows])
     assert held_out.clusters.tolist() == [1 + row // 5 for row in rows.tolist()]
     assert [min(ids) for ids in held_out.true_answers] == [1 + 3 * (row // 5) for row in rows.tolist()]
+
+
+def test_of_many_questions_a_sample_of_clusters_is_labelled_and_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_vector_folder(tmp_path, num_heads=20, questions_per_head=5)
+    monkeypatch.setattr(teacher_data, "_MAX_LABELS", 40 * 20)
+    monkeypatch.setattr(teacher_data, "_FEWEST_LABELS", 40)
+    data = load_teacher_data(DataConfig(database=str(folder)), SplitConfig(), 0)
+    rows = np.sort(np.concatenate((data.split.train, data.split.validation, data.split.test)))
+    assert len(rows) == 40
+    assert np.unique(rows // 5, return_counts=True)[1].tolist() == [5] * 8, "whole clusters"
+    np.testing.assert_allclose(
+        data.targets[rows], data.teacher.project(data.queries[rows]), rtol=1e-5, atol=1e-6
+    )
+    untouched = np.setdiff1d(np.arange(100), rows)
+    assert not data.targets[untouched].any()
+    assert load_teacher_data(DataConfig(database=str(folder)), SplitConfig(), 0).split.test.tolist() == (
+        data.split.test.tolist()
+    )

@@ -12,7 +12,7 @@ from distill_tui.latency.screen import LatencyScreen
 from distill_tui.latency.tables import ContestantTable
 from distill_tui.runs.screen import RunsScreen
 from distill_tui.runs.table import RunTable
-from distill_tui.teacher.questions import QuestionList
+from distill_tui.teacher.question_list import QuestionList
 from distill_tui.training.metric_chart import MetricChart
 from distill_tui.training.screen import TrainScreen
 from tests.tui import events

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from rich.text import Text
-from textual.widgets import DataTable, DirectoryTree, OptionList, Static
+from textual.widgets import DataTable, DirectoryTree, Static
 
 from distill_core.runs import RunNotes
 from distill_tui.jobs import JobState
-from distill_tui.teacher.questions import SHOWN_CHARACTERS
+from distill_tui.teacher.question_list import SHOWN_CHARACTERS, QuestionList
 from distill_tui.ui.dialogs import ConfirmDialog, Question, TextDialog
 from tests.core.database_factory import write_lda_db
 from tests.core.test_foreign_text import HOSTILE, is_safe
@@ -126,10 +126,10 @@ async def test_of_a_long_question_a_few_rows_are_shown_and_all_is_searched(text:
         connection.execute("UPDATE multi_head_projections SET name = ?", (text,))
     async with staged(database) as stage:
         await stage.show_teacher()
-        questions = stage.find("#questions", OptionList)
+        questions = stage.find("#questions", QuestionList)
         await stage.fill("#filter", "needle")
-        assert questions.option_count == 1
-        assert len(str(questions.get_option_at_index(0).prompt)) <= SHOWN_CHARACTERS
+        assert len(questions.matching) == 1
+        assert len(questions.text_of(0)) <= SHOWN_CHARACTERS
         assert len(stage.text("#facts")) < 5000
         await stage.train(*full_run((3, 9, 20)))
         await stage.go("validate")

@@ -99,6 +99,7 @@ class DistillApp(App[int]):
         Binding("ctrl+t", "start_training", "Train", id="app.start", tooltip="Start a run with the settings"),
         Binding("ctrl+t", "say_why_not_training", id="app.not_started", show=False),
         Binding("ctrl+s", "save_student", "Save", id="app.save", tooltip="Save the trained student"),
+        Binding("escape", "cancel_reading", "Cancel", id="app.cancel_reading", tooltip="Stop reading"),
         Binding("question_mark,f1", "show_help_panel", "Help", key_display="?", id="app.help"),
         Binding("q,ctrl+q", "leave", "Quit", key_display="q", id="app.quit"),
     ]
@@ -210,6 +211,8 @@ class DistillApp(App[int]):
         """Switch off what a dialog must not pass through, and what cannot be done now."""
         if action in ("show", "open_database", "start_training", "save_student") and self.screen.is_modal:
             return False
+        if action == "cancel_reading":
+            return self.teacher.is_reading
         if action == "save_student":
             view = self.training.view
             return view.state in (JobState.FINISHED, JobState.STOPPED) and view.watched is None
@@ -231,6 +234,10 @@ class DistillApp(App[int]):
     def action_open_database(self) -> None:
         """Ask for a database."""
         self.push_screen(DatabasePicker(), lambda path: self.teacher.open(path) if path else None)
+
+    def action_cancel_reading(self) -> None:
+        """Stop what is being read of a database; what was shown stays."""
+        self.teacher.cancel_reading()
 
     def action_start_training(self) -> None:
         """Start a run with the present settings and show it."""

@@ -16,15 +16,18 @@ from numpy.typing import NDArray
 from distill_core.database import rows
 from distill_core.database.cache import VectorCache
 from distill_core.database.connection import LOG_SUFFIXES, ReadOnlyConnection, absolute_path
+from distill_core.database.paths import stamp_of
 from distill_core.database.problems import find_problems, place_warnings
 from distill_core.database.records import (
     Answer,
     EmbeddingModel,
     Head,
     Problem,
+    Progress,
     Projection,
     Question,
     Remapping,
+    untold,
 )
 from distill_core.database.rows import find_projection, list_projections, stored_temperature
 from distill_core.database.schema import Tables
@@ -47,12 +50,22 @@ class LdaDatabase:
     Args:
         path: The database; `~` is expanded.
         cache_dir: Where packed vectors are kept; see `VectorCache`.
+        at_once: Whether all questions are about one moment, so that what was read is not read again;
+            otherwise each looks for the vector files anew.
+        progress: Is told how far a reading is.
 
     Raises:
         DatabaseError: It cannot be opened, is no SQLite file, or has another schema.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, cache_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        cache_dir: Path | None = None,
+        at_once: bool = False,
+        progress: Progress = untold,
+    ) -> None:
         self.path = absolute_path(path)
         connection = ReadOnlyConnection(self.path)
         try:
@@ -60,7 +73,8 @@ class LdaDatabase:
         except DatabaseError:
             connection.close()
             raise
-        self._vectors = ProjectionVectors(self._tables, VectorStore(self.path, VectorCache(cache_dir)))
+        store = VectorStore(self.path, VectorCache(cache_dir), at_once=at_once, progress=progress)
+        self._vectors = ProjectionVectors(self._tables, store)
 
     def models(self) -> tuple[EmbeddingModel, ...]:
         """Return the embedding models, ordered by id."""
@@ -147,6 +161,13 @@ class LdaDatabase:
         found = self._vectors.locate(self.projection(mh_id)).found
         return (self.path, *logs, *(Path(file.path) for file in found))
 
+    def stamps(self, mh_id: int) -> dict[str, object]:
+        """Return what changes with each of these files, by its path; see `stamp_of`."""
+        found = self._vectors.locate(self.projection(mh_id)).found
+        paths = (str(self.path.with_name(self.path.name + suffix)) for suffix in ("", *LOG_SUFFIXES))
+        stamps: dict[str, object] = {path: stamp_of(path) for path in paths}
+        return stamps | {file.path: file.signature for file in found}
+
     def place_warnings(self, mh_id: int) -> tuple[Problem, ...]:
         """Return a warning for each way in which vector files are not where the database says. Reads none."""
         return tuple(place_warnings(self._tables, self._vectors, self.projection(mh_id)))
@@ -161,6 +182,11 @@ class LdaDatabase:
     @property
     def content_sha256(self) -> None:
         """None: what projections share of the vectors is told by hashing what was read."""
+        return
+
+    @property
+    def true_heads(self) -> None:
+        """None: a question may belong to several clusters, and a cluster have several answers."""
         return
 
     @cached_property

@@ -101,14 +101,20 @@ class MatrixFile(NamedTuple):
             raise VectorError(f"{path} is truncated: {there}.", "Save it again, or wait until it is written.")
         return cls(path, dtype, shape, header.by_columns, length, stamp)
 
-    def rows(self, progress: Progress = untold) -> Vectors:
+    def rows(self, progress: Progress = untold, *, is_sound: bool = False) -> Vectors:
         """Return the vectors, checked: mapped where they are stored as float32, row by row, else converted.
+
+        Args:
+            progress: Is told how far it is.
+            is_sound: Whether the very same file was checked before, so that what is mapped need not be read.
 
         Raises:
             VectorError: They hold NaN, infinity or a zero row, or the file is written over meanwhile.
         """
         mapped = self._mapped()
         is_plain = self.dtype == np.dtype(np.float32) and self.dtype.isnative and not self.by_columns
+        if is_plain and is_sound:
+            return mapped
         return self._checked(mapped, None if is_plain else self._room(), progress)
 
     def in_memory(self, progress: Progress = untold) -> Vectors:

@@ -45,6 +45,13 @@ class Database(Protocol):
     def content_sha256(self) -> str | None:
         """The identity of the content but for the temperature; None where only all that was read tells it."""
 
+    @property
+    def true_heads(self) -> NDArray[np.int64] | None:
+        """The row (n,) of the one head, and answer, of each query, below 0 where nobody knows it.
+
+        None where that is told by clusters only, of which a question may have several.
+        """
+
     def models(self) -> tuple[EmbeddingModel, ...]:
         """Return the embedding models, ordered by id."""
 
@@ -75,6 +82,9 @@ class Database(Protocol):
     def files(self, mh_id: int) -> tuple[Path, ...]:
         """Return all files that a projection is read from."""
 
+    def stamps(self, mh_id: int) -> dict[str, object]:
+        """Return what changes with each of these files, by its path; see `paths.stamp_of`."""
+
     def place_warnings(self, mh_id: int) -> tuple[Problem, ...]:
         """Return a warning for each way in which vector files are not where the database says."""
 
@@ -102,7 +112,9 @@ def open_database(path: str | os.PathLike[str], *, progress: Progress = untold) 
         DatabaseError: It cannot be opened: one sentence that names the file, and a hint.
     """
     place = absolute_path(path)
-    return VectorFolder(place, progress=progress) if is_vector_folder(place) else LdaDatabase(place)
+    if is_vector_folder(place):
+        return VectorFolder(place, progress=progress)
+    return LdaDatabase(place, at_once=True, progress=progress)
 
 
 def check_database(path: str | os.PathLike[str]) -> None:

@@ -35,6 +35,19 @@ class FoundFile(NamedTuple):
         return self.path.rpartition("/")[0] or "/"
 
 
+def stamp_of(path: str) -> tuple[int, int, int, int] | None:
+    """Return what changes with a file, as the signature of a found one; None where there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - Path costs as much as the question
+    except (OSError, ValueError):
+        return None
+    return _signature(status)
+
+
+def _signature(status: os.stat_result) -> tuple[int, int, int, int]:
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
 class PathRules:
     """Finds files by the path rules, with each folder listed once. Make a new one for each look.
 
@@ -59,8 +72,7 @@ class PathRules:
         for candidate in self._candidates(stored):
             status = self._status(candidate)
             if status is not None and stat.S_ISREG(status.st_mode):
-                signature = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-                return FoundFile(candidate, candidate in plain, signature)
+                return FoundFile(candidate, candidate in plain, _signature(status))
         return None
 
     def _candidates(self, stored: str) -> Iterator[str]:

@@ -205,7 +205,7 @@ class _ProjectionInspection:
             (
                 has_members,
                 known,
-                [number for number in known if questions[number].cluster_ids],
+                {number for number in known if questions[number].cluster_ids},
                 "queries belong to no cluster",
                 "A split by cluster cannot keep their paraphrases together.",
             ),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from distill_core.config import check_temperature
 from distill_core.database.records import Answer, EmbeddingModel, Head, Projection, Question
-from distill_core.database.schema import Tables, integer, optional_integer, optional_real, real, text
+from distill_core.database.schema import Tables, integer, once, optional_integer, optional_real, real, text
 from distill_core.errors import DatabaseError, ProjectionNotFoundError, SettingsError
 
 DEFAULT_TEMPERATURE = 1.0
@@ -44,6 +44,7 @@ class HeadRow(NamedTuple):
     answer_path: str
 
 
+@once
 def read_models(tables: Tables) -> tuple[EmbeddingModel, ...]:
     """Return the embedding models, ordered by id."""
     rows = tables.select("embedding_models", ("model_id", "name", "dimension"), order_by=("model_id",))
@@ -61,6 +62,7 @@ def _model(model_id: object, name: object, dimension: object) -> EmbeddingModel:
     return EmbeddingModel(id=number, name=text(name), dimension=length)
 
 
+@once
 def read_projections(tables: Tables) -> ProjectionRows:
     """Return the projections, ordered by id. One bad row does not hide the others."""
     models = {model.id: model for model in read_models(tables)}
@@ -105,6 +107,7 @@ def _projection(
     )
 
 
+@once
 def read_clusters(tables: Tables) -> dict[int, str]:
     """Return the names of the clusters by id, in order; a row without a number is nobody's cluster."""
     rows = tables.select("qa_clusters", ("cluster_id", "name"), order_by=("cluster_id",))
@@ -112,6 +115,7 @@ def read_clusters(tables: Tables) -> dict[int, str]:
     return {number: text(name) for number, name in numbered if number is not None}
 
 
+@once
 def read_heads(tables: Tables, mh_id: int) -> tuple[HeadRow, ...]:
     """Return the heads of a projection, ordered by cluster."""
     names = read_clusters(tables)
@@ -136,6 +140,7 @@ def _head(mh_id: int, row: tuple[object, ...], names: dict[int, str]) -> HeadRow
     return HeadRow(head, text(centroid_path), text(answer_path))
 
 
+@once
 def read_vector_paths(tables: Tables, model_id: int, entity_type: str) -> dict[int, str]:
     """Return the stored vector path of each "question" or "answer" of a model, ordered by id.
 
@@ -152,6 +157,7 @@ def read_vector_paths(tables: Tables, model_id: int, entity_type: str) -> dict[i
     return dict(sorted(paths.items()))
 
 
+@once
 def read_questions(tables: Tables) -> dict[int, Question]:
     """Return the questions by id, in order."""
     clusters = _clusters_of(tables, "cluster_questions", "question_id")
@@ -168,6 +174,7 @@ def read_questions(tables: Tables) -> dict[int, Question]:
     return questions
 
 
+@once
 def read_answers(tables: Tables) -> dict[int, Answer]:
     """Return the answers by id, in order."""
     clusters = _clusters_of(tables, "cluster_answers", "answer_id")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from distill_core.database.connection import ReadOnlyConnection
 from distill_core.errors import DatabaseError
@@ -101,8 +103,30 @@ OPTIONAL = {
 _HINT = "This may be another kind of database, or one made by another version of the tool."
 
 
+Asked = ParamSpec("Asked")
+Found = TypeVar("Found")
+
+
+def once(
+    read: Callable[Concatenate[Tables, Asked], Found],
+) -> Callable[Concatenate[Tables, Asked], Found]:
+    """Let what is read of tables be read once for each question: a connection holds one moment of them."""
+
+    @wraps(read)
+    def known(tables: Tables, *args: Asked.args, **kwargs: Asked.kwargs) -> Found:
+        key = (read.__name__, args, tuple(kwargs.items()))
+        if key not in tables.known:
+            tables.known[key] = read(tables, *args, **kwargs)
+        return cast(Found, tables.known[key])
+
+    return cast(Callable[Concatenate[Tables, Asked], Found], known)
+
+
 class Tables:
     """Reads tables of which some columns, or the whole table, may be missing.
+
+    Attributes:
+        known: What was read before, by what was asked; nobody changes it. See `once`.
 
     Raises:
         DatabaseError: A required table or column is missing.
@@ -110,6 +134,7 @@ class Tables:
 
     def __init__(self, connection: ReadOnlyConnection) -> None:
         self._connection = connection
+        self.known: dict[object, object] = {}
         self._columns = {table: self._columns_of(table) for table in (*REQUIRED, *OPTIONAL)}
         self._check_required()
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from distill_core.database.cache import is_settled, read_note, write_note
 from distill_core.database.connection import absolute_path, being_written, file_stamp
 from distill_core.database.folder_texts import (
     FolderFacts,
@@ -30,6 +31,7 @@ from distill_core.database.folder_texts import (
     require_heads,
 )
 from distill_core.database.matrix_file import MatrixFile
+from distill_core.database.paths import stamp_of
 from distill_core.database.records import (
     Answer,
     EmbeddingModel,
@@ -174,10 +176,23 @@ class VectorFolder:
             for row, line in enumerate(self._head_lines)
         }
 
+    @cached_property
+    def true_heads(self) -> NDArray[np.int64]:
+        """(M,) the head of each query; below 0 where nobody knows it."""
+        if not self._question_lines:
+            return np.full(self._queries.shape[0], _UNKNOWN)
+        return np.array(
+            [_UNKNOWN if line.head is None else line.head for line in self._question_lines], np.int64
+        )
+
     def files(self, mh_id: int) -> tuple[Path, ...]:
         """Return all files that the folder is read from, also those that are not there."""
         self.projection(mh_id)
         return tuple(self._stamps)
+
+    def stamps(self, mh_id: int) -> dict[str, object]:
+        """Return what changes with each of these files, by its path; see `stamp_of`."""
+        return {str(path): stamp_of(str(path)) for path in self.files(mh_id)}
 
     def place_warnings(self, mh_id: int) -> tuple[Problem, ...]:
         """Return nothing: a folder's vectors are nowhere else."""
@@ -192,7 +207,7 @@ class VectorFolder:
                 num_heads=len(self._centroid_rows),
                 num_questions=len(self._query_rows),
                 with_questions=int(np.count_nonzero(self._num_questions_of_heads)),
-                unknown_heads=int((self._true_heads < 0).sum()),
+                unknown_heads=int((self.true_heads < 0).sum()),
                 temperature=None if self._notes.is_told else self._notes.temperatures[0],
                 missing=tuple(name for name in TEXTS if not (self.path / name).exists()),
             )
@@ -208,14 +223,30 @@ class VectorFolder:
         Raises:
             DatabaseError: A file cannot be used.
         """
+        if (known := self._known_sha256) is not None:
+            return known
         digest = hashlib.sha256()
         files = (self._centroids, self._answers, self._queries)
         for file, rows in zip(files, (self._centroid_rows, self._answer_rows, self._query_rows), strict=True):
             digest.update(f"{file.path.name}{file.shape}".encode())
             for block in file.blocks():
                 digest.update(np.ascontiguousarray(rows[block]).data)
-        digest.update(self._true_heads.data)
+        digest.update(self.true_heads.data)
+        self._require_unchanged(None)
+        if is_settled(*(stamp.changed_ns for stamp in self._stamps.values())):
+            write_note(self._note_name, digest.hexdigest().encode())
         return digest.hexdigest()
+
+    @property
+    def _note_name(self) -> str:
+        stamps = "".join(f"\n{path}\0{tuple(stamp)}" for path, stamp in self._stamps.items())
+        return f"folder of vectors 1{stamps}"
+
+    @cached_property
+    def _known_sha256(self) -> str | None:
+        """The hash of the content, if the very same files were read, and found sound, before."""
+        known = read_note(self._note_name)
+        return None if known is None else known.decode()
 
     @property
     def sha256(self) -> str:
@@ -248,7 +279,7 @@ class VectorFolder:
     @cached_property
     def _query_rows(self) -> Vectors:
         with self._one_moment():
-            return self._queries.rows(self._progress)
+            return self._queries.rows(self._progress, is_sound=self._known_sha256 is not None)
 
     @cached_property
     def _head_lines(self) -> list[HeadLine]:
@@ -265,15 +296,6 @@ class VectorFolder:
             lines = file.read(self._queries.shape[0], QUERIES, self._progress) or []
             require_heads(lines, self.path / QUESTION_LINES, self._centroids.shape[0])
         return lines
-
-    @cached_property
-    def _true_heads(self) -> NDArray[np.int64]:
-        """(M,) the head of each query; below 0 where nobody knows it."""
-        if not self._question_lines:
-            return np.full(self._queries.shape[0], _UNKNOWN)
-        return np.array(
-            [_UNKNOWN if line.head is None else line.head for line in self._question_lines], np.int64
-        )
 
     @contextlib.contextmanager
     def _one_moment(self) -> Iterator[None]:
@@ -308,6 +330,6 @@ class VectorFolder:
 
     @cached_property
     def _num_questions_of_heads(self) -> list[int]:
-        known = self._true_heads[self._true_heads >= 0]
+        known = self.true_heads[self.true_heads >= 0]
         numbers: list[int] = np.bincount(known, minlength=self._centroids.shape[0]).tolist()
         return numbers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from distill_core.database.cache import VectorCache
 from distill_core.database.paths import FoundFile, PathRules
-from distill_core.database.records import Projection, Remapping
+from distill_core.database.records import Progress, Projection, Remapping, untold
 from distill_core.database.rows import HeadRow, read_heads, read_vector_paths
 from distill_core.database.schema import Tables
 from distill_core.database.vectors import Vectors, read_vectors
@@ -41,15 +42,37 @@ class Located(NamedTuple):
 
 
 class VectorStore:
-    """The vector files of one database."""
+    """The vector files of one database.
 
-    def __init__(self, database: Path, cache: VectorCache) -> None:
+    Args:
+        database: Its path.
+        cache: Keeps packed vectors.
+        at_once: Whether everything is read in one go, so that what was found and read is not sought again.
+            Otherwise nothing is remembered from one look to the next.
+        progress: Is told how many files are read.
+    """
+
+    def __init__(
+        self, database: Path, cache: VectorCache, *, at_once: bool = False, progress: Progress = untold
+    ) -> None:
         self._database = database
         self._cache = cache
+        self._at_once, self._progress = at_once, progress
+        self._rules: PathRules | None = None
+        self._located: dict[tuple[str, ...], Located] = {}
+        self._loaded: dict[tuple[tuple[str, ...], int], Vectors] = {}
 
     def locate(self, stored_paths: Sequence[str]) -> Located:
-        """Look for the files, now: nothing is remembered from one look to the next."""
-        rules = PathRules(self._database)
+        """Look for the files."""
+        if not self._at_once:
+            return self._look(stored_paths, PathRules(self._database))
+        self._rules = self._rules or PathRules(self._database)
+        key = tuple(stored_paths)
+        if key not in self._located:
+            self._located[key] = self._look(key, self._rules)
+        return self._located[key]
+
+    def _look(self, stored_paths: Sequence[str], rules: PathRules) -> Located:
         looked_up = [(stored, rules.find(stored)) for stored in stored_paths]
         return Located(
             tuple(file for _, file in looked_up if file is not None),
@@ -68,26 +91,36 @@ class VectorStore:
             VectorError: Some are missing, one cannot be read or is not a usable vector, or another program
                 keeps on writing to them.
         """
+        key = (tuple(stored_paths), dimension)
+        if key in self._loaded:
+            return self._loaded[key]
+        located = self.locate(stored_paths)
         for _ in range(_ATTEMPTS):
-            located = self.locate(stored_paths)
             if located.missing:
                 raise self._missing(located, kind)
             vectors = self._cache.load(located.found, dimension)
             if vectors is not None:
-                return vectors
+                return self._kept(key, vectors)
             try:
-                vectors = read_vectors(located.found, dimension)
+                vectors = read_vectors(located.found, dimension, partial(self._progress, kind))
             except VectorError:
-                if located == self.locate(stored_paths):
+                before, located = located, self._look(stored_paths, PathRules(self._database))
+                if located == before:
                     raise
                 continue
-            if located == self.locate(stored_paths):
+            before, located = located, self._look(stored_paths, PathRules(self._database))
+            if located == before:
                 self._cache.store(located.found, vectors)
-                return vectors
+                return self._kept(key, vectors)
         raise VectorError(
             f"The {kind} of {self._database} are being written to at this moment.",
             "Open it again when the other program has finished.",
         )
+
+    def _kept(self, key: tuple[tuple[str, ...], int], vectors: Vectors) -> Vectors:
+        if self._at_once:
+            self._loaded[key] = vectors
+        return vectors
 
     def _missing(self, located: Located, kind: str) -> VectorError:
         number, total = len(located.missing), len(located.missing) + len(located.found)
@@ -156,8 +189,19 @@ class ProjectionVectors:
         )
 
     def locate(self, projection: Projection) -> Located:
-        """Look for the files of all of them."""
-        return self._store.locate(self.stored_paths(projection))
+        """Look for the files of all of them, kind by kind, as they are loaded."""
+        heads = read_heads(self._tables, projection.id)
+        parts = (
+            [row.centroid_path for row in heads],
+            [row.answer_path for row in heads],
+            list(read_vector_paths(self._tables, projection.model_id, "question").values()),
+            list(read_vector_paths(self._tables, projection.model_id, "answer").values()),
+        )
+        located = [self._store.locate(part) for part in parts]
+        return Located(
+            tuple(file for part in located for file in part.found),
+            tuple(path for part in located for path in part.missing),
+        )
 
     def _heads(self, projection: Projection) -> tuple[HeadRow, ...]:
         heads = read_heads(self._tables, projection.id)

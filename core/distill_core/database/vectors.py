@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -16,6 +16,9 @@ from distill_core.errors import VectorError
 Vectors: TypeAlias = NDArray[np.float32]
 
 _MAGIC = b"\x93NUMPY"
+_BLOCK = 1000
+"""Files read between two words on how far it is."""
+
 HEADER_LIMIT = 70_000
 """No header is longer, in bytes."""
 
@@ -37,12 +40,17 @@ class Header(NamedTuple):
     by_columns: bool
 
 
-def read_vectors(files: Sequence[FoundFile], dimension: int) -> Vectors:
+def read_vectors(
+    files: Sequence[FoundFile],
+    dimension: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Vectors:
     """Read one vector from each file.
 
     Args:
         files: The files, each of shape (dimension,) or (1, dimension), of any floating-point type.
         dimension: d, the length that every vector must have.
+        progress: Is told how many of how many are read.
 
     Returns:
         An array of shape (len(files), dimension), in the order of the files.
@@ -53,7 +61,12 @@ def read_vectors(files: Sequence[FoundFile], dimension: int) -> Vectors:
     if not files:
         return np.empty((0, dimension), np.float32)
     reader = _Reader(dimension)
-    vectors = np.stack([reader.read(file) for file in files])
+    blocks = []
+    for start in range(0, len(files), _BLOCK):
+        if progress is not None:
+            progress(start, len(files))
+        blocks.append(np.stack([reader.read(file) for file in files[start : start + _BLOCK]]))
+    vectors = np.concatenate(blocks)
     _check_values(vectors, files)
     return vectors
 

@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import nearest_rows, unit_rows
 from distill_core.config import check_temperature
-from distill_core.evaluation.held_out import near_duplicate_pairs
+from distill_core.database.cache import read_note, write_note
+from distill_core.database.records import Progress, untold
 from distill_core.evaluation.intervals import TRUSTED_CLUSTERS
 from distill_core.evaluation.teacher_findings import (
     Findings,
@@ -40,6 +40,12 @@ WRONG_MORE_OFTEN = 0.5
 TEMPERATURES = tuple(float(f"{10 ** (-2 + step / 6):.2g}") for step in range(13))
 """Where the curve is taken: from nearly hard routing, 0.01, to the database's default, 1, six to a decade."""
 
+_NOTED_AS = "health 1"
+"""With the version of what it is about: another figure must have another."""
+
+_COARSER = 3
+"""Of how many temperatures one is taken where a sample stands for all queries: two to a decade."""
+
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
     """Median, 5th and 95th percentile over queries."""
@@ -56,12 +62,13 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
         temperature: tau.
         num_heads: N.
         num_queries: n.
-        num_looked_at: Queries that the figures are about, drawn at random: all, unless that takes long. For
-            unused heads and near-duplicates it is always all.
+        num_looked_at: Queries that the figures are about, near-duplicates and unused heads too: all, unless
+            that takes long; then those of clusters drawn at random.
         effective_heads: exp(entropy) of the routing weights: 1 is hard, N blends all heads alike.
         output_variance: Mean over dimensions of the outputs' variance; it is the MSE of a constant.
         constant_cosine: Mean cosine of the mean output to the outputs: what a constant would score.
-        unused_heads: Rows of the heads that no query prefers, ascending. They do not depend on tau.
+        unused_heads: Rows of the heads that no query prefers, ascending. They do not depend on tau. None
+            where a sample cannot tell.
         near_duplicates: Pairs of queries with a cosine above 0.98; `HealthProbe.near_duplicates` names them.
         recall_at_1: Share of queries whose best answer is a true one; None without true answers.
         mrr: Mean of 1 / rank of the best true answer, likewise.
@@ -79,7 +86,7 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
     effective_heads: Spread
     output_variance: float
     constant_cosine: float
-    unused_heads: tuple[int, ...]
+    unused_heads: tuple[int, ...] | None
     near_duplicates: int
     recall_at_1: float | None
     mrr: float | None
@@ -90,29 +97,53 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+def remembered_health(content: str) -> TeacherHealth | None:
+    """Return what was found of a teacher before, by the identity of its content; None if nothing was."""
+    found = read_note(_noted_as(content))
+    try:
+        return None if found is None else msgspec.json.decode(found, type=TeacherHealth)
+    except msgspec.DecodeError:  # of another version
+        return None
+
+
+def remember_health(content: str, health: TeacherHealth) -> None:
+    """Keep what was found, for the next time that the teacher is opened."""
+    write_note(_noted_as(content), msgspec.json.encode(health))
+
+
+def _noted_as(content: str) -> str:
+    return f"{_NOTED_AS} {TeacherHealth.__struct_fields__} {content}"
+
+
 class HealthProbe:
     """A teacher's queries, prepared so that another temperature costs little.
 
     Args:
         labelled: The teacher, whose own temperature is only the default of `at`, with its queries, n >= 1,
             their clusters and heads, the answers to retrieve from and the true ones.
+        whole: Whether every query is looked at, however long that takes; otherwise a sample of many.
+        progress: Is told how far it is.
     """
 
-    def __init__(self, labelled: LabelledQuestions) -> None:
-        self._labelled, self._teacher = labelled, labelled.teacher
-        self._sample = TeacherSample(labelled)
-        self._judge = self._sample.judge()
+    def __init__(
+        self, labelled: LabelledQuestions, *, whole: bool = False, progress: Progress = untold
+    ) -> None:
+        self._teacher, self._num_queries = labelled.teacher, len(labelled.queries)
+        self._sample = TeacherSample(labelled, progress=progress)
+        self._looked_at = self._sample
+        if whole and not self._sample.is_whole:
+            self._looked_at = TeacherSample(labelled, whole=True, progress=progress)
+        self._judge = self._looked_at.judge()
 
     @cached_property
     def near_duplicates(self) -> NDArray[np.int64]:
-        """The rows (p, 2), i < j, of queries whose cosine is above 0.98."""
-        return near_duplicate_pairs(self._labelled.queries)
+        """The rows (p, 2), i < j, of looked at queries whose cosine is above 0.98."""
+        return self._looked_at.near_duplicates()
 
     @cached_property
-    def unused_heads(self) -> tuple[int, ...]:
-        """Rows of the heads that are no query's nearest."""
-        preferred = nearest_rows(unit_rows(self._labelled.queries), self._teacher.unit_centroids())[0]
-        return tuple(np.setdiff1d(np.arange(self._teacher.num_heads), preferred).tolist())
+    def unused_heads(self) -> tuple[int, ...] | None:
+        """Rows of the heads that are no query's nearest; None where a sample cannot tell."""
+        return self._looked_at.unused_heads()
 
     def at(
         self,
@@ -129,7 +160,7 @@ class HealthProbe:
             test_clusters: Its clusters, likewise.
         """
         tau = self._teacher.temperature if temperature is None else check_temperature(temperature)
-        (looked,) = self._sample.look((tau,))
+        looked = self._look(tau)
         heads = np.percentile(looked.effective_heads, (50, 5, 95)).tolist()
         constant, variance = looked.constant()
         findings = self._findings_of(looked)
@@ -137,8 +168,8 @@ class HealthProbe:
         return TeacherHealth(
             temperature=tau,
             num_heads=self._teacher.num_heads,
-            num_queries=len(self._labelled.queries),
-            num_looked_at=len(self._sample.rows),
+            num_queries=self._num_queries,
+            num_looked_at=len(self._looked_at.rows),
             effective_heads=Spread(median=heads[0], p5=heads[1], p95=heads[2]),
             output_variance=variance,
             constant_cosine=constant,
@@ -151,7 +182,7 @@ class HealthProbe:
             findings=findings,
             warnings=(
                 *((finds_less_words(findings),) if findings and findings.finds_less else ()),
-                *_cancelling_warnings(looked.cancelled, len(self._sample.rows)),
+                *_cancelling_warnings(looked.cancelled, len(self._looked_at.rows)),
                 *_teacher_warnings(constant, heads[0], self._teacher.num_heads, recall),
                 *_size_warnings(test_queries, test_clusters),
             ),
@@ -161,14 +192,20 @@ class HealthProbe:
     def findings(self, temperature: float | None = None) -> Findings | None:
         """Return what the teacher finds, by default at its own temperature; None without true answers."""
         tau = self._teacher.temperature if temperature is None else check_temperature(temperature)
-        return None if self._judge is None else self._findings_of(*self._sample.look((tau,)))
+        return None if self._judge is None else self._findings_of(self._look(tau))
+
+    def _look(self, temperature: float) -> Looked:
+        curve = self._curve_and_looks
+        known = None if curve is None or self._looked_at is not self._sample else curve[1].get(temperature)
+        return known or self._looked_at.look((temperature,))[0]
 
     @cached_property
-    def _curve_and_best(self) -> tuple[TemperatureCurve, Looked] | None:
-        judge = self._judge
-        if judge is None:
+    def _curve_and_looks(self) -> tuple[TemperatureCurve, dict[float, Looked]] | None:
+        judge = self._judge if self._looked_at is self._sample else self._sample.judge()
+        if judge is None or self._judge is None:
             return None
-        looks = self._sample.look(TEMPERATURES)
+        temperatures = TEMPERATURES if self._sample.is_whole else TEMPERATURES[::_COARSER]
+        looks = self._sample.look(temperatures)
         points = []
         for looked in looks:
             shown, left_out = looked.ranks
@@ -183,12 +220,13 @@ class HealthProbe:
             )
         best = best_temperature(points)
         curve = TemperatureCurve(num_judged=judge.num_judged, points=tuple(points), best=best)
-        return curve, looks[TEMPERATURES.index(best)]
+        return curve, dict(zip(temperatures, looks, strict=True))
 
     def _findings_of(self, looked: Looked) -> Findings | None:
-        if self._judge is None or self._curve_and_best is None:
+        if self._judge is None or self._curve_and_looks is None:
             return None
-        curve, best = self._curve_and_best
+        curve = self._curve_and_looks[0]
+        best = self._look(curve.best)
         return self._judge.findings(looked.temperature, looked.ranks, curve, best.ranks)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_core.arrays import Ids, Matrix, Values, chunks, nearest_rows, unit_rows
-from distill_core.database.records import Answer, Head, Question
+from distill_core.database.records import Answer, Head, Progress, Question, untold
 from distill_core.errors import VectorError
 from distill_core.evaluation.retrieval import AnswerIndex
 
@@ -23,13 +23,15 @@ def seen_in_training(queries: Matrix, train_queries: Matrix) -> NDArray[np.bool_
     return cosines > NEAR_DUPLICATE_COSINE
 
 
-def near_duplicate_pairs(queries: Matrix) -> NDArray[np.int64]:
+def near_duplicate_pairs(queries: Matrix, progress: Progress = untold) -> NDArray[np.int64]:
     """Return the pairs (p, 2) of rows i < j of queries (n, d) that are near-duplicates, in order."""
     rows = unit_rows(queries)
     found = [np.empty((0, 2), np.int64)]
     for part in chunks(len(rows), len(rows)):
-        first, second = np.nonzero(rows[part] @ rows.T > NEAR_DUPLICATE_COSINE)
+        progress("questions compared", part.start, len(rows))
+        first, second = np.nonzero(rows[part] @ rows[part.start :].T > NEAR_DUPLICATE_COSINE)
         first += part.start
+        second += part.start
         found.append(np.column_stack((first, second))[first < second])
     return np.concatenate(found)
 

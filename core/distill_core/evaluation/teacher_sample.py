@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from distill_core.arrays import Ids, Matrix, Values, unit_rows
+from distill_core.arrays import Ids, Matrix, Values, drawn_by_cluster, unit_rows
+from distill_core.database.records import Progress, untold
+from distill_core.evaluation.held_out import near_duplicate_pairs
 from distill_core.evaluation.own_questions import own_questions
 from distill_core.evaluation.retrieval import best_ranks
 from distill_core.evaluation.teacher_findings import RankJudge
@@ -25,6 +28,13 @@ _MAX_AT_ONCE = 1 << 22
 
 _MAX_SCORES = 1 << 25
 """Scores of queries on heads and answers that one temperature may cost: beyond it a sample is looked at."""
+
+_MANY_ANSWERS = 4096
+"""Of more, the ranks are taken in single precision."""
+
+_NOTHING = np.float32(-60.0)
+"""Scores below the best by more count as this: their weights, 1e-26, are nothing, and smaller ones leave the
+normal range of single precision, in which a matrix product takes ten times as long."""
 
 _FEWEST, _MOST = 200, 4000
 """Queries of a sample: with fewer the intervals tell little, with more they hardly get narrower."""
@@ -82,22 +92,34 @@ class Looked:
 
 
 class TeacherSample:
-    """Queries of a teacher, all or as many at random as a few seconds allow, in parts of bounded memory.
+    """Queries of a teacher, all or as many as a few seconds allow, in parts of bounded memory.
+
+    A sample is of whole clusters, so that what their questions have in common is seen, too.
 
     Args:
         labelled: The teacher with its queries, their heads and true answers.
+        whole: Whether all are looked at, however long that takes.
+        progress: Is told how far a look is.
 
     Attributes:
         rows: (n,) which of the queries, ascending.
+        is_whole: Whether these are all.
         own: Their cosines to the centroids of their heads without their share.
     """
 
-    def __init__(self, labelled: LabelledQuestions) -> None:
+    def __init__(
+        self, labelled: LabelledQuestions, *, whole: bool = False, progress: Progress = untold
+    ) -> None:
+        self._progress = progress
         teacher, self._index = labelled.teacher, labelled.answers
         answers = 0 if self._index is None else len(self._index)
         self._widest = max(teacher.num_heads, answers)
-        self.rows = _drawn(len(labelled.queries), _MAX_SCORES // (teacher.num_heads + answers))
+        count = len(labelled.queries)
+        at_most = count if whole else _sample_size(_MAX_SCORES // (teacher.num_heads + answers))
+        self.rows = drawn_by_cluster(labelled.clusters, at_most)
+        self.is_whole = len(self.rows) == count
         self.own = own_questions(teacher, labelled.queries, labelled.heads_of, self.rows)
+        self._in_single = answers > _MANY_ANSWERS
         self._clusters = labelled.clusters[self.rows]
         self._queries = unit_rows(labelled.queries[self.rows])
         self._answers = teacher.answers
@@ -116,17 +138,17 @@ class TeacherSample:
     def look(self, temperatures: Sequence[float]) -> list[Looked]:
         """Look at each temperature; the cosines to the centroids are computed once for all."""
         looked = [Looked(temperature) for temperature in temperatures]
-        for part in self._parts():
+        for part in self._parts("questions looked at"):
             cosines, left_out = self._cosines(part), self._left_out_cosines(part)
             for one in looked:
                 weights = _softmax(cosines, one.temperature)
-                outputs = (weights @ self._answers).astype(np.float64)
+                outputs = self._blended(weights)
                 ranks = self._ranks(part, outputs, weights)
                 without = np.full(len(ranks), np.nan)
                 if left_out is not None:
                     weights_without = _softmax(left_out, one.temperature)
                     known = self.own.known[part]
-                    projected = (weights_without @ self._answers).astype(np.float64)
+                    projected = self._blended(weights_without)
                     without[known] = self._ranks(part, projected, weights_without)[known]
                 one.cancelled += int(answers_cancel(weights, outputs, self._answer_lengths).sum())
                 one.add(effective_heads(weights), outputs, ranks, without)
@@ -148,11 +170,29 @@ class TeacherSample:
                 without[part] = np.where(self.own.known[part], ranks, np.nan)
         return RankJudge(self._clusters, query, nearest, without, self.own.gap)
 
-    def _parts(self) -> Iterator[slice]:
+    def near_duplicates(self) -> NDArray[np.int64]:
+        """Return the pairs (p, 2) of looked at queries that nearly are one, as rows of all queries."""
+        return self.rows[near_duplicate_pairs(self._queries, self._progress)]
+
+    def unused_heads(self) -> tuple[int, ...] | None:
+        """Return the heads that no query prefers, ascending; None where some were not looked at."""
+        if not self.is_whole:
+            return None
+        preferred = np.zeros(len(self._centroids), dtype=bool)
+        for part in self._parts("questions routed"):
+            preferred[self._cosines(part).argmax(axis=1)] = True
+        return tuple(np.flatnonzero(~preferred).tolist())
+
+    def _parts(self, what: str = "") -> Iterator[slice]:
         """Yield the rows a few at a time, so that memory does not grow with queries times heads."""
         step = max(1, _MAX_AT_ONCE // self._widest)
         for start in range(0, len(self.rows), step):
+            self._progress(what or "questions ranked", start, len(self.rows))
             yield slice(start, min(start + step, len(self.rows)))
+
+    def _blended(self, weights: Matrix) -> Values:
+        """Return the outputs (n, d): by the transposes, as BLAS takes a few long rows far faster so."""
+        return (self._answers.T @ weights.T).T.astype(np.float64, order="C")
 
     def _cosines(self, part: slice) -> Matrix:
         return self._queries[part] @ self._centroids.T if self._kept is None else self._kept[part]
@@ -175,6 +215,9 @@ class TeacherSample:
         if self._index is None or self._truth is None:
             return np.full(len(outputs), np.nan)
         lengths = np.maximum(np.linalg.norm(outputs, axis=1, keepdims=True), 1e-300)
+        if self._in_single:
+            directions = (outputs / lengths).astype(np.float32)
+            return best_ranks(directions @ self._index.single_directions.T, self._truth[part])
         if weights is None or self._head_scores is None:
             products = outputs @ self._index.directions.T
         else:
@@ -185,14 +228,11 @@ class TeacherSample:
 def _softmax(cosines: Matrix, temperature: float) -> Matrix:
     scores: Matrix = cosines / np.float32(temperature)
     scores -= scores.max(axis=1, keepdims=True)
+    np.maximum(scores, _NOTHING, out=scores)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=1, keepdims=True)
     return scores
 
 
-def _drawn(count: int, at_most: int) -> Ids:
-    """Return the rows to look at, ascending: all, or a reproducible random sample."""
-    size = min(max(at_most, _FEWEST), _MOST)
-    if count <= size:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(0).choice(count, size, replace=False))
+def _sample_size(affordable: int) -> int:
+    return min(max(affordable, _FEWEST), _MOST)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from distill_core.architecture import lda_cost
+from distill_core.arrays import chunks
 from distill_core.config import RunConfig
 from distill_core.evaluation.baselines import Baseline, ladder
 from distill_core.evaluation.costs import CostComparison
@@ -83,7 +84,9 @@ def _best_answers(held_out: HeldOut, projections: NDArray[np.float32]) -> tuple[
     index = held_out.answers
     if index is None:
         return ()
-    best = (projections @ index.directions.T).argmax(axis=1)
+    best = np.empty(len(projections), np.int64)
+    for part in chunks(len(projections), len(index)):
+        best[part] = (projections[part] @ index.directions.T).argmax(axis=1)
     return tuple(index.ids[best].tolist())
 
 

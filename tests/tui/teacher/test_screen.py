@@ -9,7 +9,8 @@ import pytest
 from textual.widgets import DataTable
 
 from distill_tui.jobs import Answered
-from distill_tui.teacher.questions import QuestionList, WeightBars
+from distill_tui.teacher.question_list import QuestionList
+from distill_tui.teacher.questions import WeightBars
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
 from tests.tui.stage import NARROW, WIDE, Stage, staged
@@ -22,7 +23,7 @@ def rows(stage: Stage, selector: str) -> list[list[str]]:
 
 def shown_questions(stage: Stage) -> list[str]:
     questions = stage.find("#questions", QuestionList)
-    return [str(questions.get_option_at_index(row).prompt) for row in range(questions.option_count)]
+    return [questions.text_of(place) for place in range(len(questions.matching))]
 
 
 def softmax_weights(database: Path, mh_id: int, question_id: int) -> dict[str, float]:
@@ -37,7 +38,14 @@ def softmax_weights(database: Path, mh_id: int, question_id: int) -> dict[str, f
 
 async def test_before_a_database_is_read_the_screen_says_what_to_do(database: Path) -> None:
     async with staged(database) as stage:
+        assert stage.text("#facts").split() == ["opening", "lda.db…", "esc", "cancels"]
+        reading = stage.app.teacher.reading
+        reading.publish("reading 61,000 of 107,183 question vectors")
+        await stage.settle()
+        assert "61,000 of 107,183" in stage.text("#facts")
+        await stage.press("escape")
         assert "press o" in stage.text("#facts")
+        assert not stage.app.teacher.is_reading
         assert shown_questions(stage) == []
         assert stage.find("#routing", WeightBars).rows == ()
 
@@ -122,11 +130,18 @@ async def test_enter_leaves_the_filter_for_the_questions_it_kept(database: Path)
         assert stage.text("#routing-caption").strip() == "true cluster: topic_3"
 
 
-async def test_more_questions_than_are_shown_are_still_found(tmp_path: Path) -> None:
+async def test_of_many_questions_every_one_is_reached_and_found(tmp_path: Path) -> None:
     database = write_lda_db(tmp_path / "big", num_heads=3, questions_per_head=700)
     async with staged(database) as stage:
         await stage.show_teacher()
-        assert len(shown_questions(stage)) == 2000
+        assert len(shown_questions(stage)) == 2100
+        stage.find("#questions", QuestionList).focus()
+        await stage.press("G")
+        assert "question 2100 about topic 3" in stage.visible("#questions")
+        await stage.press("pageup", "k")
+        assert "question 2100 about topic 3" not in stage.visible("#questions").splitlines()[0]
+        await stage.press("home")
+        assert "question 1 about topic 1" in stage.visible("#questions")
         await stage.fill("#filter", "2099")
         assert shown_questions(stage) == ["question 2099 about topic 3"]
 

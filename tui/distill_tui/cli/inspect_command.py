@@ -11,9 +11,9 @@ import click
 from distill_core.config import DataConfig
 from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, told
-from distill_core.evaluation.health import HealthProbe, TeacherHealth
+from distill_core.evaluation.health import HealthProbe, TeacherHealth, remember_health, remembered_health
 from distill_core.foreign_text import visible
-from distill_core.teacher_data import heads_sha256, read_questions
+from distill_core.teacher_data import content_sha256, heads_sha256, read_questions
 from distill_core.wording import estimate_words
 from distill_tui.cli.options import chosen_database, database_argument, json_option, setting
 from distill_tui.cli.output import say, say_object
@@ -25,12 +25,18 @@ _NAME_CHARACTERS = 100
 @click.command("inspect")
 @database_argument
 @setting(DataConfig, "temperature")
+@click.option("--whole", is_flag=True, help="Look at every question, however long it takes, not at a sample.")
 @json_option
 def inspect_database(
-    database: Path | None, database_option: Path | None, temperature: float | None, *, as_json: bool
+    database: Path | None,
+    database_option: Path | None,
+    temperature: float | None,
+    *,
+    whole: bool,
+    as_json: bool,
 ) -> None:
     """Show the models, the projections with their teachers' health, and the problems of a database."""
-    contents = _read(chosen_database(database, database_option), temperature)
+    contents = _read(chosen_database(database, database_option), temperature, whole=whole)
     if as_json:
         say_object(contents)
         return
@@ -38,10 +44,10 @@ def inspect_database(
         say(line)
 
 
-def _read(path: Path, temperature: float | None) -> dict[str, Any]:
+def _read(path: Path, temperature: float | None, *, whole: bool) -> dict[str, Any]:
     with open_database(path) as database:
         projections = database.projections()
-        health = _health(database, [projection.id for projection in projections], temperature)
+        health = _health(database, [projection.id for projection in projections], temperature, whole=whole)
         return {
             "path": str(database.path),
             "sha256": database.sha256,
@@ -53,7 +59,9 @@ def _read(path: Path, temperature: float | None) -> dict[str, Any]:
         }
 
 
-def _health(database: Database, numbers: list[int], temperature: float | None) -> dict[str, TeacherHealth]:
+def _health(
+    database: Database, numbers: list[int], temperature: float | None, *, whole: bool
+) -> dict[str, TeacherHealth]:
     """Return the health of the teachers that can be used, by number; the problems explain the others.
 
     Projections that differ in their temperature alone share what is known of their heads.
@@ -66,9 +74,15 @@ def _health(database: Database, numbers: list[int], temperature: float | None) -
         except DatabaseError:
             continue
         identity = heads_sha256(labelled)
-        if identity not in probes:
-            probes[identity] = HealthProbe(labelled)
-        health[str(number)] = probes[identity].at(labelled.teacher.temperature)
+        content = content_sha256(labelled)
+        found = None if whole else remembered_health(content)
+        if found is None:
+            if identity not in probes:
+                probes[identity] = HealthProbe(labelled, whole=whole)
+            found = probes[identity].at(labelled.teacher.temperature)
+            if not whole:
+                remember_health(content, found)
+        health[str(number)] = found
     return health
 
 
@@ -104,11 +118,14 @@ def _health_lines(health: TeacherHealth) -> Iterator[str]:
         yield f"  warning: {warning}"
     heads = health.effective_heads
     if health.num_looked_at < health.num_queries:
-        yield f"  seen through {_of(health.num_looked_at, health.num_queries)} questions, drawn at random"
+        seen = _of(health.num_looked_at, health.num_queries)
+        yield f"  seen through {seen} questions, drawn by cluster; --whole asks all"
+    unused = (
+        "" if health.unused_heads is None else f"; {len(health.unused_heads)} heads that no question prefers"
+    )
     yield (
         f"  at temperature {health.temperature:g}: effective heads {heads.median:.1f} "
-        f"(5th to 95th percentile {heads.p5:.1f} to {heads.p95:.1f}) of {health.num_heads}; "
-        f"{len(health.unused_heads)} heads that no question prefers"
+        f"(5th to 95th percentile {heads.p5:.1f} to {heads.p95:.1f}) of {health.num_heads}{unused}"
     )
     yield f"  a constant would score a mean cosine of {health.constant_cosine:.4f}"
     yield from _finding_lines(health)

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_core.database import open_database
-from distill_core.database.connection import file_stamp
+from distill_core.database import Progress, open_database, untold
+from distill_core.database.paths import stamp_of
 from distill_core.errors import DistillError, ProjectionNotFoundError
-from distill_core.evaluation.health import HealthProbe
+from distill_core.evaluation.health import (
+    HealthProbe,
+    TeacherHealth,
+    remember_health,
+    remembered_health,
+)
 from distill_core.teacher_data import content_sha256, read_questions
-from distill_tui.teacher.desk import DatabaseView, TeacherView
+from distill_tui.teacher.desk import DatabaseView, TeacherView, question_text
 
 if TYPE_CHECKING:
     from distill_core.runs import RecordedRun
 
 
-def read_database(path: Path) -> DatabaseView:
+def read_database(path: Path, progress: Progress = untold) -> DatabaseView:
     """Read the projections of a database.
 
     Raises:
         DatabaseError: It cannot be read, or holds no projection.
     """
-    with open_database(path) as database:
+    with open_database(path, progress=progress) as database:
         projections = database.projections()
         if not projections:
             raise ProjectionNotFoundError(
@@ -32,33 +40,55 @@ def read_database(path: Path) -> DatabaseView:
         return DatabaseView(database.path, projections)
 
 
-def load_teacher(path: Path, mh_id: int) -> TeacherView:
-    """Read one projection with its vectors and texts.
+def load_teacher(path: Path, mh_id: int, progress: Progress = untold) -> TeacherView:
+    """Read one projection with its vectors and texts, and look at its health.
+
+    Args:
+        path: The database.
+        mh_id: The projection.
+        progress: Is told how far it is; what it raises ends the reading.
 
     Raises:
         DatabaseError: The projection or its vectors cannot be used.
     """
-    with open_database(path) as database:
-        stamps: dict[Path, object] = {file: file_stamp(file) for file in database.files(mh_id)}
+    with open_database(path, progress=progress) as database:
+        stamps = database.stamps(mh_id)
         labelled = read_questions(database, mh_id)
-        probe = HealthProbe(labelled)
+        content = content_sha256(labelled)
+        probe = cache(partial(HealthProbe, labelled, progress=progress))
         return TeacherView(
             path=database.path,
             projection=database.projection(mh_id),
             teacher=labelled.teacher,
             heads=database.heads(mh_id),
             question_ids=tuple(labelled.question_ids.tolist()),
-            questions=dict(database.questions()),
+            questions=(questions := database.questions()),
+            searched=[question_text(questions, number).lower() for number in labelled.question_ids.tolist()],
             queries=labelled.queries,
-            answers=dict(database.answer_records()),
+            answers=database.answer_records(),
             labelled=labelled,
             probe=probe,
-            health=probe.at(),
+            health=_health(probe, content),
             problems=database.problems(mh_id),
             projections=database.projections(),
-            content=content_sha256(labelled),
+            content=content,
             stamps=stamps,
+            contents={labelled.teacher.temperature: content},
         )
+
+
+def _health(probe: Callable[[], HealthProbe], content: str) -> TeacherHealth:
+    found = remembered_health(content)
+    if found is None:
+        found = probe().at()
+        remember_health(content, found)
+    return found
+
+
+def whole_health(view: TeacherView, progress: Progress) -> TeacherView:
+    """Return the projection with figures on all of its questions, however long that takes."""
+    labelled = replace(view.labelled, teacher=view.teacher)
+    return replace(view, health=HealthProbe(labelled, whole=True, progress=progress).at())
 
 
 def reread(view: TeacherView) -> TeacherView | DatabaseView | None:
@@ -70,7 +100,7 @@ def reread(view: TeacherView) -> TeacherView | DatabaseView | None:
     Raises:
         DatabaseError: It is gone, or cannot be read now.
     """
-    if all(file_stamp(file) == stamp for file, stamp in view.stamps.items()):
+    if all(stamp_of(path) == stamp for path, stamp in view.stamps.items()):
         return None
     try:
         return load_teacher(view.path, view.projection.id)

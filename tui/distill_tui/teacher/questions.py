@@ -1,28 +1,23 @@
-"""What there is to know of the chosen projection: its facts, its questions, and how one is routed."""
+"""What there is to know of the chosen projection: its facts, and how a question is routed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.text import Text
-from textual import on
-from textual.binding import Binding
 from textual.geometry import Size
-from textual.message import Message
 from textual.reactive import reactive, var
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Static
 
 from distill_core.architecture import lda_cost
 from distill_core.errors import told
-from distill_core.foreign_text import beginning, visible
+from distill_core.foreign_text import visible
 from distill_tui.charts.axes import short_number
 from distill_tui.teacher.desk import TeacherView
 
@@ -31,10 +26,21 @@ class TeacherFacts(Static):
     """Size, temperature and health of a teacher, where its vectors were found, and what is wrong."""
 
     view: var[TeacherView | None] = var(None)
+    reading: var[str] = var("")
 
     def watch_view(self, view: TeacherView | None) -> None:
         """Show another projection, or the same at another temperature."""
-        self.update(_facts(view) if view else Text("No database is open: press o.", "dim"))
+        self.update(_facts(view) if view else self._nothing())
+
+    def watch_reading(self) -> None:
+        """Tell how far the first projection is read."""
+        if self.view is None:
+            self.update(self._nothing())
+
+    def _nothing(self) -> Text:
+        if self.reading:
+            return Text(f"{visible(self.reading)}…\nesc cancels", "dim")
+        return Text("No database is open: press o.", "dim")
 
 
 def _facts(view: TeacherView) -> Text:
@@ -72,76 +78,21 @@ def _rows(view: TeacherView) -> list[tuple[str, str]]:
         some = f" ({health.num_judged:,} judged)" if health.num_judged < health.num_queries else ""
         rows.append(("teacher itself", f"Recall@1 {health.recall_at_1:.3f}, MRR {health.mrr:.3f}{some}"))
     some_of = f" of {len(view.questions):,}" if health.num_queries < len(view.questions) else ""
+    unused, among = [], f" among {health.num_looked_at:,}: A asks all"
+    if health.unused_heads is not None:
+        unused, among = [("unused heads", f"{len(health.unused_heads):,} that no question prefers")], ""
     cost = lda_cost(teacher.num_heads, teacher.dimension)
     return [
         *rows,
-        ("questions", f"{health.num_queries:,}{some_of}, {health.near_duplicates} near-duplicate pairs"),
-        ("unused heads", f"{len(health.unused_heads)} that no question prefers"),
+        (
+            "questions",
+            f"{health.num_queries:,}{some_of}, {health.near_duplicates} near-duplicate pairs{among}",
+        ),
+        *unused,
         ("output variance", f"{health.output_variance:.3g}, a constant's MSE"),
         ("parameters", f"{cost.parameters:,}"),
         ("model", visible(view.projection.model)),
     ]
-
-
-MAX_SHOWN = 2000
-SHOWN_CHARACTERS = 240
-"""Of a question: a few rows. Textual measures every character at every key."""
-
-
-class QuestionList(OptionList):
-    """Shows at most 2,000 of the matching questions; the filter reaches the rest."""
-
-    DEFAULT_CSS = "QuestionList { height: 1fr; border: none; padding: 0; }"
-    BINDINGS = [
-        Binding("j", "cursor_down", "Down", show=False, id="questions.down"),
-        Binding("k", "cursor_up", "Up", show=False, id="questions.up"),
-        Binding("g", "first", "First", show=False, id="questions.first"),
-        Binding("G", "last", "Last", show=False, id="questions.last"),
-    ]
-
-    view: reactive[TeacherView | None] = reactive(None)
-    pattern: reactive[str] = reactive("")
-
-    @dataclass
-    class Highlighted(Message):
-        """A question is under the cursor; `row` counts in the view's questions, None for no question."""
-
-        question_list: QuestionList
-        row: int | None
-
-    def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own parameter
-        super().__init__(id=id, compact=True, markup=False)
-
-    def watch_view(self) -> None:
-        """List the questions of another projection."""
-        self._fill()
-
-    def watch_pattern(self) -> None:
-        """List the questions that match."""
-        self._fill()
-
-    def _fill(self) -> None:
-        self.clear_options()
-        if self.view is None:
-            self.post_message(self.Highlighted(self, None))
-            return
-        words = self.pattern.lower().split()
-        texts = [self.view.question_text(question_id) for question_id in self.view.question_ids]
-        matching = [
-            Option(beginning(text, SHOWN_CHARACTERS), id=str(row))
-            for row, text in enumerate(texts)
-            if all(word in text.lower() for word in words)
-        ]
-        self.add_options(matching[:MAX_SHOWN])
-        if matching:
-            self.highlighted = 0
-        else:
-            self.post_message(self.Highlighted(self, None))
-
-    @on(OptionList.OptionHighlighted)
-    def _tell_row(self, event: OptionList.OptionHighlighted) -> None:
-        event.stop()
-        self.post_message(self.Highlighted(self, int(event.option.id or 0)))
 
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"

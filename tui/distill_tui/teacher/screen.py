@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
 from textual import on
@@ -17,12 +18,21 @@ from distill_core.config import DataConfig
 from distill_core.foreign_text import beginning
 from distill_core.settings import check_field
 from distill_tui.teacher.desk import DatabaseView, TeacherView
-from distill_tui.teacher.questions import QuestionList, TeacherFacts, WeightBars
+from distill_tui.teacher.question_list import QuestionList
+from distill_tui.teacher.questions import TeacherFacts, Weight, WeightBars
 from distill_tui.ui.dialogs import Question, TextDialog
 from distill_tui.ui.screen import WorkbenchScreen
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from distill_core.database import Head
+
 NAME_CHARACTERS = 80
 TAU_STEPS_A_DECADE = 20
+MAX_BARS = 200
+"""Of more heads, the others are summed in one row."""
 
 
 class TeacherScreen(WorkbenchScreen):
@@ -36,6 +46,8 @@ class TeacherScreen(WorkbenchScreen):
     `[` and `]` look at other temperatures, `T` takes one that is typed, `=` goes back; a run takes the one
     that is shown, and records it.
 
+    Where all questions would take long, the figures are about a sample of clusters; `A` looks at all.
+
     *Effective heads* is exp(entropy) of the weights: 1 is one head alone, N is all of them alike. Near N the
     teacher is almost a constant, and a high cosine then says nothing.
     """
@@ -47,6 +59,7 @@ class TeacherScreen(WorkbenchScreen):
         Binding("right_square_bracket", "scale_temperature(1)", "τ+", show=False, id="teacher.hotter"),
         Binding("T", "type_temperature", "Type τ", key_display="T", show=False, id="teacher.temperature"),
         Binding("equals_sign", "reset_temperature", "Stored τ", show=False, id="teacher.stored"),
+        Binding("A", "look_at_all", "All questions", key_display="A", show=False, id="teacher.all"),
     ]
     AUTO_FOCUS = "#projections"
 
@@ -79,6 +92,7 @@ class TeacherScreen(WorkbenchScreen):
         self.query_one("#questions-pane").border_title = "Questions"
         self.query_one("#routing-pane").border_title = "Routing weights"
         self.workbench.teacher.database.follow(self, self._show_database)
+        self.workbench.teacher.reading.follow(self, self._show_reading)
         self.workbench.teacher.follow(self, self._show_teacher)
 
     def action_filter(self) -> None:
@@ -89,11 +103,11 @@ class TeacherScreen(WorkbenchScreen):
         """Look at the teacher at the next temperature, 20 of them to a factor of ten."""
         view = self.workbench.teacher.view
         if view is not None:
-            now = view.teacher.temperature
+            now = self.workbench.teacher.temperature or view.teacher.temperature
             step = round(TAU_STEPS_A_DECADE * math.log10(now)) + direction
             tau = 10 ** (step / TAU_STEPS_A_DECADE)
             lowest, highest = min(1e-3, now), max(100.0, now)  # one that is typed or stored may lie beyond
-            self.workbench.teacher.publish(view.at(float(f"{min(max(tau, lowest), highest):.3g}")))
+            self.workbench.teacher.look_at(float(f"{min(max(tau, lowest), highest):.3g}"))
 
     def action_type_temperature(self) -> None:
         """Ask for a temperature to look at."""
@@ -110,15 +124,24 @@ class TeacherScreen(WorkbenchScreen):
         view = self.workbench.teacher.view
         if view is not None and typed is not None:
             tau = check_field(DataConfig, "temperature", typed)
-            self.workbench.teacher.publish(
-                view.at(view.projection.temperature if tau is None else cast(float, tau))
-            )
+            self.workbench.teacher.look_at(view.projection.temperature if tau is None else cast(float, tau))
 
     def action_reset_temperature(self) -> None:
         """Go back to the temperature in the database."""
         view = self.workbench.teacher.view
         if view is not None and view.chosen_temperature is not None:
-            self.workbench.teacher.publish(view.at(view.projection.temperature))
+            self.workbench.teacher.look_at(view.projection.temperature)
+
+    def action_look_at_all(self) -> None:
+        """Look at every question, where the figures are about a sample."""
+        view = self.workbench.teacher.view
+        if view is None or view.health.num_looked_at == view.health.num_queries:
+            self.notify("The figures are about all questions.")
+        else:
+            self.workbench.teacher.look_at_all()
+
+    def _show_reading(self, words: str) -> None:
+        self.query_one(TeacherFacts).reading = words
 
     def _show_database(self, view: DatabaseView | None) -> None:
         table = self.query_one("#projections", DataTable)
@@ -172,10 +195,25 @@ class TeacherScreen(WorkbenchScreen):
             caption.update("")
             return
         question_id = view.question_ids[row]
-        weights = view.teacher.route(view.queries[row])
-        names = [
-            beginning(head.cluster_name, NAME_CHARACTERS) or f"cluster {head.cluster_id}"
-            for head in view.heads
-        ]
-        bars.rows = tuple(sorted(zip(names, weights.tolist(), strict=True), key=lambda row: -row[1]))
+        bars.rows = _largest(view.heads, view.teacher.route(view.queries[row]))
         caption.update(f"true cluster: {view.cluster_names(question_id) or 'unknown'}")
+
+
+def _largest(heads: Sequence[Head], weights: NDArray[np.float32]) -> tuple[Weight, ...]:
+    """Return the heads with the largest weights, and in one row what is left where there are many."""
+    import numpy as np
+
+    order = np.argsort(-weights, kind="stable")
+    if len(order) > MAX_BARS:
+        order = order[:MAX_BARS]
+    rows = [
+        (
+            beginning(heads[row].cluster_name, NAME_CHARACTERS) or f"cluster {heads[row].cluster_id}",
+            float(weights[row]),
+        )
+        for row in order.tolist()
+    ]
+    if len(order) < len(weights):
+        left = max(0.0, float(weights.sum(dtype=np.float64) - weights[order].sum(dtype=np.float64)))
+        rows.append((f"{len(weights) - len(order):,} other heads", left))
+    return tuple(rows)
