@@ -43,8 +43,9 @@ class TeacherScreen(WorkbenchScreen):
 
     The bars show what the teacher finds over its temperature, beside the bare query: MRR is the mean of
     1 / rank of the first true answer. *Left out* means that a question's own share is taken out of the
-    centroids, as for a question that is new. `m` takes the temperature that finds most, `c` shows the bars in
-    place of the routing.
+    centroids, as for a question that is new. A bar is solid up to the lower end of the 95 % interval and
+    light up to its upper end. `m` takes the temperature that finds most, `c` shows the bars in place of the
+    routing.
     """
     BINDINGS = [
         Binding("slash", "filter", "Filter", key_display="/", id="teacher.filter"),
