@@ -36,6 +36,7 @@ SUBSTITUTIONS = {
     r"#.*": "",
     r"\S*\blda\.db": "DB",
     r"--budget [^\s\]]+": "--budget 2",
+    r"--temperature T": "--temperature 0.05",
     r"--teacher-heads \S+": "--teacher-heads 8",
     r"--(heads-list|layers-list) \S+": r"--\1 1",
     r"(--\S+ \w+)(?:\|\w+)+": r"\1",

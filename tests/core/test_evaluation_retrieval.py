@@ -13,7 +13,7 @@ from distill_core import arrays
 from distill_core.database import LdaDatabase
 from distill_core.errors import VectorError
 from distill_core.evaluation import AnswerIndex, ClusterBootstrap, query_clusters, true_answers
-from distill_core.evaluation.retrieval import chance_levels, retrieval_scores
+from distill_core.evaluation.retrieval import best_ranks, chance_levels, rank_scores, retrieval_scores
 
 Vector = list[float]
 WHOLE = st.integers(-2, 2)
@@ -148,3 +148,23 @@ def test_the_teachers_published_recall(reference_db: Path, name: str, projection
     scores = retrieval_scores("teacher", ranking, ranking, ClusterBootstrap(clusters))
     assert scores.recall_at_1.value == pytest.approx(recall, abs=0.0006)
     assert scores.agreement_at_10.value == 1.0
+
+
+@settings(max_examples=60)
+@given(ROWS, ROWS, st.data())
+def test_ranks_alone_equal_those_of_the_ranking(
+    queries: list[Vector], answers: list[Vector], data: st.DataObject
+) -> None:
+    """In single precision, too: equal cosines of small whole numbers tie in both."""
+    index = AnswerIndex(range(len(answers)), answers)
+    truth = index.positions([data.draw(st.sets(st.integers(0, len(answers)), max_size=3)) for _ in queries])
+    rows = np.asarray(queries, np.float64)
+    scores = rows / np.linalg.norm(rows, axis=1, keepdims=True) @ index.directions.T
+    expected = rank_scores(scores, truth).best_rank
+    by_hand = [
+        1 + min(ranked(query, dict(enumerate(answers))).index(number) for number in row) if row else math.nan
+        for query, row in zip(queries, ([n for n in row if n >= 0] for row in truth.tolist()), strict=True)
+    ]
+    for precise in (scores, scores.astype(np.float32)):
+        np.testing.assert_array_equal(best_ranks(precise, truth), expected)
+    np.testing.assert_array_equal(expected, by_hand)

@@ -185,3 +185,8 @@ def test_of_many_queries_a_sample_is_looked_at_and_counted(monkeypatch: pytest.M
     assert (health.num_queries, health.num_looked_at) == (HEADS * EACH, 40)
     assert health.findings is not None
     assert health.findings.num_judged == 40
+
+
+def test_of_temperatures_that_find_as_much_the_recommended_one_is_taken() -> None:
+    """Clusters far apart: every temperature but the hottest finds all."""
+    assert findings_of(planted(0.3, spread=0.1)).curve.best == 0.1

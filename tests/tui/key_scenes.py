@@ -182,6 +182,11 @@ def cursor(stage: Stage) -> object:
     return stage.find("#crossover-chart", CrossoverChart).cursor
 
 
+def curve(stage: Stage) -> object:
+    """Whether the curve over the temperature stands in place of the routing."""
+    return stage.screen.has_class("-curve")
+
+
 def tau(stage: Stage) -> object:
     return stage.app.teacher.view.teacher.temperature if stage.app.teacher.view else None
 

@@ -109,22 +109,35 @@ def rank_scores(scores: Values, true_positions: Ids) -> Ranking:
     Cosines are compared to nine decimals: the same answer twice must tie, and a matrix product may compute
     its two cosines in different orders.
     """
-    rounded, broken = _rounded(scores)
+    rounded = np.round(scores, _DECIMALS)
+    broken = ~np.isfinite(rounded).all(axis=1)
+    rounded[broken] = 0.0
     top = _best_positions(rounded, min(TOP, scores.shape[1]))
     top[broken] = -1
-    return Ranking(top, _best_ranks(rounded, broken, true_positions))
+    return Ranking(top, best_ranks(scores, true_positions))
 
 
-def best_ranks(scores: Values | Matrix, true_positions: Ids) -> Values:
-    """Return the rank (n,) of each query's best true answer alone, as `rank_scores` has it."""
-    return _best_ranks(*_rounded(scores), true_positions)
+def best_ranks(scores: NDArray[np.floating], true_positions: Ids) -> Values:
+    """Return 1 + how many answers stand before the best true one, (n,), as `rank_scores` orders them.
 
-
-def _rounded(scores: Values | Matrix) -> tuple[Values, NDArray[np.bool_]]:
-    rounded: Values = np.round(scores, _DECIMALS if scores.dtype == np.float64 else _SINGLE_DECIMALS)
-    broken = np.asarray(~np.isfinite(rounded).all(axis=1))
-    rounded[broken] = 0.0
-    return rounded, broken
+    Infinite where a score is not a number, NaN where no true answer is given. Scores of single precision are
+    compared to six decimals. Only those that may stand before the true one are rounded: of many, a few.
+    """
+    decimals = _DECIMALS if scores.dtype == np.float64 else _SINGLE_DECIMALS
+    true_scores = np.take_along_axis(scores, np.maximum(true_positions, 0), axis=1).round(decimals)
+    true_scores[true_positions < 0] = -np.inf
+    first = true_scores.argmax(axis=1)[:, None]  # positions ascend, so the first of equals has the lowest id
+    score = np.take_along_axis(true_scores, first, axis=1)[:, 0]
+    position = np.take_along_axis(true_positions, first, axis=1)[:, 0]
+    unknown = position < 0
+    score[unknown] = np.inf
+    rows, columns = np.nonzero(scores >= (score - 0.1**decimals).astype(scores.dtype)[:, None])
+    rounded = scores[rows, columns].round(decimals)
+    before = (rounded > score[rows]) | ((rounded == score[rows]) & (columns < position[rows]))
+    ranks: Values = 1.0 + np.bincount(rows[before], minlength=len(scores)).astype(np.float64)
+    ranks[~np.isfinite(scores.sum(axis=1))] = np.inf
+    ranks[unknown] = np.nan
+    return ranks
 
 
 def _best_positions(scores: Values, k: int) -> Ids:
@@ -137,19 +150,6 @@ def _best_positions(scores: Values, k: int) -> Ids:
     positions = np.nonzero(chosen)[1].reshape(rows, k)
     order = np.argsort(-np.take_along_axis(scores, positions, axis=1), axis=1, kind="stable")
     return np.take_along_axis(positions, order, axis=1)
-
-
-def _best_ranks(scores: Values, broken: NDArray[np.bool_], true_positions: Ids) -> Values:
-    """Return 1 + how many answers stand before the best true one, (n,): infinite if broken, NaN if none."""
-    true_scores = np.take_along_axis(scores, np.maximum(true_positions, 0), axis=1)
-    true_scores[true_positions < 0] = -np.inf
-    first = true_scores.argmax(axis=1)[:, None]  # positions ascend, so the first of equals has the lowest id
-    score = np.take_along_axis(true_scores, first, axis=1)
-    position = np.take_along_axis(true_positions, first, axis=1)
-    before = np.arange(scores.shape[1]) < position
-    ranks = 1.0 + ((scores > score) | ((scores == score) & before)).sum(axis=1)
-    ranks[broken] = np.inf
-    return np.where(position[:, 0] < 0, np.nan, ranks)
 
 
 AGREEMENT_AT = (1, 5, 10)

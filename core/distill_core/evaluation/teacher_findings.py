@@ -5,6 +5,7 @@ All figures are about the same questions, in the same resampled clusters, so tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -46,6 +47,8 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     difference: Estimate
 
 
+RECOMMENDED_TEMPERATURE = 0.1
+
 MRR_THAT_COUNTS = 0.01
 """An MRR that is shown to be lower by less than this is no reason to take another temperature."""
 
@@ -79,7 +82,7 @@ class TemperatureCurve(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         num_judged: Questions that the MRR is about.
         points: In the order of the temperatures.
-        best: The temperature of the point that finds most, by `held_out_mrr`; of equals the highest.
+        best: The temperature of the point that finds most, by `held_out_mrr`; see `best_temperature`.
     """
 
     num_judged: int
@@ -228,9 +231,13 @@ class RankJudge:
 
 
 def best_temperature(points: Sequence[TemperaturePoint]) -> float:
-    """Return the temperature that finds most; of equals the highest, which blends more heads."""
-    found = [(round(point.held_out_mrr.value or 0.0, 9), point.temperature) for point in points]
-    return max(found)[1]
+    """Return the temperature that finds most; of equals the one nearest to what the method recommends."""
+
+    def order(point: TemperaturePoint) -> tuple[float, float]:
+        distance = abs(math.log(point.temperature / RECOMMENDED_TEMPERATURE))
+        return round(point.held_out_mrr.value or 0.0, 9), -distance
+
+    return max(points, key=order).temperature
 
 
 def finds_less_words(findings: Findings) -> str:

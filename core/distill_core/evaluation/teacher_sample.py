@@ -26,7 +26,7 @@ _MAX_KEPT = 1 << 25
 _MAX_AT_ONCE = 1 << 22
 """Weights of queries on heads, and products with answers, held at once."""
 
-_MAX_SCORES = 1 << 25
+_MAX_SCORES = 1 << 24
 """Scores of queries on heads and answers that one temperature may cost: beyond it a sample is looked at."""
 
 _MANY_ANSWERS = 4096
@@ -111,15 +111,14 @@ class TeacherSample:
         self, labelled: LabelledQuestions, *, whole: bool = False, progress: Progress = untold
     ) -> None:
         self._progress = progress
-        teacher, self._index = labelled.teacher, labelled.answers
-        answers = 0 if self._index is None else len(self._index)
+        teacher, index = labelled.teacher, labelled.answers
+        answers = 0 if index is None else len(index)
         self._widest = max(teacher.num_heads, answers)
         count = len(labelled.queries)
         at_most = count if whole else _sample_size(_MAX_SCORES // (teacher.num_heads + answers))
         self.rows = drawn_by_cluster(labelled.clusters, at_most)
         self.is_whole = len(self.rows) == count
         self.own = own_questions(teacher, labelled.queries, labelled.heads_of, self.rows)
-        self._in_single = answers > _MANY_ANSWERS
         self._clusters = labelled.clusters[self.rows]
         self._queries = unit_rows(labelled.queries[self.rows])
         self._answers = teacher.answers
@@ -129,11 +128,14 @@ class TeacherSample:
         if len(self.rows) * teacher.num_heads <= _MAX_KEPT:
             self._kept = self._queries @ self._centroids.T
         self._truth: Ids | None = None
-        self._head_scores: Values | None = None
-        if self._index is not None and labelled.true_answers:
-            self._truth = self._index.positions([labelled.true_answers[row] for row in self.rows.tolist()])
-            if teacher.num_heads * answers <= _MAX_KEPT:
-                self._head_scores = teacher.answers @ self._index.directions.T
+        self._head_scores: NDArray[np.floating] | None = None
+        self._directions: NDArray[np.floating] = np.empty((0, teacher.dimension))
+        if index is not None and labelled.true_answers:
+            self._truth = index.positions([labelled.true_answers[row] for row in self.rows.tolist()])
+            in_single = answers > _MANY_ANSWERS
+            self._directions = index.single_directions if in_single else index.directions
+            if not in_single and teacher.num_heads * answers <= _MAX_KEPT:
+                self._head_scores = teacher.answers @ self._directions.T
 
     def look(self, temperatures: Sequence[float]) -> list[Looked]:
         """Look at each temperature; the cosines to the centroids are computed once for all."""
@@ -212,17 +214,13 @@ class TeacherSample:
 
         The outputs' products with the answers come from those of the heads, where these are kept.
         """
-        if self._index is None or self._truth is None:
+        if self._truth is None:
             return np.full(len(outputs), np.nan)
         lengths = np.maximum(np.linalg.norm(outputs, axis=1, keepdims=True), 1e-300)
-        if self._in_single:
-            directions = (outputs / lengths).astype(np.float32)
-            return best_ranks(directions @ self._index.single_directions.T, self._truth[part])
-        if weights is None or self._head_scores is None:
-            products = outputs @ self._index.directions.T
-        else:
-            products = weights @ self._head_scores
-        return best_ranks(products / lengths, self._truth[part])
+        if weights is not None and self._head_scores is not None:
+            return best_ranks(weights @ self._head_scores / lengths, self._truth[part])
+        directions = (outputs / lengths).astype(self._directions.dtype)
+        return best_ranks(directions @ self._directions.T, self._truth[part])
 
 
 def _softmax(cosines: Matrix, temperature: float) -> Matrix:

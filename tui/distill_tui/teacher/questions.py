@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.text import Text
+from textual import events
 from textual.geometry import Size
 from textual.reactive import reactive, var
 from textual.strip import Strip
@@ -20,6 +21,7 @@ from distill_core.errors import told
 from distill_core.foreign_text import visible
 from distill_tui.charts.axes import short_number
 from distill_tui.teacher.desk import TeacherView
+from distill_tui.text import finding_rows
 
 
 class TeacherFacts(Static):
@@ -28,14 +30,21 @@ class TeacherFacts(Static):
     view: var[TeacherView | None] = var(None)
     reading: var[str] = var("")
 
-    def watch_view(self, view: TeacherView | None) -> None:
+    def watch_view(self) -> None:
         """Show another projection, or the same at another temperature."""
-        self.update(_facts(view) if view else self._nothing())
+        self._show()
 
     def watch_reading(self) -> None:
         """Tell how far the first projection is read."""
         if self.view is None:
-            self.update(self._nothing())
+            self._show()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Show intervals where there is room for them."""
+        self._show()
+
+    def _show(self) -> None:
+        self.update(_facts(self.view, self.size.width) if self.view else self._nothing())
 
     def _nothing(self) -> Text:
         if self.reading:
@@ -43,7 +52,7 @@ class TeacherFacts(Static):
         return Text("No database is open: press o.", "dim")
 
 
-def _facts(view: TeacherView) -> Text:
+def _facts(view: TeacherView, width: int) -> Text:
     text = Text()
     text.append(f"{visible(view.projection.name) or f'projection {view.projection.id}'}\n", "bold")
     for problem in view.problems:
@@ -53,8 +62,10 @@ def _facts(view: TeacherView) -> Text:
         text.append("No question has a vector: nothing can be trained or timed.\n", "bold")
     for warning in view.health.warnings:
         text.append(f"{visible(warning)}\n", "bold")
-    for name, value in _rows(view):
+    for name, value in _rows(view, width):
         text.append(f"{name:19}", "dim").append(f"{value}\n")
+    for note in view.health.notes:
+        text.append(f"note: {visible(note)}\n")
     for problem in view.problems:
         if problem.severity == "warning":
             continue  # said on top
@@ -64,19 +75,17 @@ def _facts(view: TeacherView) -> Text:
     return text
 
 
-def _rows(view: TeacherView) -> list[tuple[str, str]]:
+def _rows(view: TeacherView, width: int) -> list[tuple[str, str]]:
     health, teacher = view.health, view.teacher
     heads = health.effective_heads
     stored = f" (stored {view.projection.temperature:g})" if view.chosen_temperature else ""
     rows = [
+        *_finding_rows(view, width),
         ("heads N", f"{teacher.num_heads:,}, d {teacher.dimension}"),
         ("temperature τ", f"{teacher.temperature:.3g}{stored}"),
         ("effective heads", f"{heads.median:.1f} of {teacher.num_heads} ({heads.p5:.1f} to {heads.p95:.1f})"),
         ("a constant scores", f"cosine {health.constant_cosine:.4f}"),
     ]
-    if health.recall_at_1 is not None and health.mrr is not None:
-        some = f" ({health.num_judged:,} judged)" if health.num_judged < health.num_queries else ""
-        rows.append(("teacher itself", f"Recall@1 {health.recall_at_1:.3f}, MRR {health.mrr:.3f}{some}"))
     some_of = f" of {len(view.questions):,}" if health.num_queries < len(view.questions) else ""
     unused, among = [], f" among {health.num_looked_at:,}: A asks all"
     if health.unused_heads is not None:
@@ -93,6 +102,29 @@ def _rows(view: TeacherView) -> list[tuple[str, str]]:
         ("parameters", f"{cost.parameters:,}"),
         ("model", visible(view.projection.model)),
     ]
+
+
+ROOM_FOR_INTERVALS = 50
+"""Cells of a row of figures with the interval of the last."""
+
+
+def _finding_rows(view: TeacherView, width: int) -> Iterator[tuple[str, str]]:
+    """Yield what finds true answers, the LDA first, and the temperature at which it finds most."""
+    health, findings = view.health, view.health.findings
+    if findings is None:
+        return
+    some = f" of {health.num_queries:,}" if findings.num_judged < health.num_queries else ""
+    yield f"finds ({findings.num_judged:,}{some})", "R@1  R@10 MRR"
+    for name, found in finding_rows(findings):
+        recalls = (_two(estimate.value) for estimate in (found.recall_at_1, found.recall_at_10))
+        interval = f" [{_two(found.mrr.low)}, {_two(found.mrr.high)}]" if width >= ROOM_FOR_INTERVALS else ""
+        yield name, " ".join((*recalls, _two(found.mrr.value))) + interval
+    best = findings.curve.best
+    yield "finds most at τ", f"{best:g}" + ("" if best == findings.temperature else ": press m")
+
+
+def _two(value: float | None) -> str:
+    return "   -" if value is None else f"{value:.2f}"
 
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"

@@ -17,9 +17,11 @@ from textual.widgets import DataTable, Input, Static
 from distill_core.config import DataConfig
 from distill_core.foreign_text import beginning
 from distill_core.settings import check_field
+from distill_core.wording import estimate_words
 from distill_tui.teacher.desk import DatabaseView, TeacherView
 from distill_tui.teacher.question_list import QuestionList
 from distill_tui.teacher.questions import TeacherFacts, Weight, WeightBars
+from distill_tui.teacher.temperatures import TemperatureBars
 from distill_tui.ui.dialogs import Question, TextDialog
 from distill_tui.ui.screen import WorkbenchScreen
 
@@ -50,6 +52,12 @@ class TeacherScreen(WorkbenchScreen):
 
     *Effective heads* is exp(entropy) of the weights: 1 is one head alone, N is all of them alike. Near N the
     teacher is almost a constant, and a high cosine then says nothing.
+
+    The bars show what the teacher finds over its temperature, beside the bare query: MRR is the mean of
+    1 / rank of the first true answer. *Left out* means that a question's own share is taken out of the
+    centroids, as for a question that is new. A bar is solid up to the lower end of the 95 % interval and
+    light up to its upper end. `m` takes the temperature that finds most, `c` shows the bars in place of the
+    routing.
     """
     BINDINGS = [
         Binding("slash", "filter", "Filter", key_display="/", id="teacher.filter"),
@@ -58,6 +66,8 @@ class TeacherScreen(WorkbenchScreen):
         ),
         Binding("right_square_bracket", "scale_temperature(1)", "τ+", show=False, id="teacher.hotter"),
         Binding("T", "type_temperature", "Type τ", key_display="T", show=False, id="teacher.temperature"),
+        Binding("m", "take_best_temperature", "Best τ", id="teacher.best"),
+        Binding("c", "show_curve", "Curve", show=False, id="teacher.curve"),
         Binding("equals_sign", "reset_temperature", "Stored τ", show=False, id="teacher.stored"),
         Binding("A", "look_at_all", "All questions", key_display="A", show=False, id="teacher.all"),
     ]
@@ -81,6 +91,8 @@ class TeacherScreen(WorkbenchScreen):
                 yield Static("", id="routing-caption", markup=False)
                 with VerticalScroll(id="routing-scroll"):
                     yield WeightBars(id="routing")
+            with VerticalScroll(id="temperatures-pane"):
+                yield TemperatureBars(id="temperatures")
 
     def on_mount(self) -> None:
         """Name the columns and follow the app."""
@@ -91,6 +103,7 @@ class TeacherScreen(WorkbenchScreen):
         self.query_one("#facts-scroll").border_title = "This projection"
         self.query_one("#questions-pane").border_title = "Questions"
         self.query_one("#routing-pane").border_title = "Routing weights"
+        self.query_one("#temperatures-pane").border_title = "What it finds, by temperature"
         self.workbench.teacher.database.follow(self, self._show_database)
         self.workbench.teacher.reading.follow(self, self._show_reading)
         self.workbench.teacher.follow(self, self._show_teacher)
@@ -125,6 +138,25 @@ class TeacherScreen(WorkbenchScreen):
         if view is not None and typed is not None:
             tau = check_field(DataConfig, "temperature", typed)
             self.workbench.teacher.look_at(view.projection.temperature if tau is None else cast(float, tau))
+
+    def action_take_best_temperature(self) -> None:
+        """Look at the temperature that finds most; runs take it, too."""
+        view = self.workbench.teacher.view
+        findings = view.health.findings if view else None
+        if view is None or findings is None:
+            self.notify("Nothing tells what the teacher finds: no true answer is known.", severity="warning")
+            return
+        best, stored = findings.curve.best_point, view.projection.temperature
+        self.workbench.teacher.look_at(best.temperature)
+        self.notify(
+            f"Temperature {best.temperature:g} finds most: MRR {estimate_words(best.held_out_mrr, 3)}. Runs "
+            f"take it from here on; the database keeps {stored:g}, and = goes back to that.",
+            markup=False,
+        )
+
+    def action_show_curve(self) -> None:
+        """Show the curve over the temperature in place of the routing weights, or these again."""
+        self.toggle_class("-curve")
 
     def action_reset_temperature(self) -> None:
         """Go back to the temperature in the database."""
@@ -162,6 +194,7 @@ class TeacherScreen(WorkbenchScreen):
 
     def _show_teacher(self, view: TeacherView | None) -> None:
         self.query_one(TeacherFacts).view = view
+        self.query_one(TemperatureBars).view = view
         questions = self.query_one(QuestionList)
         if view is None or questions.view is None or questions.view.queries is not view.queries:
             questions.view = view
