@@ -31,7 +31,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: "keep_lda", "use_simpler", "distil" or "cannot_tell".
         sentence: The verdict in one sentence.
-        reasons: Three lines with numbers: skill, retrieval, cost.
+        reasons: Lines with numbers: skill, retrieval, cost, and what the student tells of itself.
         would_change: What would lead to another verdict.
         rule: The name of the rule that decided, as in `docs/verdict.md`.
         baseline: The name of the baseline that "use_simpler" speaks of.
@@ -39,7 +39,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Kind
     sentence: str
-    reasons: tuple[str, str, str]
+    reasons: tuple[str, ...]
     would_change: str
     rule: str
     baseline: str | None = None
