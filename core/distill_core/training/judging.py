@@ -97,8 +97,8 @@ def with_own_words(events: Iterable[TrainEvent], student: Tells) -> Iterator[Tra
             verdict = _with_note(event.assessment.verdict, student.note)
             yield replace(event, assessment=replace(event.assessment, verdict=verdict))
         elif isinstance(event, RunFinished):
-            verdict = event.verdict and _with_note(event.verdict, student.note)
-            yield replace(event, verdict=verdict, facts=student.facts)
+            told = None if event.verdict is None else _with_note(event.verdict, student.note)
+            yield replace(event, verdict=told, facts=student.facts)
         else:
             yield event
 

@@ -182,7 +182,8 @@ class RoutedStudent:
             return reason or "This student is the LDA itself."
         recall = self.figures.get("recall_at_1")
         hits = "" if recall is None else f"; the best head is among them for {recall:.1%} of queries"
-        return f"Near heads by {self.rung.words}{hits}; {self.fields.cells:,} cells for the rest. {reason}".strip()
+        rest = f"{self.fields.cells:,} cells for the rest"
+        return f"Near heads by {self.rung.words}{hits}; {rest}. {reason}".strip()
 
     # What a student is asked for.
 
