@@ -1,12 +1,12 @@
 """The routed student on a folder of vectors: how near it comes to the LDA, and how many times faster it is.
 
-    python -m benchmarks.routed_figures FOLDER [--temperatures 0.1,0.05,0.03] [--heads N] | --smoke
+    python -m benchmarks.routed_figures FOLDER [--temperatures 0.1,0.05] [--heads N] | --smoke
 
-FOLDER has `centroids.npy`, `answers.npy` (N, d) and `queries.npy` (M, d), and in `queries.jsonl` the `head` of
-each query, if there is one: whole heads are then kept for the test. For each temperature it prints cosine,
-agreement@10, recall@1 of the routing on up to 1,500 test queries; the time of single queries and of batches of
-32 as ratios LDA over student, in alternating blocks on one thread, every query another one; the seconds of the
-fit with its labels, and the peak memory of the process.
+FOLDER has `centroids.npy`, `answers.npy` (N, d) and `queries.npy` (M, d), and in `queries.jsonl` the `head`
+of each query, if there is one: whole heads are then kept for the test. For each temperature it prints cosine,
+agreement@10 and recall@1 of the routing on up to 1,500 test queries; the time of single queries and of batches
+of 32 as ratios LDA over student, in alternating blocks on one thread, every query another one; the seconds of
+the fit with its labels, and the peak memory of the process.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def report(heads: tuple[Matrix, Matrix, Matrix, Ids], temperature: float, settin
     single = alternated(teacher.project, student.project, singles)
     batch = alternated(teacher.project, student.project, batches)
     print(
-        f"{teacher.num_heads:,} heads, tau {temperature:g}, {len(test):,} test queries: {student.rung.words}, "
+        f"{teacher.num_heads:,} heads, tau {temperature:g}, {len(test):,} test queries: "
+        f"{student.rung.words}, "
         f"{student.num_heads**student.num_layers:,} cells"
     )
     print(
