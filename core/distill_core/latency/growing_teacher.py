@@ -14,7 +14,7 @@ from distill_core.extras import failing_as, import_extra
 from distill_core.teacher import MultiHeadLDA
 
 _CHUNK = 1 << 14
-_MAX_RANK = 64
+_MOVED = 1 / 3
 _JITTER, _JITTER_RANK = 0.05, 8
 _USABLE_SHARE = 0.8
 _ARRAYS_AT_THE_PEAK = 4
@@ -29,10 +29,10 @@ _SMALL_PER_HEAD = 32
 class GrowingTeacher:
     """The first N heads of one endless row, so that a larger teacher begins with the smaller one.
 
-    After the real heads come pairs of centroid and answer from the Gaussian with the mean and the covariance
-    of the real pairs: the mean, plus normal weights times the strongest 64 factors of the covariance (all of
-    them up to 65 heads), plus jitter of 5 % along eight random directions. They are right for timing, and
-    mean nothing else.
+    After the real heads come jittered ones: a real pair of centroid and answer, moved by a third of the
+    difference of two other pairs, and drawn back to the mean so that mean and covariance stay those of the
+    real pairs. So a drawn head lies near a real one, topics stay topics, and answers go with centroids. To
+    leave the plane of few real heads, jitter of 5 % along eight random directions follows.
 
     Args:
         teacher: The real heads; it gives the temperature, too.
@@ -59,7 +59,9 @@ class GrowingTeacher:
         self._centroids[:kept] = teacher.centroids[:kept]
         self._answers[:kept] = teacher.answers[:kept]
         self._filled = kept
-        self._mean, self._factors = _distribution(teacher, seed)
+        self._pairs = np.hstack((teacher.centroids, teacher.answers))
+        self._mean = self._pairs.mean(axis=0)
+        self._jitter = _jitter(teacher, seed)
 
     def grown(self, num_heads: int) -> MultiHeadLDA:
         """Return the teacher of the first N heads; centroids and answers are shared, not copied.
@@ -83,12 +85,22 @@ class GrowingTeacher:
         count = (number + 1) * _CHUNK - self._filled
         kept = min(count, self.max_heads - self._filled)
         rng = np.random.default_rng((self._seed, number))
-        weights = rng.standard_normal((count, len(self._factors)), dtype=np.float32)
-        drawn = self._mean + weights @ self._factors
+        drawn = self._moved(rng, count)
         for part, rows in enumerate((self._centroids, self._answers)):
             columns = slice(part * self.dimension, (part + 1) * self.dimension)
             rows[self._filled : self._filled + kept] = drawn[:kept, columns]
         self._filled += kept
+
+    def _moved(self, rng: np.random.Generator, count: int) -> Matrix:
+        """Return pairs (count, 2d) near real ones."""
+        near, plus, minus = rng.integers(self.num_real, size=(3, count))
+        drawn = self._pairs[near] - self._mean
+        drawn += np.float32(_MOVED) * (self._pairs[plus] - self._pairs[minus])
+        drawn /= np.float32(np.sqrt(1 + 2 * _MOVED**2))  # three independent pairs have added up
+        drawn += self._mean
+        drawn += rng.standard_normal((count, _JITTER_RANK), dtype=np.float32) @ self._jitter
+        moved: Matrix = drawn
+        return moved
 
 
 def heads_that_fit(dimension: int, available_bytes: int | None = None, *, spare_arrays: int = 0) -> int:
@@ -140,17 +152,12 @@ def spare_arrays_on(device_type: str) -> int:
     return 0 if device_type == "cpu" else _MORE_ARRAYS_OFF_THE_CPU
 
 
-def _distribution(teacher: MultiHeadLDA, seed: int) -> tuple[Matrix, Matrix]:
-    """Return the mean (2d,) and the factors (rank, 2d) of the covariance, the last of them the jitter's."""
-    pairs = np.hstack((teacher.centroids, teacher.answers)).astype(np.float64)
-    mean = pairs.mean(axis=0)
-    _, lengths, directions = np.linalg.svd(pairs - mean, full_matrices=False)
-    rank = min(_MAX_RANK, len(pairs) - 1)
-    factors = directions[:rank] * (lengths[:rank, None] / np.sqrt(max(len(pairs) - 1, 1)))
-    jitter = np.random.default_rng(seed).standard_normal((_JITTER_RANK, len(mean)))
+def _jitter(teacher: MultiHeadLDA, seed: int) -> Matrix:
+    """Return the directions (rank, 2d) of the jitter, at its length."""
+    jitter = np.random.default_rng(seed).standard_normal((_JITTER_RANK, 2 * teacher.dimension))
     for half, rows in zip(np.hsplit(jitter, 2), (teacher.centroids, teacher.answers), strict=True):
         half *= _JITTER * np.sqrt(np.square(rows).mean() / _JITTER_RANK)
-    return mean.astype(np.float32), np.vstack((factors, jitter)).astype(np.float32)
+    return jitter.astype(np.float32)
 
 
 NEIGHBOURS = 32

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from msgspec.structs import replace
@@ -18,11 +19,24 @@ from distill_core.evaluation.held_out import HeldOut
 from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.metrics import Evaluation, cosine_similarities, evaluate
 from distill_core.evaluation.report import Assessment, assess
+from distill_core.evaluation.verdict import Verdict
 from distill_core.latency.conditions import TimedCost
 from distill_core.teacher_data import TeacherData
 from distill_core.training.events import Assessed, BaselineResult, RunFinished, TestEvaluated, TrainEvent
 
 Project = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+class Tells(Protocol):
+    """What a student says of itself beyond its scores."""
+
+    @property
+    def note(self) -> str:
+        """A sentence or two for the verdict; empty where there is nothing to say."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Plain values by name."""
 
 
 def fit_ladder(data: TeacherData, seed: int) -> Iterator[Baseline]:
@@ -78,6 +92,26 @@ def judge_student(
     )
     yield Assessed(assessment=assessment)
     yield _finished(evaluate(predicted, held_out.targets, held_out.constant), assessment, trained)
+
+
+def with_own_words(events: Iterable[TrainEvent], student: Tells) -> Iterator[TrainEvent]:
+    """Yield the events of `judge_student` with what this kind of student tells of itself.
+
+    Its note is the last reason of the verdict; its facts stand in the last event.
+    """
+    for event in events:
+        if isinstance(event, Assessed) and student.note:
+            verdict = _with_note(event.assessment.verdict, student.note)
+            yield replace(event, assessment=replace(event.assessment, verdict=verdict))
+        elif isinstance(event, RunFinished):
+            told = None if event.verdict is None else _with_note(event.verdict, student.note)
+            yield replace(event, verdict=told, facts=student.facts)
+        else:
+            yield event
+
+
+def _with_note(verdict: Verdict, note: str) -> Verdict:
+    return replace(verdict, reasons=(*verdict.reasons, note)) if note else verdict
 
 
 def _best_answers(held_out: HeldOut, projections: NDArray[np.float32]) -> tuple[int, ...]:

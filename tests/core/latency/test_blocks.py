@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill_core.latency.measurement import count_outliers
-from distill_core.latency.timing.calls import TimedCalls, single_stream
+from distill_core.latency.timing.calls import TimedCalls, query_batches, single_stream
 from tests.core.latency.planted_times import PlantedClock
 
 Call = Callable[[], object]
@@ -144,3 +144,13 @@ def test_outliers_by_sorting(times: list[int]) -> None:
     reach = 3 * (quantile(0.75) - quantile(0.25))
     low, high = quantile(0.25) - reach - 1e-6, quantile(0.75) + reach + 1e-6
     assert count_outliers(np.array(times, dtype=np.float64)) == sum(not low <= time <= high for time in times)
+
+
+@pytest.mark.parametrize(("queries", "size"), [(20, 1), (20, 32), (3_000, 1), (3_000, 256)])
+def test_a_thousand_different_queries_are_taken_in_turn(queries: int, size: int) -> None:
+    rows = np.random.default_rng(0).standard_normal((queries, 8)).astype(np.float32)
+    batches = query_batches(rows, size)
+    taken = np.concatenate(batches)
+    assert {len(batch) for batch in batches} == {size}
+    assert len(np.unique(taken, axis=0)) >= 1_000
+    np.testing.assert_array_equal(taken[:20], rows[:20])

@@ -119,3 +119,16 @@ def test_too_many_heads_are_refused_before_any_memory_is_taken(monkeypatch: pyte
     with pytest.raises(SettingsError, match=f"do not fit in the free memory; {fitting:,} do") as caught:
         GrowingTeacher(real, fitting + 1)
     assert caught.value.field == "max_heads"
+
+
+def test_drawn_heads_keep_the_topics_of_the_real_ones() -> None:
+    """Real heads in two far topics, with answers of the same sign: drawn ones lie there, too."""
+    rng = np.random.default_rng(0)
+    sign = np.where(rng.random(200) < 0.5, 1.0, -1.0)[:, None]
+    centroids = sign * np.eye(6)[0] * 10 + rng.normal(size=(200, 6))
+    real = MultiHeadLDA(centroids, sign * np.ones((200, 6)), 0.1)
+    drawn = GrowingTeacher(real, 4_200).grown(4_200)
+    near, answer = drawn.centroids[200:, 0], drawn.answers[200:, 0]
+    assert np.mean(np.sign(near) == np.sign(answer)) > 0.99
+    # a normal with their mean and covariance has 26 % of its heads in the third of the way around the middle
+    assert np.mean(np.abs(near) < 10 / 3) < 0.2

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.errors import CheckpointError
 from distill_core.students.kinds import STUDENT_KINDS
-from distill_core.training.events import RunFinished
 from distill_tui.cli.event_lines import write_json, write_lines
 from distill_tui.cli.options import given, json_option, setting, settings_options
 from distill_tui.cli.output import say
@@ -42,7 +40,7 @@ def evaluate(*, file: Path, database: Path | None, measure: bool, as_json: bool,
     from distill_core.devices import cpu_threads
     from distill_core.students import load_student
     from distill_core.teacher_data import load_teacher_data
-    from distill_core.training.judging import fit_ladder, judge_student
+    from distill_core.training.judging import fit_ladder, judge_student, with_own_words
 
     student = load_student(file)
     config = _run_config(file, database, options, student)
@@ -57,9 +55,8 @@ def evaluate(*, file: Path, database: Path | None, measure: bool, as_json: bool,
         baselines = tuple(fit_ladder(data, config.training.seed))
         timed = _measure(data, student, config) if measure else None
         built = config.with_values(student=STUDENT_KINDS[student.KIND].of_shape(student.shape))
-        for event in judge_student(data, built, student.fold().project, baselines, timed=timed):
-            if isinstance(event, RunFinished):
-                event = msgspec.structs.replace(event, facts=student.facts)
+        judged = judge_student(data, built, student.fold().project, baselines, timed=timed)
+        for event in with_own_words(judged, student):
             (write_json if as_json else write_lines)(event)
 
 

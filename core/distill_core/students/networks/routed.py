@@ -174,6 +174,17 @@ class RoutedStudent:
         }
         return {"routing": {**routing, **self.figures, **self.told}}
 
+    @property
+    def note(self) -> str:
+        """How it finds its near heads, how often the best one is among them, and why this way was taken."""
+        reason = str(self.told.get("reason", ""))
+        if self.rung == LDA:
+            return reason or "This student is the LDA itself."
+        recall = self.figures.get("recall_at_1")
+        hits = "" if recall is None else f"; the best head is among them for {recall:.1%} of queries"
+        rest = f"{self.fields.cells:,} cells for the rest"
+        return f"Near heads by {self.rung.words}{hits}; {rest}. {reason}".strip()
+
     # What a student is asked for.
 
     def project(self, queries: ArrayLike) -> Matrix:

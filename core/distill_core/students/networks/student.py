@@ -166,6 +166,11 @@ class Student(Projector):
         """What the result of a training tells of this student beyond its scores: plain values by name."""
         return {}
 
+    @property
+    def note(self) -> str:
+        """What a verdict on this student tells of it beyond its scores, in a sentence or two."""
+        return ""
+
     def reference_content(self) -> dict[str, Any] | None:
         """Return what the reference implementation's `.pt` holds of it; None if it has no place there."""
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
@@ -22,8 +21,8 @@ from distill_core.latency.timing.machine import conditions_here
 from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import TeacherData, load_teacher_data
-from distill_core.training.events import BaselineFitted, EpochFinished, RunFinished, RunStarted, TrainEvent
-from distill_core.training.judging import fit_ladder, judge_student
+from distill_core.training.events import BaselineFitted, EpochFinished, RunStarted, TrainEvent
+from distill_core.training.judging import fit_ladder, judge_student, with_own_words
 from distill_core.training.loop.batches import LabelledQueries
 from distill_core.training.loop.training_setup import Training, book_trainer, make_training
 from distill_core.training.recipes import resolve
@@ -145,9 +144,8 @@ class TrainingSession:
         built = self.config.student.of_shape(student.shape)  # its fit may have chosen what it costs
         config = self.config.with_values(student=built)
         timed = None if measured is None else self._timed(measured, student, self.data.teacher)
-        for event in judge_student(self.data, config, project, self.baselines, trained, timed):
-            is_last = isinstance(event, RunFinished)
-            yield msgspec.structs.replace(event, facts=student.facts) if is_last else event
+        judged = judge_student(self.data, config, project, self.baselines, trained, timed)
+        yield from with_own_words(judged, student)
 
     def _timed(self, measured: LatencyFinished, student: Student, teacher: MultiHeadLDA) -> TimedCost:
         training = self.config.training
