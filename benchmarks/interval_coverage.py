@@ -114,14 +114,14 @@ def agreement(count: int, rng: np.random.Generator) -> DataSet:
     """Agreement of 0.944: one cluster of eight misses some of the answers, the others none."""
     clusters = np.repeat(np.arange(count), 3)
     missed = (rng.random(count) < 1 / 8)[clusters]
-    shares = np.where(missed, 1 - rng.integers(1, 9, len(clusters)) / 10, 1.0)
+    shares = np.where(missed, 1 - rng.integers(1, 9, len(clusters)) / 10, 1.0).astype(np.float64)
     return DataSet(shares, np.ones(len(clusters)), clusters)
 
 
 def soft_agreement(count: int, rng: np.random.Generator) -> DataSet:
     """Agreement whose misses are spread over all queries, in tenths."""
     clusters = draw_clusters(count, rng)
-    shares = np.round(10 * (1 - np.minimum(losses_of(clusters, 0.05, rng), 0.9))) / 10
+    shares: Values = np.round(10 * (1 - np.minimum(losses_of(clusters, 0.05, rng), 0.9))) / 10
     return DataSet(shares, np.ones(len(clusters)), clusters)
 
 

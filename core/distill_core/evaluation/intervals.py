@@ -77,6 +77,8 @@ class ClusterBootstrap:
         clusters: (n,) the cluster of each query; any labels.
         draws: Bootstrap draws.
         seed: Of a generator of its own; no other random state is touched.
+        intervals: How many intervals are looked at together: each is then so much wider that all of them hold
+            at once in 95 % of cases (Bonferroni).
 
     Attributes:
         num_queries: n.
@@ -84,8 +86,9 @@ class ClusterBootstrap:
         effective_clusters: (sum n)^2 / sum n^2 over the queries n of each: G if all are alike, else fewer.
     """
 
-    def __init__(self, clusters: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> None:
+    def __init__(self, clusters: ArrayLike, *, draws: int = DRAWS, seed: int = 0, intervals: int = 1) -> None:
         labels, self._units = np.unique(np.asarray(clusters), return_inverse=True)
+        self._tail = _TAIL / intervals
         self.num_queries = len(self._units)
         self.num_clusters = len(labels)
         self.effective_clusters = effective_number(np.bincount(self._units))
@@ -115,7 +118,7 @@ class ClusterBootstrap:
         hit, units = int((above[counted] > _ROUNDING * below[counted]).sum()), int(counted.sum())
         if hit == units or (hit == 0 and scales is None):
             return estimate
-        highest = binomial_interval(hit / units, effective_number(below[counted]))[1]
+        highest = binomial_interval(hit / units, effective_number(below[counted]), self._tail)[1]
         typical = estimate.value * units / hit if hit else 1.0
         return Estimate(estimate.value, estimate.low, max(estimate.high, highest * typical))
 
@@ -134,7 +137,7 @@ class ClusterBootstrap:
         if estimate.value is None or estimate.low is None:
             return estimate
         trials = self._effective_trials(losses, mask * answers, estimate.value)
-        return Estimate(estimate.value, *binomial_interval(estimate.value, trials))
+        return Estimate(estimate.value, *binomial_interval(estimate.value, trials, self._tail))
 
     def _effective_trials(self, losses: Values, answers: NDArray[np.int64], share: float) -> float:
         """Return how many independent yes-or-no trials tell as much of a share as these queries do.
@@ -151,8 +154,8 @@ class ClusterBootstrap:
         if error <= _ROUNDING or not 0.0 < share < 1.0:
             return clusters
         trials = min(share * (1.0 - share) / error**2, number)
-        known = stdtrit(max(number - 1.0, _FEWEST_DEGREES), 1.0 - _TAIL)
-        guessed = stdtrit(max(clusters - 1.0, _FEWEST_DEGREES), 1.0 - _TAIL)
+        known = stdtrit(max(number - 1.0, _FEWEST_DEGREES), 1.0 - self._tail)
+        guessed = stdtrit(max(clusters - 1.0, _FEWEST_DEGREES), 1.0 - self._tail)
         return max(float(trials * (known / guessed) ** 2), _FEWEST_DEGREES)
 
     def _interval(
@@ -170,7 +173,7 @@ class ClusterBootstrap:
         if error <= _ROUNDING * max(abs(value), float(np.abs(above).max()) / total):
             return Estimate(value, value, value)
         lowest, highest = self._quantiles(above, below, value, logarithmic=logarithmic)
-        reach = _jackknife_reach(above, below)
+        reach = _jackknife_reach(above, below, self._tail)
         lowest, highest = min(lowest * error, -reach), max(highest * error, reach)
         if logarithmic:
             steps = np.clip([-highest / value, -lowest / value], -_MAX_EXPONENT, _MAX_EXPONENT)
@@ -189,14 +192,14 @@ class ClusterBootstrap:
     def _quantiles(
         self, above: Values, below: Values, value: float, *, logarithmic: bool
     ) -> tuple[float, float]:
-        """Return the 2.5 % and 97.5 % quantiles of the studentised draws."""
+        """Return the lower and the upper quantile of the studentised draws."""
         drawn, errors = _drawn_ratios(self._weights, above, below)
         if logarithmic:
             distances, errors = np.log(drawn / value), errors / drawn
         else:
             distances = drawn - value
         studentised = distances / np.maximum(errors, np.finfo(np.float64).tiny)
-        low, high = np.quantile(studentised, [_TAIL, 1.0 - _TAIL])
+        low, high = np.quantile(studentised, [self._tail, 1.0 - self._tail])
         return float(low), float(high)
 
 
@@ -207,17 +210,17 @@ def effective_number(sizes: ArrayLike) -> float:
     return float(numbers.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
-def binomial_interval(share: float, trials: float) -> tuple[float, float]:
-    """Return the exact 95 % interval of a share of trials, of which there may be a broken number."""
+def binomial_interval(share: float, trials: float, tail: float = _TAIL) -> tuple[float, float]:
+    """Return the exact interval of a share of trials, of which there may be a broken number."""
     from scipy.special import betaincinv
 
     hits, misses = share * trials, (1.0 - share) * trials
-    low = float(betaincinv(hits, misses + 1.0, _TAIL)) if hits > _ROUNDING else 0.0
-    high = float(betaincinv(hits + 1.0, misses, 1.0 - _TAIL)) if misses > _ROUNDING else 1.0
+    low = float(betaincinv(hits, misses + 1.0, tail)) if hits > _ROUNDING else 0.0
+    high = float(betaincinv(hits + 1.0, misses, 1.0 - tail)) if misses > _ROUNDING else 1.0
     return low, high
 
 
-def _jackknife_reach(above: Values, below: Values) -> float:
+def _jackknife_reach(above: Values, below: Values, tail: float) -> float:
     """Return half the width of the jackknife's interval of a ratio, each unit left out once."""
     from scipy.special import stdtrit
 
@@ -227,7 +230,7 @@ def _jackknife_reach(above: Values, below: Values) -> float:
     units = len(above)
     error = math.sqrt((units - 1) / units * float(((left - left.mean()) ** 2).sum()))
     degrees = max(effective_number(below) - 1.0, _FEWEST_DEGREES)
-    return error * float(stdtrit(degrees, 1.0 - _TAIL))
+    return error * float(stdtrit(degrees, 1.0 - tail))
 
 
 def _drawn_ratios(weights: Values, above: Values, below: Values) -> tuple[Values, Values]:
