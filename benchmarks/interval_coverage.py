@@ -5,8 +5,9 @@
 Each simulated data set has G clusters of 1 to 3 test queries. A query's loss 1 - cos is log-normal, with a
 part that its cluster shares; the spreads are those of a ridge regression on the reference databases (0.45
 between clusters, 0.65 within), and once, as a harder case, larger ones. The truth is the statistic of 400,000
-clusters. Recall@1 is a count: with few clusters often all are hits, and its interval is then an exact bound,
-which covers more than 95 %.
+clusters. Recall@1 is a count, and agreements near 1 and losses that are mostly ties show no spread in many
+samples: their intervals are exact bounds on an effective number, which cover more than 95 %. Of the giant
+cluster's data sets three quarters of the queries are of one cluster.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from distill_core.evaluation import ClusterBootstrap, Estimate
 
 Values = NDArray[np.float64]
-Kind = Literal["loss", "signed", "share"]
+Kind = Literal["loss", "signed", "share", "agreement"]
 
 CLUSTER_COUNTS = (5, 8, 15, 25, 36)
 
@@ -109,6 +110,67 @@ def recall(count: int, rng: np.random.Generator) -> DataSet:
     return DataSet((rng.random(len(clusters)) < chances).astype(np.float64), np.ones(len(clusters)), clusters)
 
 
+def agreement(count: int, rng: np.random.Generator) -> DataSet:
+    """Agreement of 0.944: one cluster of eight misses some of the answers, the others none."""
+    clusters = np.repeat(np.arange(count), 3)
+    missed = (rng.random(count) < 1 / 8)[clusters]
+    shares = np.where(missed, 1 - rng.integers(1, 9, len(clusters)) / 10, 1.0).astype(np.float64)
+    return DataSet(shares, np.ones(len(clusters)), clusters)
+
+
+def soft_agreement(count: int, rng: np.random.Generator) -> DataSet:
+    """Agreement whose misses are spread over all queries, in tenths."""
+    clusters = draw_clusters(count, rng)
+    shares: Values = np.round(10 * (1 - np.minimum(losses_of(clusters, 0.05, rng), 0.9))) / 10
+    return DataSet(shares, np.ones(len(clusters)), clusters)
+
+
+def whole_agreement(count: int, rng: np.random.Generator) -> DataSet:
+    """Agreement of 0.945: a cluster is missed as a whole, or not at all."""
+    clusters = np.repeat(np.arange(count), 3)
+    return DataSet(1.0 - (rng.random(count) < 0.055)[clusters], np.ones(len(clusters)), clusters)
+
+
+def tied_skill(count: int, rng: np.random.Generator) -> DataSet:
+    """1 - skill of a student that equals the teacher but on one cluster of ten."""
+    clusters = draw_clusters(count, rng)
+    missed = (rng.random(count) < 0.1)[clusters]
+    return DataSet(
+        np.where(missed, losses_of(clusters, 0.25, rng), 0.0), constant_of(clusters, rng), clusters
+    )
+
+
+def tied_difference(count: int, rng: np.random.Generator) -> DataSet:
+    """Skill of a student minus that of a rival, the same but on two clusters of five."""
+    clusters = draw_clusters(count, rng)
+    differ = (rng.random(count) < 0.4)[clusters]
+    return DataSet(
+        np.where(differ, effects(clusters, 0.05, 0.05, rng), 0.0), constant_of(clusters, rng), clusters
+    )
+
+
+def with_giant(count: int) -> NDArray[np.int64]:
+    """Return clusters (n,) of 2 queries each, and a first one of three times as many as these together."""
+    small = np.repeat(np.arange(1, count), 2)
+    return np.concatenate([np.zeros(3 * len(small), np.int64), small])
+
+
+def giant_skill(count: int, rng: np.random.Generator) -> DataSet:
+    """1 - skill of a good student, three quarters of the queries from one cluster."""
+    clusters = with_giant(count)
+    return DataSet(losses_of(clusters, 0.05, rng), constant_of(clusters, rng), clusters)
+
+
+def giant_difference(count: int, rng: np.random.Generator) -> DataSet:
+    """A paired difference, likewise."""
+    return giant_difference_of(with_giant(count), rng)
+
+
+def giant_difference_of(clusters: NDArray[np.int64], rng: np.random.Generator) -> DataSet:
+    """Return a paired difference of these clusters."""
+    return DataSet(0.03 + effects(clusters, 0.1, 0.1, rng), constant_of(clusters, rng), clusters)
+
+
 SIMULATIONS: tuple[tuple[str, Simulation, Kind], ...] = (
     ("mean cosine", mean_cosine, "loss"),
     ("skill, good student", skill, "loss"),
@@ -117,14 +179,27 @@ SIMULATIONS: tuple[tuple[str, Simulation, Kind], ...] = (
     ("relative norm", relative_norm, "loss"),
     ("Recall@1", recall, "share"),
     ("mean cosine, heavy tail", heavy_cosine, "loss"),
+    ("agreement, few miss", agreement, "agreement"),
+    ("agreement, all miss a little", soft_agreement, "agreement"),
+    ("agreement, whole clusters", whole_agreement, "agreement"),
+    ("skill with ties", tied_skill, "loss"),
+    ("difference with ties", tied_difference, "signed"),
+    ("skill, a giant cluster", giant_skill, "loss"),
+    ("difference, a giant cluster", giant_difference, "signed"),
 )
+
+EVEN: dict[Simulation, Simulation] = {
+    giant_skill: skill,
+    giant_difference: lambda count, rng: giant_difference_of(draw_clusters(count, rng), rng),
+}
+"""Where the truth is that of clusters of like size: a cluster's size has nothing to do with its effect."""
 
 
 def interval(data: DataSet, kind: Kind, seed: int) -> Estimate:
     """Return the evaluation's own interval."""
     bootstrap = ClusterBootstrap(data.clusters, seed=seed)
-    if kind == "share":
-        return bootstrap.share(data.above)
+    if kind in ("share", "agreement"):
+        return bootstrap.share(data.above, answers=10 if kind == "agreement" else 1)
     return (bootstrap.loss if kind == "loss" else bootstrap.ratio)(data.above, data.below)
 
 
@@ -138,7 +213,7 @@ def percentile_interval(data: DataSet, rng: np.random.Generator, draws: int = 20
 
 def coverage(simulate: Simulation, kind: Kind, count: int, sets: int) -> tuple[float, float]:
     """Return the shares of data sets whose interval holds the truth: the evaluation's, the percentile's."""
-    big = simulate(400_000, np.random.default_rng(99))
+    big = EVEN.get(simulate, simulate)(400_000, np.random.default_rng(99))
     truth = float(big.above.sum() / big.below.sum())
     rng = np.random.default_rng(count)
     hits = [0, 0]
@@ -168,10 +243,12 @@ def main() -> None:
     sets = 2 if options.smoke else options.sets
     started = time.perf_counter()
     print(f"coverage of 95 % intervals in {sets} data sets: ours / plain percentile bootstrap")
-    print(f"{'':26}" + "".join(f"{f'{count} clusters':>14}" for count in CLUSTER_COUNTS))
+    print(f"{'':30}" + "".join(f"{f'{count} clusters':>14}" for count in CLUSTER_COUNTS))
+    lowest = 1.0
     for name, cells in table(sets):
-        print(f"{name:26}" + "".join(f"{f'{own:.0%} / {plain:.0%}':>14}" for own, plain in cells), flush=True)
-    print(f"{time.perf_counter() - started:.0f} s")
+        lowest = min([lowest, *(own for own, _ in cells)])
+        print(f"{name:30}" + "".join(f"{f'{own:.0%} / {plain:.0%}':>14}" for own, plain in cells), flush=True)
+    print(f"the lowest of ours {lowest:.0%}; {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":

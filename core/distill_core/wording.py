@@ -34,6 +34,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def several_words(count: int) -> str:
+    """Say that the intervals of so many runs are corrected for there being many."""
+    return f"{count} runs are compared: each interval is so wide that all hold at once in 95 % of cases."
+
+
 def _times(ratio: float) -> str:
     return f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x" if ratio >= 2 else f"{ratio:.2f}x"
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from distill_core.evaluation import ClusterBootstrap, Estimate
+from distill_core.evaluation.intervals import binomial_interval
 
 DRAWS = 200
 
@@ -42,7 +43,11 @@ def expected_interval(
         distance = math.log(ratio / value) * ratio if logarithmic else ratio - value
         drawn.append(distance / its_error)
     low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
-    floor = stats.t.ppf(0.975, units - 1)
+    left_out = [(sum(above) - one) / (sum(below) - its) for one, its in zip(above, below, strict=True)]
+    middle = sum(left_out) / units
+    jackknife = math.sqrt((units - 1) / units * sum((ratio - middle) ** 2 for ratio in left_out))
+    effective = sum(below) ** 2 / sum(its**2 for its in below)
+    floor = stats.t.ppf(0.975, effective - 1) * jackknife / error
     low, high = min(low, -floor), max(high, floor)
     if logarithmic:
         return value, value * math.exp(-high * error / value), value * math.exp(-low * error / value)
@@ -132,11 +137,11 @@ def test_equal_values_give_an_interval_without_width() -> None:
 
 
 def test_a_share_without_a_miss_gets_the_exact_bound() -> None:
-    """Four of four: the smallest chance that gives this with probability 2.5 %."""
+    """As many of as many, 5^2 / 7 effective ones: the smallest chance of this with probability 2.5 %."""
     perfect = ClusterBootstrap([1, 2, 3, 4, 4]).share([1.0] * 5)
     assert (perfect.value, perfect.high) == (1.0, 1.0)
     assert perfect.low is not None
-    assert perfect.low**4 == pytest.approx(0.025)
+    assert perfect.low ** (25 / 7) == pytest.approx(0.025)
     hopeless = ClusterBootstrap([1, 2, 3, 4, 4]).share([0.0] * 5)
     assert (hopeless.low, hopeless.high) == pytest.approx((0.0, 1 - perfect.low))
 
@@ -174,3 +179,75 @@ def test_turned_round_and_kept_in_range() -> None:
     assert Estimate(0.2, 0.1, 0.4).subtracted_from(1.0) == Estimate(0.8, 0.6, 0.9)
     assert Estimate(None).subtracted_from(1.0) == Estimate(None)
     assert Estimate(0.9, 0.8, 1.2).clipped(0.0, 1.0) == Estimate(0.9, 0.8, 1.0)
+
+
+# What resampling does not show
+
+
+def agreements(count: int, rng: np.random.Generator) -> tuple[list[int], list[float]]:
+    """Of every eighth cluster, three queries each, half of the answers are missed: 0.944 in truth."""
+    clusters = np.repeat(np.arange(count), 3)
+    missed = rng.random(count) < 1 / 8
+    return clusters.tolist(), np.where(missed[clusters], rng.integers(1, 9, len(clusters)) / 10, 0.0).tolist()
+
+
+@pytest.mark.parametrize("count", [5, 15, 30])
+def test_an_agreement_of_which_few_clusters_show_a_miss_is_covered(count: int) -> None:
+    """Of 5 clusters half the samples have no miss at all."""
+    rng = np.random.default_rng(count)
+    hits = near = 0
+    for seed in range(100):
+        clusters, missed = agreements(count, rng)
+        estimate = ClusterBootstrap(clusters, draws=100, seed=seed).share(1 - np.array(missed), answers=10)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        hits += estimate.low <= 1 - 0.45 / 8 <= estimate.high
+        near += estimate.low >= 0.95
+    assert hits >= 92
+    assert near <= 3
+
+
+def test_more_answers_tell_more() -> None:
+    values = [0.9, 1.0, 0.8, 0.9, 1.0, 0.9, 0.9, 1.0]
+    one, ten = (ClusterBootstrap(range(8)).share(values, answers=answers) for answers in (1, 10))
+    assert one.low is not None
+    assert ten.low is not None
+    assert one.low < ten.low < 0.925
+
+
+@pytest.mark.parametrize(("share", "trials"), [(0.9, 20), (0.0, 8), (1.0, 8), (0.5, 4)])
+def test_the_binomial_interval_is_that_of_scipy(share: float, trials: int) -> None:
+    exact = stats.binomtest(round(share * trials), trials).proportion_ci(0.95, "exact")
+    assert binomial_interval(share, trials) == pytest.approx((exact.low, exact.high))
+
+
+def test_losses_that_most_clusters_do_not_have_leave_room_for_as_many_more() -> None:
+    """One of 10 clusters has one: up to 44.5 % of them may, by the exact interval, of 0.4 each."""
+    losses = [0.4] + [0.0] * 9
+    estimate = ClusterBootstrap(range(10)).loss(losses, [1.0] * 10)
+    exact = stats.binomtest(1, 10).proportion_ci(0.95, "exact")
+    assert estimate.high is not None
+    assert estimate.high >= 0.4 * exact.high
+    none = ClusterBootstrap(range(10)).loss([0.0] * 10, [0.5] * 10)
+    assert none.high == pytest.approx(stats.binomtest(0, 10).proportion_ci(0.95, "exact").high)
+
+
+def test_effective_clusters() -> None:
+    assert ClusterBootstrap([1, 1, 2, 2, 3, 3]).effective_clusters == pytest.approx(3.0)
+    giant = ClusterBootstrap([0] * 30 + list(range(1, 11)))
+    assert giant.num_clusters == 11
+    assert giant.effective_clusters == pytest.approx(40**2 / (30**2 + 10))
+
+
+def test_a_giant_cluster_is_nearly_all_there_is() -> None:
+    """Three quarters of the queries are of one cluster, whose effect they share."""
+    rng = np.random.default_rng(0)
+    clusters = np.concatenate([np.zeros(60, int), np.repeat(np.arange(1, 11), 2)])
+    hits = 0
+    for seed in range(100):
+        values = 0.3 + 0.1 * rng.normal(size=11)[clusters] + 0.1 * rng.normal(size=len(clusters))
+        estimate = ClusterBootstrap(clusters, draws=100, seed=seed).ratio(values)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        hits += estimate.low <= 0.3 <= estimate.high
+    assert hits >= 92

@@ -158,6 +158,15 @@ def test_too_little_data_to_tell(changes: dict[str, object]) -> None:
     assert "beats" not in dear.sentence
 
 
+def test_a_giant_cluster_and_many_small_ones_are_few() -> None:
+    verdict = verdict_of(effective_clusters=1.8)
+    assert (verdict.kind, verdict.rule) == ("cannot_tell", "too little data")
+    assert (
+        "60 queries of 30 clusters, which tell as much as 1.8 of equal size, are too few" in verdict.sentence
+    )
+    assert verdict_of(effective_clusters=25.0).kind == "distil"
+
+
 def test_an_interval_on_both_sides_of_the_target_is_doubt() -> None:
     verdict = verdict_of(agreement=UNSURE)
     assert (verdict.kind, verdict.rule) == ("cannot_tell", "too close to call")

@@ -194,7 +194,11 @@ def test_a_student_that_is_the_teacher_has_skill_one(config: RunConfig) -> None:
     tested, _, finished = judged(data, config, data.teacher.project)
     assert tested.cosines == pytest.approx([1.0] * 10)
     assert finished.skill == pytest.approx(1.0)
-    assert finished.skill_interval == pytest.approx((1.0, 1.0))
+    assert finished.skill_interval is not None
+    assert finished.skill_interval[1] == pytest.approx(1.0)
+    tested_clusters = np.unique(data.labelled.clusters[data.split.test], return_counts=True)[1]
+    effective = tested_clusters.sum() ** 2 / (tested_clusters**2).sum()
+    assert finished.skill_interval[0] == pytest.approx(0.025 ** (1 / effective), rel=0.1)
     assert finished.evaluation.mse == pytest.approx(0.0, abs=1e-12)
     assert finished.evaluation.r2 == pytest.approx(1.0)
     assert finished.evaluation.relative_norm == pytest.approx(1.0)

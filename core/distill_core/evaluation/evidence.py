@@ -41,6 +41,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         num_queries: n.
         num_clusters: G, the independent units among them.
+        effective_clusters: How many of equal size tell as much; None if they are all alike.
         broken: Queries whose projection by the student is not a number.
         cosine: The student's mean cosine; None if broken.
         constant_cosine: That of a constant.
@@ -86,6 +87,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     lost: int = 0
     recall_lead: Estimate | None = None
     near_duplicates: int = 0
+    effective_clusters: float | None = None
 
     def affordable_rivals(self) -> tuple[Rival, ...]:
         """Return the rivals that need no more operations than the student, best skill first.
@@ -145,7 +147,16 @@ def _temperature_line(evidence: Evidence) -> str:
 
 def sample(evidence: Evidence) -> str:
     """Return the size of the test part, "48 queries of 29 clusters"."""
-    return f"{_count(evidence.num_queries, 'query', 'queries')} of {_count(evidence.num_clusters, 'cluster')}"
+    size = f"{_count(evidence.num_queries, 'query', 'queries')} of {_count(evidence.num_clusters, 'cluster')}"
+    effective = effective_clusters(evidence)
+    if effective > evidence.num_clusters / 2:
+        return size
+    return f"{size}, which tell as much as {effective:.1f} of equal size,"
+
+
+def effective_clusters(evidence: Evidence) -> float:
+    """Return the clusters, of equal size, that tell as much as those of the test part."""
+    return evidence.num_clusters if evidence.effective_clusters is None else evidence.effective_clusters
 
 
 def not_better(rival: Rival) -> str:

@@ -8,7 +8,13 @@ plain percentile bootstrap covers too seldom with few of them (75 to 90 % with 5
 - smooth cluster weights, Beta(1/2, 3/2), instead of counts, so that no draw loses its standard error
   (A. Owen, "Better bootstrap t confidence intervals for the mean", arXiv:2508.10083);
 - losses, which are positive and skewed, are studentised as logarithms; and no interval is narrower than
-  Student's t with G - 1 degrees of freedom makes it.
+  a jackknife over clusters with Student's t makes it. Its degrees of freedom are those of the effective
+  number of clusters, (sum n)^2 / sum n^2: one that holds most queries is nearly all there is.
+
+What resampling cannot show are misses that no cluster happens to have. So a share is never narrower than the
+exact binomial interval (Clopper and Pearson, 1934) on the effective number of queries (Korn and Graubard,
+"Confidence intervals for proportions with small expected number of positive counts", Survey Methodology,
+1998), and a loss that is 0 in some clusters leaves room for as many others as that interval does.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ import math
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from distill_core.arrays import Values
 
@@ -32,6 +38,8 @@ _TAIL = 0.025
 _MAX_UNITS = 1000
 _ROUNDING = 1e-12
 _MAX_EXPONENT = 50.0
+_FEWEST_DEGREES = 1.0
+"""Of Student's t, which has no bounds to speak of below; nor is there less than one trial."""
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -69,16 +77,21 @@ class ClusterBootstrap:
         clusters: (n,) the cluster of each query; any labels.
         draws: Bootstrap draws.
         seed: Of a generator of its own; no other random state is touched.
+        intervals: How many intervals are looked at together: each is then so much wider that all of them hold
+            at once in 95 % of cases (Bonferroni).
 
     Attributes:
         num_queries: n.
         num_clusters: G, the distinct clusters.
+        effective_clusters: (sum n)^2 / sum n^2 over the queries n of each: G if all are alike, else fewer.
     """
 
-    def __init__(self, clusters: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> None:
+    def __init__(self, clusters: ArrayLike, *, draws: int = DRAWS, seed: int = 0, intervals: int = 1) -> None:
         labels, self._units = np.unique(np.asarray(clusters), return_inverse=True)
+        self._tail = _TAIL / intervals
         self.num_queries = len(self._units)
         self.num_clusters = len(labels)
+        self.effective_clusters = effective_number(np.bincount(self._units))
         rng = np.random.default_rng(seed)
         if self.num_clusters > _MAX_UNITS:
             self._units = (rng.permutation(self.num_clusters) % _MAX_UNITS)[self._units]
@@ -91,24 +104,59 @@ class ClusterBootstrap:
         return self._interval(numerators, denominators, logarithmic=False)
 
     def loss(self, losses: ArrayLike, scales: ArrayLike | None = None) -> Estimate:
-        """Return sum(losses) / sum(scales), values (n,) that are never negative; without scales, the mean."""
-        return self._interval(losses, scales, logarithmic=True)
+        """Return sum(losses) / sum(scales), values (n,) that are never negative; without scales, the mean.
 
-    def share(self, values: ArrayLike, counted: ArrayLike | None = None) -> Estimate:
+        Clusters without a loss leave open how many of them there are. If none has one, a loss is taken to be
+        as large as its scale; without scales there is nothing to tell by, and the interval has no width.
+        """
+        estimate = self._interval(losses, scales, logarithmic=True)
+        if estimate.value is None or estimate.high is None:
+            return estimate
+        above = self._sums(losses)
+        below = self._sums(np.ones(len(self._units)) if scales is None else scales)
+        counted = below > 0
+        hit, units = int((above[counted] > _ROUNDING * below[counted]).sum()), int(counted.sum())
+        if hit == units or (hit == 0 and scales is None):
+            return estimate
+        highest = binomial_interval(hit / units, effective_number(below[counted]), self._tail)[1]
+        typical = estimate.value * units / hit if hit else 1.0
+        return Estimate(estimate.value, estimate.low, max(estimate.high, highest * typical))
+
+    def share(self, values: ArrayLike, counted: ArrayLike | None = None, *, answers: int = 1) -> Estimate:
         """Return the mean of values (n,) from 0 to 1, of those that are counted.
 
-        If all are 1, or all 0, resampling shows no spread; then the exact bound of G successes in G trials
-        stands in (Clopper and Pearson, 1934): 0.025^(1/G).
+        Args:
+            values: Shares of as many `answers` each; of one, hits and misses.
+            counted: (n,) which take part; all by default.
+            answers: What a value is a share of.
         """
         numbers = np.asarray(values, np.float64)
         mask = np.ones(len(numbers), np.bool_) if counted is None else np.asarray(counted, np.bool_)
         losses = np.where(mask, 1.0 - numbers, 0.0)
-        estimate = self.loss(losses, mask).subtracted_from(1.0).clipped(0.0, 1.0)
-        clusters = len(np.unique(self._units[mask]))
-        if estimate.low is None or estimate.value not in (0.0, 1.0):
+        estimate = self._interval(losses, mask, logarithmic=True).subtracted_from(1.0)
+        if estimate.value is None or estimate.low is None:
             return estimate
-        bound = _TAIL ** (1.0 / clusters)
-        return Estimate(1.0, bound, 1.0) if estimate.value else Estimate(0.0, 0.0, 1.0 - bound)
+        trials = self._effective_trials(losses, mask * answers, estimate.value)
+        return Estimate(estimate.value, *binomial_interval(estimate.value, trials, self._tail))
+
+    def _effective_trials(self, losses: Values, answers: NDArray[np.int64], share: float) -> float:
+        """Return how many independent yes-or-no trials tell as much of a share as these queries do.
+
+        As many as give the variance that there is between clusters, p (1 - p) / var, at most one an answer,
+        and fewer for the variance being known from few clusters. A share of 0 or 1 shows none, and the
+        clusters count.
+        """
+        from scipy.special import stdtrit
+
+        asked = self._sums(answers)
+        clusters, number = effective_number(asked), float(asked.sum())
+        error = self._error(self._sums(losses), self._sums(answers > 0))
+        if error <= _ROUNDING or not 0.0 < share < 1.0:
+            return clusters
+        trials = min(share * (1.0 - share) / error**2, number)
+        known = stdtrit(max(number - 1.0, _FEWEST_DEGREES), 1.0 - self._tail)
+        guessed = stdtrit(max(clusters - 1.0, _FEWEST_DEGREES), 1.0 - self._tail)
+        return max(float(trials * (known / guessed) ** 2), _FEWEST_DEGREES)
 
     def _interval(
         self, numerators: ArrayLike, denominators: ArrayLike | None, *, logarithmic: bool
@@ -121,17 +169,21 @@ class ClusterBootstrap:
         value = float(above.sum()) / total
         if self._num_units < MIN_CLUSTERS:
             return Estimate(value)
-        error = float(_drawn_ratios(np.ones((1, len(above))), above, below)[1][0])
+        error = self._error(above, below)
         if error <= _ROUNDING * max(abs(value), float(np.abs(above).max()) / total):
             return Estimate(value, value, value)
         lowest, highest = self._quantiles(above, below, value, logarithmic=logarithmic)
+        reach = _jackknife_reach(above, below, self._tail)
+        lowest, highest = min(lowest * error, -reach), max(highest * error, reach)
         if logarithmic:
-            relative = error / value
-            steps = np.clip([-highest * relative, -lowest * relative], -_MAX_EXPONENT, _MAX_EXPONENT)
+            steps = np.clip([-highest / value, -lowest / value], -_MAX_EXPONENT, _MAX_EXPONENT)
             low, high = value * np.exp(steps)
         else:
-            low, high = value - highest * error, value - lowest * error
+            low, high = value - highest, value - lowest
         return Estimate(value, float(low), float(high))
+
+    def _error(self, above: Values, below: Values) -> float:
+        return float(_drawn_ratios(np.ones((1, len(above))), above, below)[1][0])
 
     def _sums(self, values: ArrayLike) -> Values:
         weights = np.asarray(values, np.float64)
@@ -140,18 +192,45 @@ class ClusterBootstrap:
     def _quantiles(
         self, above: Values, below: Values, value: float, *, logarithmic: bool
     ) -> tuple[float, float]:
-        """Return the 2.5 % and 97.5 % quantiles of the studentised draws, not nearer to 0 than Student's."""
-        from scipy.special import stdtrit
-
+        """Return the lower and the upper quantile of the studentised draws."""
         drawn, errors = _drawn_ratios(self._weights, above, below)
         if logarithmic:
             distances, errors = np.log(drawn / value), errors / drawn
         else:
             distances = drawn - value
         studentised = distances / np.maximum(errors, np.finfo(np.float64).tiny)
-        low, high = np.quantile(studentised, [_TAIL, 1.0 - _TAIL])
-        student = float(stdtrit(self._num_units - 1, 1.0 - _TAIL))
-        return min(float(low), -student), max(float(high), student)
+        low, high = np.quantile(studentised, [self._tail, 1.0 - self._tail])
+        return float(low), float(high)
+
+
+def effective_number(sizes: ArrayLike) -> float:
+    """Return (sum n)^2 / sum n^2 of sizes n: how many of equal size are as uneven as these (Kish, 1965)."""
+    numbers = np.asarray(sizes, np.float64)
+    squares = float((numbers**2).sum())
+    return float(numbers.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def binomial_interval(share: float, trials: float, tail: float = _TAIL) -> tuple[float, float]:
+    """Return the exact interval of a share of trials, of which there may be a broken number."""
+    from scipy.special import betaincinv
+
+    hits, misses = share * trials, (1.0 - share) * trials
+    low = float(betaincinv(hits, misses + 1.0, tail)) if hits > _ROUNDING else 0.0
+    high = float(betaincinv(hits + 1.0, misses, 1.0 - tail)) if misses > _ROUNDING else 1.0
+    return low, high
+
+
+def _jackknife_reach(above: Values, below: Values, tail: float) -> float:
+    """Return half the width of the jackknife's interval of a ratio, each unit left out once."""
+    from scipy.special import stdtrit
+
+    rest = below.sum() - below
+    without = np.flatnonzero(rest > 0)
+    left = (above.sum() - above[without]) / rest[without]
+    units = len(above)
+    error = math.sqrt((units - 1) / units * float(((left - left.mean()) ** 2).sum()))
+    degrees = max(effective_number(below) - 1.0, _FEWEST_DEGREES)
+    return error * float(stdtrit(degrees, 1.0 - tail))
 
 
 def _drawn_ratios(weights: Values, above: Values, below: Values) -> tuple[Values, Values]:

@@ -180,6 +180,7 @@ def _evidence(
     return Evidence(
         num_queries=bootstrap.num_queries,
         num_clusters=bootstrap.num_clusters,
+        effective_clusters=bootstrap.effective_clusters,
         broken=student.broken,
         cosine=student.mean_cosine.value,
         constant_cosine=scorer.constant_cosine,

@@ -221,8 +221,7 @@ def retrieval_scores(
     ranks = ranking.best_rank
 
     def agreement(k: int) -> Estimate:
-        shares = 1.0 - ranking.agreement(teacher, k)
-        return bootstrap.loss(shares).subtracted_from(1.0).clipped(0.0, 1.0)
+        return bootstrap.share(ranking.agreement(teacher, k), answers=min(k, ranking.top.shape[1]))
 
     def mean_of_judged(values: Values) -> Estimate:
         return bootstrap.share(values, judged)

@@ -151,7 +151,7 @@ def _too_little_data(evidence: Evidence) -> Verdict | None:
         "cannot_tell",
         "too little data",
         f"Cannot tell yet: {words.sample(evidence)} are too few to judge the student by.",
-        f"Test queries of {TRUSTED_CLUSTERS} clusters or more; 15 or more give useful intervals.",
+        f"Test queries of {TRUSTED_CLUSTERS} equal clusters or more; 15 or more give useful intervals.",
     )
 
 
@@ -302,7 +302,7 @@ def _use_words(evidence: Evidence) -> str:
 
 
 def _enough_clusters(evidence: Evidence) -> bool:
-    return evidence.num_clusters >= TRUSTED_CLUSTERS
+    return words.effective_clusters(evidence) >= TRUSTED_CLUSTERS
 
 
 def _judgeable(evidence: Evidence) -> bool:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from operator import itemgetter
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from distill_core.evaluation.intervals import ClusterBootstrap
 from distill_core.latency.crossover import Bracket
 from distill_core.latency.events import MachineRecord
 from distill_core.runs.folder import RunFolder
 from distill_core.runs.records import DataRecord
+from distill_core.training.events import TestEvaluated
 
 _DRAWS = 2000
+
+
+class PairedQuery(NamedTuple):
+    """A query that two runs were judged on: the second's cosine minus the first's, and its known cluster."""
+
+    difference: float
+    cluster: int | None
 
 
 class PairedDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,15 +32,18 @@ class PairedDifference(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         mean: Over the common test queries; above 0 the first is nearer to the teacher.
-        low: Of the 95 % interval, a percentile bootstrap over queries; None for one query.
+        low: Of the interval, from a bootstrap over clusters of queries; None for one cluster. Where several
+            runs are compared, all their intervals hold at once in 95 % of cases.
         high: Likewise.
         num_queries: Test queries that both were judged on.
+        num_clusters: Of these; None where an older version wrote no clusters, and queries are resampled.
     """
 
     mean: float
     low: float | None
     high: float | None
     num_queries: int
+    num_clusters: int | None = None
 
 
 class RunSpeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,12 +72,14 @@ class RunComparison(msgspec.Struct, frozen=True, kw_only=True):
         settings: By its place in the settings, the values of each that is not the same in all of the runs.
         differences: Of each run but the first, from the first; None without common test queries.
         speeds: Of each run; None where nothing was timed.
+        num_compared: Runs whose difference from the first has an interval, for which all are corrected.
     """
 
     names: tuple[str, ...]
     settings: dict[str, tuple[str, ...]]
     differences: tuple[PairedDifference | None, ...]
     speeds: tuple[RunSpeed | None, ...] = ()
+    num_compared: int = 1
 
 
 def compare_runs(folders: Sequence[RunFolder]) -> RunComparison:
@@ -83,11 +99,14 @@ def compare_runs(folders: Sequence[RunFolder]) -> RunComparison:
         if len({str(values.get(place, "")) for values in settings}) > 1
     }
     first, *others = folders
+    tested = [_tested_alike(first, other) for other in others]
+    num_compared = max(sum(bool(pairs) for pairs in tested), 1)
     return RunComparison(
         names=names,
         settings=differing,
-        differences=tuple(_difference(first, other) for other in others),
+        differences=tuple(paired_difference(pairs, num_compared) for pairs in tested),
         speeds=tuple(_speed(folder) for folder in folders),
+        num_compared=num_compared,
     )
 
 
@@ -110,24 +129,44 @@ def _speed(folder: RunFolder) -> RunSpeed | None:
     )
 
 
-def _difference(first: RunFolder, other: RunFolder) -> PairedDifference | None:
+def _tested_alike(first: RunFolder, other: RunFolder) -> list[PairedQuery]:
     if not _same_teacher(first.read_data(), other.read_data()):
-        return None
-    base, mine = (_cosines(folder) for folder in (first, other))
-    common = sorted(base.keys() & mine.keys())
-    return paired_difference([mine[number] - base[number] for number in common])
+        return []
+    base, mine = _tested(first), _tested(other)
+    if base is None or mine is None:
+        return []
+    known = dict(zip(base.question_ids, base.cosines, strict=True))
+    clusters: Iterable[int | None] = mine.clusters or base.clusters or (None,) * len(mine.question_ids)
+    if not mine.clusters and base.clusters:
+        of_question = dict(zip(base.question_ids, base.clusters, strict=True))
+        clusters = (of_question.get(number) for number in mine.question_ids)
+    rows = sorted(zip(mine.question_ids, mine.cosines, clusters, strict=True), key=itemgetter(0))
+    return [
+        PairedQuery(cosine - known[number], cluster) for number, cosine, cluster in rows if number in known
+    ]
 
 
-def paired_difference(differences: Sequence[float]) -> PairedDifference | None:
-    """Return the mean with its interval; None of nothing."""
-    values = np.asarray(differences, np.float64)
-    if len(values) == 0:
+def paired_difference(pairs: Sequence[PairedQuery], num_compared: int = 1) -> PairedDifference | None:
+    """Return the mean with its interval, of clusters where they are known; None of nothing.
+
+    Args:
+        pairs: The common test queries.
+        num_compared: Runs that are compared, whose intervals are to hold together.
+    """
+    if not pairs:
         return None
-    low = high = None
-    if len(values) > 1:
-        draws = np.random.default_rng(0).choice(values, size=(_DRAWS, len(values))).mean(axis=1)
-        low, high = (float(value) for value in np.percentile(draws, [2.5, 97.5]))
-    return PairedDifference(mean=float(values.mean()), low=low, high=high, num_queries=len(values))
+    values = np.array([pair.difference for pair in pairs], np.float64)
+    known = all(pair.cluster is not None for pair in pairs)
+    clusters = [row if pair.cluster is None or not known else pair.cluster for row, pair in enumerate(pairs)]
+    bootstrap = ClusterBootstrap(clusters, intervals=num_compared, draws=_DRAWS * num_compared)
+    estimate = bootstrap.ratio(values)
+    return PairedDifference(
+        mean=float(values.mean()),
+        low=estimate.low,
+        high=estimate.high,
+        num_queries=len(values),
+        num_clusters=bootstrap.num_clusters if known else None,
+    )
 
 
 def _same_teacher(one: DataRecord | None, other: DataRecord | None) -> bool:
@@ -141,11 +180,9 @@ def _same_teacher(one: DataRecord | None, other: DataRecord | None) -> bool:
     return one.database_sha256 == other.database_sha256
 
 
-def _cosines(folder: RunFolder) -> dict[int, float]:
+def _tested(folder: RunFolder) -> TestEvaluated | None:
     record = folder.read_evaluation()
-    if record is None or record.tested is None:
-        return {}
-    return dict(zip(record.tested.question_ids, record.tested.cosines, strict=True))
+    return None if record is None else record.tested
 
 
 def _flat(settings: dict[str, object], place: str = "") -> Iterator[tuple[str, object]]:

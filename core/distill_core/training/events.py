@@ -110,6 +110,7 @@ class TestEvaluated(TrainEvent, frozen=True, kw_only=True, tag="tested"):
         cosines: (n,) of student and teacher.
         teacher_answers: (n,) id of the answer nearest to the teacher's projection; empty without answers.
         student_answers: (n,) likewise, to the student's.
+        clusters: (n,) the cluster of each; empty in what an older version wrote.
     """
 
     __test__ = False  # the name means the test split, not a test of pytest
@@ -118,6 +119,7 @@ class TestEvaluated(TrainEvent, frozen=True, kw_only=True, tag="tested"):
     cosines: tuple[float, ...]
     teacher_answers: tuple[int, ...] = ()
     student_answers: tuple[int, ...] = ()
+    clusters: tuple[int, ...] = ()
 
 
 class Assessed(TrainEvent, frozen=True, kw_only=True, tag="assessed"):

@@ -81,6 +81,7 @@ def judge_student(
         cosines=tuple(cosine_similarities(predicted, held_out.targets).tolist()),
         teacher_answers=_best_answers(held_out, held_out.targets),
         student_answers=_best_answers(held_out, predicted),
+        clusters=tuple(held_out.clusters.tolist()),
     )
     assessment = assess(
         held_out,

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from distill_core.config import DataConfig, RunConfig
+from distill_core.config import DataConfig, RunConfig, SplitConfig
 from distill_core.evaluation import Verdict
 from distill_core.evaluation.baselines import constant_output
 from distill_core.latency import (
@@ -87,11 +87,13 @@ def test_the_load_of_the_machine_and_free_threads_make_no_other_one() -> None:
 
 @pytest.fixture(scope="module")
 def judged_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[TeacherData, RunConfig]:
-    """Return 128 questions of 64 clusters, and the settings of a student that costs less than 64 heads."""
+    """Return 320 questions of 160 clusters, 144 of them to judge by, and the settings of a small student."""
     folder = tmp_path_factory.mktemp("judged")
-    database = write_lda_db(folder / "db", num_heads=64, questions_per_head=2)
+    database = write_lda_db(folder / "db", num_heads=160, questions_per_head=2)
     config = RunConfig(
-        data=DataConfig(database=str(database)), student=MemoryConfig(heads=1, layers=1, slots=8, width=4)
+        data=DataConfig(database=str(database)),
+        split=SplitConfig(test_fraction=0.45),
+        student=MemoryConfig(heads=1, layers=1, slots=8, width=4),
     )
     return load_teacher_data(config.data, config.split, 0), config
 

@@ -143,9 +143,9 @@ async def test_marked_runs_are_compared_on_common_queries_with_the_first_of_them
         shown = stage.text("#run-comparison").split("\n")
         table = {line[:10].strip(): line.split()[-2:] for line in shown}
         assert shown[0].split() == ["1", "first", "2", "second"]
-        # Queries 2 and 3: 0.7 - 0.6 and 1.0 - 0.7. Of two, the means of all draws are 0.1, 0.2, 0.2, 0.3.
+        # Queries 2 and 3: 0.7 - 0.6 and 1.0 - 0.7. Of two, Student's t is 12.706.
         assert table["Δ cosine"][-1] == "+0.2000"
-        assert table["95 %"] == ["+0.1000", "+0.3000"]
+        assert table["95 %"] == ["-1.0706", "+1.4706"]
         assert table["queries"][-1] == "2"
         assert table["Heads H"] == ["4", "8"]
         assert table["Seed"] == ["0", "3"]

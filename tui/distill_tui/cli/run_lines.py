@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from distill_core.runs import RunSummary
-from distill_core.runs.comparing import RunComparison, RunSpeed
-from distill_core.wording import signed
+from distill_core.runs.comparing import PairedDifference, RunComparison, RunSpeed
+from distill_core.wording import plural, several_words, signed
 from distill_tui.cli.output import table
 from distill_tui.runs.rows import database_words
 from distill_tui.text import bracket_words, different_machines
@@ -55,7 +55,17 @@ def comparison_lines(comparison: RunComparison) -> Iterator[str]:
         told = f"  {name}: cosine {signed(difference.mean, 5)}"
         if difference.low is not None and difference.high is not None:
             told += f" (95 % {signed(difference.low, 5)} to {signed(difference.high, 5)})"
-        yield f"{told} over {difference.num_queries} common test queries"
+        yield f"{told} over {common_queries(difference)}"
+    if comparison.num_compared > 1:
+        yield f"  {several_words(comparison.num_compared)}"
+
+
+def common_queries(difference: PairedDifference) -> str:
+    """Return "48 common test queries of 29 clusters"."""
+    queries = f"{difference.num_queries} common test queries"
+    if difference.num_clusters is None:
+        return f"{queries}, resampled one by one: an older version wrote no clusters"
+    return f"{queries} of {plural(difference.num_clusters, 'cluster')}"
 
 
 def _row(run: RunSummary) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from distill_core.config import DataConfig, SplitConfig, TrainingConfig
 from distill_core.foreign_text import visible
 from distill_core.settings import AUTO, describe
 from distill_core.students.kinds import describe_kind, describe_student_field
-from distill_core.wording import signed
+from distill_core.wording import several_words, signed
 from distill_tui.text import different_machines, speed_rows
 
 if TYPE_CHECKING:
@@ -81,4 +81,5 @@ def _interval(difference: PairedDifference | None) -> str:
 def _note(comparison: RunComparison) -> str:
     if all(difference is None for difference in comparison.differences):
         return "No queries on which both were judged, by the same teacher."
-    return "Δ from the first, on common test queries; + is nearer to the teacher."
+    note = "Δ from the first, on common test queries; + is nearer to the teacher."
+    return note if comparison.num_compared < 2 else f"{note}\n{several_words(comparison.num_compared)}"
