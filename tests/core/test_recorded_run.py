@@ -462,14 +462,13 @@ def test_a_pause_leaves_the_heart_beating(
     tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(liveness, "BEAT_SECONDS", 0.0)
-    beats = threading.Semaphore(0)
-    monkeypatch.setattr(RunFolder, "beat", lambda self: beats.release())
+    beats = [threading.Semaphore(0)]
+    monkeypatch.setattr(RunFolder, "beat", lambda self: beats[-1].release())
     run = new_run(tmp_path, config)
     events = iter(run)
     next(events)
-    while beats.acquire(blocking=False):
-        pass
-    assert all(beats.acquire(timeout=60) for _ in range(3))  # nothing is pulled meanwhile
+    beats.append(threading.Semaphore(0))
+    assert all(beats[-1].acquire(timeout=60) for _ in range(3))  # nothing is pulled meanwhile
     events.close()
 
 
