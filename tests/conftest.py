@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -22,3 +23,9 @@ def reference_db() -> Path:
     if not (folder / "n18" / "lda.db").is_file():
         pytest.skip(f"the reference databases are not in {folder}; set DISTILL_REFERENCE_DB")
     return folder
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the imports made, torch above all, out of every later collection of garbage."""
+    gc.collect()
+    gc.freeze()

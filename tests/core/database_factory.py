@@ -83,7 +83,7 @@ def write_lda_db(
     (folder / "embeddings").mkdir(parents=True, exist_ok=True)
     database = folder / "lda.db"
     connection = sqlite3.connect(database)
-    connection.executescript(SCHEMA)
+    connection.executescript(f"PRAGMA synchronous = OFF; BEGIN; {SCHEMA} COMMIT;")
     clusters = _Clusters(num_heads, questions_per_head, answers_per_head)
     _write_texts(connection, clusters)
     rng = np.random.default_rng(seed)

@@ -53,7 +53,7 @@ def fails(call: Callable[[], object]) -> bool:
 
 @pytest.mark.parametrize("damage", [overwrite, cut, smear])
 def test_a_damaged_database(tmp_path: Path, damage: Callable[[bytearray, random.Random], None]) -> None:
-    database = write_lda_db(tmp_path)
+    database = write_lda_db(tmp_path, num_heads=2, questions_per_head=2)
     original = database.read_bytes()
     rng = random.Random(1)
     errors = 0

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,9 +146,10 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
 
 def test_a_run_cut_off_without_warning_goes_on_from_its_checkpoint(tmp_path: Path, config: RunConfig) -> None:
     """As after a kill: nothing is saved at the end, lines behind the checkpoint are there."""
+    config = config.with_values(training=config.training.with_values(epochs=2))
     whole = new_run(tmp_path / "whole", config)
     list(whole)
-    for pulled in range(1, 86, 6):
+    for pulled in range(1, 46, 4):
         run = new_run(tmp_path / f"cut{pulled}", config)
         events = iter(run)
         for _ in range(pulled):
@@ -367,6 +369,7 @@ def test_a_disk_that_fills_up_at_any_write_loses_nothing(
     tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each write to a run's folder fails once; then there is room again and the run goes on."""
+    config = config.with_values(training=config.training.with_values(epochs=2))
     whole = new_run(tmp_path / "whole", config)
     list(whole)
     write_all = atomic_files.write_all
@@ -459,20 +462,20 @@ def test_a_pause_leaves_the_heart_beating(
     tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(liveness, "BEAT_SECONDS", 0.0)
-    beats: list[int] = []
-    monkeypatch.setattr(RunFolder, "beat", lambda self: beats.append(1))
+    beats = [threading.Semaphore(0)]
+    monkeypatch.setattr(RunFolder, "beat", lambda self: beats[-1].release())
     run = new_run(tmp_path, config)
     events = iter(run)
     next(events)
-    before = len(beats)
-    while len(beats) < before + 3:  # nothing is pulled meanwhile
-        pass
+    beats.append(threading.Semaphore(0))
+    assert all(beats[-1].acquire(timeout=60) for _ in range(3))  # nothing is pulled meanwhile
     events.close()
 
 
 KILLER = """
 import os, random, signal, sys
 from pathlib import Path
+import torch._dynamo  # which the first step of every child would import
 from distill_core.runs import RecordedRun, RunFolder
 from distill_core.runs.recording import recorded_run
 from distill_core.training.loop import trainer

@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count, islice
 from typing import Any
@@ -28,6 +29,7 @@ from distill_core.latency.timing.calls import (
     torch_lda_call,
 )
 from distill_core.students import MlpStudent
+from distill_core.students.networks.torch_teacher import TorchTeacher
 from tests.core.latency.planted_models import Models, Project, finished, plant
 from tests.core.latency.planted_times import PlantedClock
 
@@ -128,6 +130,15 @@ def test_on_another_device_both_models_run_there(
         waited.append(str(device))
         clock.nanoseconds += 2_000_000
 
+    def taking_a_millisecond(project: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        def slow(self: object, queries: torch.Tensor) -> torch.Tensor:
+            clock.nanoseconds += 1_000_000
+            return project(self, queries)
+
+        return slow
+
+    for kind, name in ((MlpStudent, "forward"), (TorchTeacher, "project")):
+        monkeypatch.setattr(kind, name, taking_a_millisecond(getattr(kind, name)))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "synchronize", wait)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Fast GPU")
@@ -138,12 +149,12 @@ def test_on_another_device_both_models_run_there(
     assert {device for _, device in moved} == {"cuda"}
     assert {(8, 5), (5, 8), (1, 8), (4, 8)} == {shape for shape, _ in moved}
     assert set(waited) == {"cuda"}
-    # batches wait once a block: nothing else takes time here, so that the most calls fill it
-    assert result.transformer.batch_us_per_query.p50 == pytest.approx(2_000 / 4_096 / 4)
+    # batches wait once a block: five calls of a millisecond each, with two for the wait, nearly fill its 8 ms
+    assert result.transformer.batch_us_per_query.p50 == pytest.approx((5 * 1_000 + 2_000) / 5 / 4)
     assert result.device == "cuda"
     assert result.machine is not None
     assert result.machine.gpu == "Fast GPU"
-    assert result.lda.single_us.p50 == pytest.approx(2_000.0)
+    assert result.lda.single_us.p50 == pytest.approx(3_000.0)
 
 
 def test_the_lda_of_other_devices_is_the_same_function(
