@@ -4,8 +4,8 @@
 
 FOLDER has `centroids.npy`, `answers.npy` (N, d) and `queries.npy` (M, d), and in `queries.jsonl` the `head`
 of each query, if there is one: whole heads are then kept for the test. For each temperature it prints cosine,
-agreement@10 and recall@1 of the routing on up to 1,500 test queries; the time of single queries and batches of
-32 as ratios LDA over student, in alternating blocks on one thread, every query another one; the seconds of
+agreement@10 and recall@1 of the routing on up to 1,500 test queries; the time of single queries and batches
+of 32 as ratios LDA over student, in alternating blocks on one thread, every query another one; the seconds of
 the fit with its labels, and the peak memory of the process.
 """
 

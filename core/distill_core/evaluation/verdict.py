@@ -34,8 +34,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: "keep_lda", "use_simpler", "distil" or "cannot_tell".
         sentence: The verdict in one sentence.
-        reasons: Lines with numbers: skill, retrieval, cost; then, where there are such, rivals left out, blind
-            spots of means, a better temperature and what the student tells of itself.
+        reasons: Lines with numbers: skill, retrieval, cost; then, where there are such, rivals left out,
+            blind spots of means, a better temperature and what the student tells of itself.
         would_change: What would lead to another verdict.
         rule: The name of the rule that decided, as in `docs/verdict.md`.
         baseline: The name of the baseline that "use_simpler" speaks of.
