@@ -204,7 +204,7 @@ def arrays_sha256(*arrays: NDArray[np.generic]) -> str:
     return digest.hexdigest()
 
 
-def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> TeacherData:
+def load_teacher_data(config: DataConfig, split: SplitConfig) -> TeacherData:
     """Open the database read-only, label every query by the teacher, and split.
 
     Raises:
@@ -217,9 +217,9 @@ def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> Teac
         "test_fraction": split.test_fraction,
     }
     if split.split == "cluster":
-        parts = split_clusters(labelled.clusters, **shares, seed=seed)
+        parts = split_clusters(labelled.clusters, **shares, seed=split.split_seed)
     else:
-        parts = split_queries(len(labelled.queries), **shares, seed=seed)
+        parts = split_queries(len(labelled.queries), **shares, seed=split.split_seed)
     return TeacherData(labelled=labelled, targets=labelled.teacher.project(labelled.queries), split=parts)
 
 

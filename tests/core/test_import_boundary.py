@@ -74,7 +74,7 @@ def test_a_student_that_needs_no_torch_is_judged_without(tmp_path: Path) -> None
         "from distill_core.teacher_data import load_teacher_data\n"
         "from distill_core.training.judging import fit_ladder, judge_student\n"
         f"config = RunConfig(data=DataConfig(database={str(database)!r}))\n"
-        "data = load_teacher_data(config.data, config.split, 0)\n"
+        "data = load_teacher_data(config.data, config.split)\n"
         "rungs = list(fit_ladder(data, 0))\n"
         "tested, assessed, finished = judge_student(data, config, data.teacher.project, rungs)\n"
         "assert finished.verdict is not None"

@@ -221,7 +221,7 @@ def test_ladder_and_judging_leave_the_student_and_the_random_stream_alone(config
     _, weights = finished(TrainingSession(config))
     assert pickle.dumps(np.random.get_state()) == numpys
 
-    data = load_teacher_data(config.data, config.split, config.training.seed)
+    data = load_teacher_data(config.data, config.split)
     queries, targets = (torch.from_numpy(rows[data.split.train]) for rows in (data.queries, data.targets))
     random_state = OwnRandomState(config.training.seed, torch.device("cpu"))
     with random_state:

@@ -78,6 +78,9 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
         "the merged heads of H^L cells. Its fit takes the fastest way that reaches what is wanted."
     )
     BY_GRADIENTS: ClassVar[bool] = False
+    INERT_TRAINING: ClassVar[frozenset[str]] = frozenset(
+        {"recipe", "cosine_weight", "learning_rate", "batch_size", "mse_reduction", "compiled"}
+    )
     KEEPS_HEADS: ClassVar[bool] = True
     CARD_NOTE: ClassVar[str] = "It needs faiss where its near heads are found by a scan."
 

@@ -1,0 +1,183 @@
+"""What a sweep is to try: cells of settings, each with some seeds, and what was merged or left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from distill_core.config import RunConfig, parse_config
+from distill_core.errors import SettingsError
+from distill_core.students.kinds import STUDENT_KINDS
+from distill_core.sweeps.axes import Axes, Value, combinations, identity, inert_settings, run_config
+
+Search = Literal["grid", "frontier"]
+
+MAX_TRIALS = 10_000
+DEFAULT_TRIALS = 40
+"""Of a search for the frontier without a budget."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+
+
+class MergedAxis(msgspec.Struct, frozen=True, kw_only=True):
+    """Values of a setting that are one experiment for a kind of student, so that one of them is run.
+
+    Attributes:
+        axis: Name of the setting.
+        student: Kind of student.
+        values: What was asked for.
+        reason: Why they are the same, in words.
+    """
+
+    axis: str
+    student: str
+    values: tuple[Value, ...]
+    reason: str
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings to try, once a seed.
+
+    Attributes:
+        number: From 0 on.
+        settings: By name: the kind, its shape, and every setting that was given.
+        config: All settings of its runs but the seed, as plain values.
+    """
+
+    number: int
+    settings: dict[str, Value]
+    config: dict[str, Any]
+
+    def run_config(self, seed: int, database: str = "", device: str = "") -> RunConfig:
+        """Return the settings of the run of a seed; a database and a device replace those of the plan."""
+        config = parse_config(self.config)
+        data = config.data.with_values(database=database) if database else config.data
+        training = config.training.with_values(seed=seed, **({"device": device} if device else {}))
+        return config.with_values(data=data, training=training)
+
+
+class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A sweep as it was asked for.
+
+    Attributes:
+        name: Unique in a storage.
+        id: Time and name, which begin the name of each of its runs.
+        database: Path of the `lda.db` where the sweep was made.
+        axes: What was given.
+        cells: What is to be run; of a search, none: its trials say what they took.
+        seeds: Of each cell.
+        merged_axes: See there.
+        left_out: Combinations that do not fit, in words, such as an H that does not divide d.
+        search: `grid` runs every cell; `frontier` chooses.
+        trials: Budget of a search.
+        minutes: Likewise, of work on all workers together; None for no limit.
+        blocks: Blocks of about 8 ms in which the latency of each student is measured; 0 for not at all.
+        grace_seconds: A worker that shows no sign of life for so long has lost its trial.
+    """
+
+    name: str
+    id: str
+    database: str
+    axes: Axes
+    cells: tuple[Cell, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    merged_axes: tuple[MergedAxis, ...] = ()
+    left_out: tuple[str, ...] = ()
+    search: Search = "grid"
+    trials: int | None = None
+    minutes: float | None = None
+    blocks: int = 4
+    grace_seconds: float = 60.0
+
+    @property
+    def num_trials(self) -> int:
+        """How many runs that are; of a search by minutes alone, 0 for as many as the time allows."""
+        return len(self.cells) * len(self.seeds) if self.search == "grid" else self.trials or 0
+
+    def run_name(self, cell: int, seed: int) -> str:
+        """Return the name of the folder of a run, the same for whoever trains it."""
+        return f"{self.id}-c{cell:03d}-s{seed}"
+
+    def drawn_axes(self) -> tuple[str, ...]:
+        """Return the names of the axes with several values, which a heat map can show."""
+        return tuple(name for name, values in self.axes.items() if len(values) > 1)
+
+
+def checked_sweep_name(name: str) -> str:
+    """Return a name for a sweep, which becomes part of the names of folders.
+
+    Raises:
+        SettingsError: It cannot be one.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name!r} cannot be the name of a sweep.",
+            "Take up to 40 letters, digits, dots, dashes and underscores, a letter or digit first.",
+            field="name",
+        )
+    return name
+
+
+def make_grid(
+    axes: Axes, database: str, shape_of: Callable[[int], tuple[int, int]]
+) -> tuple[tuple[Cell, ...], tuple[MergedAxis, ...], tuple[str, ...]]:
+    """Return the cells of all combinations of the values, the merged axes, and what is left out.
+
+    Combinations that are one experiment are one cell: the first that fits.
+
+    Args:
+        axes: The values of each setting, without `seed`.
+        database: Path of the `lda.db`.
+        shape_of: Returns N and d of a projection by its number.
+
+    Raises:
+        SettingsError: Nothing fits, or there are too many combinations.
+    """
+    cells: dict[bytes, Cell] = {}
+    left_out: dict[str, None] = {}
+    error: SettingsError | None = None
+    for tried, values in enumerate(combinations(axes)):
+        if tried >= MAX_TRIALS:
+            raise SettingsError(
+                f"The sweep has more than {MAX_TRIALS:,} combinations.",
+                "Name fewer values, or search with --search frontier.",
+            )
+        try:
+            config = run_config(values, database, shape_of)
+        except SettingsError as problem:
+            error = problem
+            left_out[problem.message] = None
+            continue
+        key = identity(config, *shape_of(config.data.mh_id))
+        if key not in cells:
+            number = len(cells)
+            cells[key] = Cell(
+                number=number, settings=shown_settings(config, axes), config=msgspec.to_builtins(config)
+            )
+    if not cells:
+        assert error is not None
+        raise error
+    return tuple(cells.values()), merged_axes(axes), tuple(left_out)
+
+
+def merged_axes(axes: Axes) -> tuple[MergedAxis, ...]:
+    """Return the axes that do nothing for a kind of student, for each kind of the sweep."""
+    kinds = axes.get("student", (next(iter(STUDENT_KINDS)),))
+    return tuple(
+        MergedAxis(axis=name, student=str(kind), values=axes[name], reason=reason)
+        for kind in kinds
+        for name, reason in inert_settings(str(kind)).items()
+        if len(axes.get(name, ())) > 1
+    )
+
+
+def shown_settings(config: RunConfig, names: Sequence[str] | Axes) -> dict[str, Value]:
+    """Return what tells a cell from others: the kind, its H and L, and the settings of these names."""
+    flat: dict[str, Any] = {}
+    for part in (config.data, config.split, config.training, config.student):
+        flat |= msgspec.structs.asdict(part)
+    wanted = dict.fromkeys(["heads", "layers", *names])
+    return {"student": config.student.kind} | {name: flat[name] for name in wanted if name in flat}
