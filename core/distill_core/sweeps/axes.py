@@ -46,7 +46,7 @@ def parse_axis(name: str, text: str) -> tuple[Value, ...]:
     values: list[Value] = []
     for part in text.split(","):
         if not part.strip():
-            raise SettingsError(f"{_title(name)}: a value is missing in {text!r}.", field=name)
+            raise SettingsError(f"{title(name)}: a value is missing in {text!r}.", field=name)
         values += [_checked(name, check, value) for value in _expanded(name, part.strip())]
     return tuple(dict.fromkeys(values))
 
@@ -125,7 +125,7 @@ def _expanded(name: str, part: str) -> Sequence[object]:
     if found is None:
         return [part]
     wrong = SettingsError(
-        f"{_title(name)}: {part!r} is no range.",
+        f"{title(name)}: {part!r} is no range.",
         "Write LOW..HIGH for whole numbers, LOW..HIGH/COUNT, or LOW..HIGH log/COUNT.",
         field=name,
     )
@@ -154,7 +154,8 @@ def _checked(name: str, check: Callable[[object], object], value: object) -> Val
     return checked
 
 
-def _title(name: str) -> str:
+def title(name: str) -> str:
+    """Return what a setting is called in a form."""
     if name == "student":
         return "Student"
     for group in (DataConfig, TrainingConfig, SplitConfig):

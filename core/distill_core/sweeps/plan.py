@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC
 from typing import Any, Literal
 
 import msgspec
 
 from distill_core.config import RunConfig, parse_config
+from distill_core.database import LdaDatabase
 from distill_core.errors import SettingsError
+from distill_core.runs.new_folder import Clock, utc_now
 from distill_core.students.kinds import STUDENT_KINDS
 from distill_core.sweeps.axes import Axes, Value, combinations, identity, inert_settings, run_config
 
 Search = Literal["grid", "frontier"]
+
+DEFAULT_BLOCKS = 4
+"""Of about 8 ms each, for the latency of a student beside its teacher's."""
 
 MAX_TRIALS = 10_000
 DEFAULT_TRIALS = 40
@@ -89,7 +95,7 @@ class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
     search: Search = "grid"
     trials: int | None = None
     minutes: float | None = None
-    blocks: int = 4
+    blocks: int = DEFAULT_BLOCKS
     grace_seconds: float = 60.0
 
     @property
@@ -104,6 +110,62 @@ class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
     def drawn_axes(self) -> tuple[str, ...]:
         """Return the names of the axes with several values, which a heat map can show."""
         return tuple(name for name, values in self.axes.items() if len(values) > 1)
+
+
+class SweepRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user asks for; `plan_sweep` makes a plan of it.
+
+    Attributes:
+        axes: The values of each setting; `seed` is the first one, or all of them.
+        num_seeds: Of each cell, from the first seed on; None for those that `seed` names.
+        others: As in the plan.
+    """
+
+    name: str
+    axes: Axes
+    num_seeds: int | None = None
+    search: Search = "grid"
+    trials: int | None = None
+    minutes: float | None = None
+    blocks: int = DEFAULT_BLOCKS
+    grace_seconds: float = 60.0
+
+
+def plan_sweep(request: SweepRequest, database: LdaDatabase, clock: Clock = utc_now) -> SweepPlan:
+    """Return the plan of a sweep over a database.
+
+    Raises:
+        SettingsError: Nothing of it fits, the name cannot be used, or there is too much of it.
+        DatabaseError: The database or a projection cannot be used.
+    """
+    axes = dict(request.axes)
+    seeds = tuple(int(seed) for seed in axes.pop("seed", (0,)) if isinstance(seed, int))
+    if request.num_seeds is not None:
+        seeds = tuple(range(seeds[0], seeds[0] + request.num_seeds))
+
+    def shape_of(mh_id: int) -> tuple[int, int]:
+        projection = database.projection(mh_id)
+        return max(projection.num_heads, 1), projection.dimension
+
+    name = checked_sweep_name(request.name)
+    plan = SweepPlan(
+        name=name,
+        id=f"{clock().astimezone(UTC):%Y-%m-%dT%H%M%S}-{name}",
+        database=str(database.path),
+        axes=axes,
+        seeds=seeds,
+        search=request.search,
+        trials=request.trials,
+        minutes=request.minutes,
+        blocks=request.blocks,
+        grace_seconds=request.grace_seconds,
+    )
+    if request.search == "frontier":
+        return plan
+    cells, merged, left_out = make_grid(axes, plan.database, shape_of)
+    if len(cells) * len(seeds) > MAX_TRIALS:
+        raise SettingsError(f"The sweep has more than {MAX_TRIALS:,} runs.", "Name fewer values or seeds.")
+    return msgspec.structs.replace(plan, cells=cells, merged_axes=merged, left_out=left_out)
 
 
 def checked_sweep_name(name: str) -> str:

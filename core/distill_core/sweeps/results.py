@@ -13,7 +13,7 @@ from distill_core.arrays import Values
 from distill_core.errors import RunError
 from distill_core.runs.folder import RunFolder
 from distill_core.sweeps.axes import Value
-from distill_core.sweeps.events import CellShown, FrontierPoint, Spread, SweepShown, WorkerShown
+from distill_core.sweeps.events import CellShown, FrontierPoint, Spread, SweepShown, TrialEnded, WorkerShown
 from distill_core.sweeps.ledger import SweepLedger
 from distill_core.sweeps.plan import SweepPlan
 from distill_core.sweeps.trials import Trial, TrialState, current
@@ -53,6 +53,25 @@ def shown_sweep(ledger: SweepLedger, *, compared: bool = False) -> SweepShown:
         best=best,
         frontier=frontier(cells),
         workers=tuple(_workers(trials.values())),
+    )
+
+
+def trial_ended(trial: Trial, plan: SweepPlan) -> TrialEnded:
+    """Return a trial that is over as its worker told it."""
+    result = trial.result
+    return TrialEnded(
+        sweep=plan.name,
+        cell=trial.cell,
+        seed=trial.seed,
+        settings=plan.cells[trial.cell].settings if plan.search == "grid" else trial.settings,
+        state=trial.state,
+        run=Path(trial.run).name,
+        cosine=result.cosine if result else None,
+        p90_us=result.p90_us if result else None,
+        parameters=result.parameters if result else None,
+        seconds=result.train_seconds if result else None,
+        host=trial.worker.host if trial.worker else "",
+        why=trial.why,
     )
 
 

@@ -78,7 +78,7 @@ class SweepWorker:
         self._device, self._database, self._wait = device, database, wait
         self._record = WorkerRecord.here(device)
 
-    def __iter__(self) -> Iterator[Told]:
+    def __iter__(self) -> Generator[Told]:
         with _Pulse(self._ledger) as pulse:
             while not pulse.is_stopped:
                 claim = self._ledger.claim(self._record)

@@ -1,0 +1,218 @@
+"""Working at a sweep without a terminal: in this process, or by a crew of processes on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from distill_core.errors import SweepError, TrainingError
+from distill_core.sweeps.storage import ENVIRONMENT_VARIABLE, StoragePlace
+from distill_tui.cli.output import say, say_object
+from distill_tui.cli.run_loop import StopRequest
+from distill_tui.cli.sweep_lines import sweep_lines, trial_line
+
+if TYPE_CHECKING:
+    from distill_core.sweeps.events import SweepShown, TrialEnded
+    from distill_core.sweeps.ledger import SweepLedger
+
+PATIENCE_SECONDS = 600.0
+"""A worker waits so long for a server that is away."""
+
+_HUNG_UP = 129
+_LOOK_SECONDS = 0.5
+
+_REPLACEMENTS = 10
+"""For each worker: what kills more of them than that kills the next one, too."""
+
+_LEAVING_SECONDS = 1.5
+
+
+class Crew:
+    """Workers in sessions of their own, so that what happens to a terminal does not happen to them.
+
+    Args:
+        place: Where the ledger lies.
+        name: Of the sweep.
+        root: Folder of the runs.
+
+    Attributes:
+        logs: The folder of what they print.
+    """
+
+    def __init__(self, place: StoragePlace, name: str, root: Path) -> None:
+        self._name, self._root = name, root
+        self._environment = {**os.environ, ENVIRONMENT_VARIABLE: place.url}  # a password stays out of `ps`
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._started = self._wanted = 0
+        self.logs = root / ".sweeps" / name
+
+    def start(self) -> int:
+        """Start one more worker, and return its number as a process.
+
+        Raises:
+            SweepError: The system starts none.
+        """
+        self._wanted += 1
+        return self._start()
+
+    def tend(self) -> bool:
+        """Replace workers that were killed; return whether one works."""
+        for process in [process for process in self._processes if process.poll() is not None]:
+            self._processes.remove(process)
+            if process.returncode < 0 and self._started < self._wanted * (1 + _REPLACEMENTS):
+                self._start()
+        return bool(self._processes)
+
+    def stop(self, number: int) -> None:
+        """Send all workers a signal, and wait a little for them to save."""
+        for process in self._processes:
+            process.send_signal(number)
+        for process in self._processes:
+            try:
+                process.wait(_LEAVING_SECONDS / len(self._processes))
+            except subprocess.TimeoutExpired:
+                continue  # it saves, and leaves by itself
+
+    def _start(self) -> int:
+        command = [sys.executable, "-m", "distill_tui", "sweep", "work", self._name]
+        command += ["--beside", "--runs-dir", str(self._root)]
+        self._started += 1
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            with (self.logs / f"worker-{self._started}.log").open("ab") as log:
+                process = subprocess.Popen(
+                    command,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise SweepError(f"No worker could be started: {error.strerror or error}.") from error
+        self._processes.append(process)
+        return process.pid
+
+
+def open_ledger(
+    place: StoragePlace, name: str, *, patience_seconds: float = 0.0, stop: StopRequest | None = None
+) -> SweepLedger:
+    """Open the ledger of a sweep; nobody waits for a server any more once a signal asks to stop."""
+    from distill_core.sweeps.ledger import SweepLedger
+
+    is_leaving = (lambda: False) if stop is None else (lambda: stop.exit_code is not None)
+    return SweepLedger(place, name, patience_seconds=patience_seconds, is_leaving=is_leaving)
+
+
+def read_sweep(ledger: SweepLedger, *, compared: bool = False) -> SweepShown:
+    """Return a sweep as it stands."""
+    from distill_core.sweeps.results import shown_sweep
+
+    return shown_sweep(ledger, compared=compared)
+
+
+def worked(
+    ledger: SweepLedger, root: Path, stop: StopRequest, *, device: str = "", database: str = ""
+) -> Iterator[TrialEnded]:
+    """Work in this process, and yield each trial that ends."""
+    from distill_core.sweeps.events import TrialEnded
+    from distill_core.sweeps.worker import SweepWorker
+
+    worker = SweepWorker(ledger, root, device=device, database=database)
+    with contextlib.closing(iter(worker)) as events:
+        for event in events:
+            if isinstance(event, TrialEnded):
+                yield event
+            if stop.exit_code is not None:
+                return
+
+
+def work_here(place: StoragePlace, name: str, root: Path, stop: StopRequest, *, as_json: bool) -> int:
+    """Work in this process until the sweep or the process is to end; a line that drops hands over."""
+    ledger = open_ledger(place, name, patience_seconds=PATIENCE_SECONDS, stop=stop)
+    followed = _Followed(ledger, as_json=as_json)
+    for _ in worked(ledger, root, stop):
+        followed.write()
+    if stop.exit_code == _HUNG_UP:
+        Crew(place, name, root).start()  # whoever dropped the line wants the sweep to go on
+    return _finish(followed, stop, as_json=as_json)
+
+
+def watch_crew(
+    place: StoragePlace, name: str, root: Path, stop: StopRequest, *, workers: int, as_json: bool
+) -> int:
+    """Have processes of their own work, and write each trial as it ends; they outlive a line that drops."""
+    ledger = open_ledger(place, name, patience_seconds=PATIENCE_SECONDS, stop=stop)
+    followed = _Followed(ledger, as_json=as_json)
+    crew = Crew(place, name, root)
+    for _ in range(workers):
+        crew.start()
+    while crew.tend() and stop.exit_code is None:
+        time.sleep(_LOOK_SECONDS)
+        followed.write()
+    if stop.exit_code is not None and stop.exit_code != _HUNG_UP:
+        crew.stop(stop.exit_code - 128)
+    code = _finish(followed, stop, as_json=as_json)
+    if stop.exit_code is None and followed.is_open:
+        raise SweepError(f"The workers of {name} have ended before it.", f"See {crew.logs}.")
+    return code
+
+
+class _Followed:
+    """Writes the trials of a sweep that have ended since, whoever worked at them."""
+
+    def __init__(self, ledger: SweepLedger, *, as_json: bool) -> None:
+        self._ledger, self._as_json = ledger, as_json
+        self._told: set[int] = set()
+
+    def write(self) -> None:
+        from distill_core.sweeps.results import trial_ended
+
+        for trial in self._ledger.current().values():
+            if not trial.is_open and trial.number not in self._told:
+                self._told.add(trial.number)
+                write_trial(trial_ended(trial, self._ledger.plan), as_json=self._as_json)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is left to run."""
+        return any(trial.is_open for trial in self._ledger.current().values())
+
+    def shown(self) -> SweepShown:
+        """Return the sweep as it stands."""
+        self.write()
+        return read_sweep(self._ledger, compared=True)
+
+
+def _finish(followed: _Followed, stop: StopRequest, *, as_json: bool) -> int:
+    from distill_core.sweeps.events import SweepFinished
+
+    shown = followed.shown()
+    with contextlib.suppress(*([OSError] if stop.exit_code else [])):
+        if as_json:
+            say_object(SweepFinished(**msgspec.structs.asdict(shown)))
+        else:
+            for line in sweep_lines(shown):
+                say(line)
+        if stop.exit_code is not None:
+            say(f"Saved; go on with 'distill-tui sweep work {shown.name}'.", err=True)
+    failed = sum(cell.state == "failed" for cell in shown.cells)
+    if stop.exit_code is None and failed:
+        raise TrainingError(f"{failed} of {len(shown.cells)} cells of {shown.name} failed.", "See above why.")
+    return stop.exit_code or 0
+
+
+def write_trial(event: TrialEnded, *, as_json: bool) -> None:
+    """Print a trial that is over."""
+    if as_json:
+        say_object(event)
+    else:
+        say(trial_line(event))
