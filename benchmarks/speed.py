@@ -194,7 +194,9 @@ def time_to_goals(database: Path, temperature: float, seed: int, epochs: int | N
 
 def time_of_published(database: Path, temperature: float, seed: int, epochs: int) -> float:
     """Return the seconds of the published epochs of batches of 32, the plain loop."""
-    data = load_teacher_data(DataConfig(database=str(database), temperature=temperature), SplitConfig(split_seed=seed))
+    data = load_teacher_data(
+        DataConfig(database=str(database), temperature=temperature), SplitConfig(split_seed=seed)
+    )
     rows = data.split.train
     steps = training_steps(
         torch.from_numpy(data.queries[rows]), torch.from_numpy(data.targets[rows]), 32, 4, 2
