@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC
@@ -201,12 +202,12 @@ def make_grid(
     cells: dict[bytes, Cell] = {}
     left_out: dict[str, None] = {}
     error: SettingsError | None = None
-    for tried, values in enumerate(combinations(axes)):
-        if tried >= MAX_TRIALS:
-            raise SettingsError(
-                f"The sweep has more than {MAX_TRIALS:,} combinations.",
-                "Name fewer values, or search with --search frontier.",
-            )
+    if math.prod(map(len, axes.values())) > MAX_TRIALS:
+        raise SettingsError(
+            f"The sweep has more than {MAX_TRIALS:,} combinations.",
+            "Name fewer values, or search with --search frontier.",
+        )
+    for values in combinations(axes):
         try:
             config = run_config(values, database, shape_of)
         except SettingsError as problem:
