@@ -38,6 +38,7 @@ from distill_core.database import LdaDatabase
 from distill_core.errors import SweepError
 from distill_core.runs import RunFolder
 from distill_core.runs.recording import recorded_run
+from distill_core.sweeps.axes import Axes
 from distill_core.sweeps.ledger import SweepLedger
 from distill_core.sweeps.plan import SweepRequest, plan_sweep
 from distill_core.sweeps.storage import StoragePlace, storage_place
@@ -157,7 +158,7 @@ class Survival:
 def _request(trials: int) -> SweepRequest:
     seeds = 2 if trials % 2 == 0 else 1
     weights = tuple(number / (trials // seeds) for number in range(trials // seeds))
-    axes = {
+    axes: Axes = {
         "student": ("mlp",),
         "layers": (1,),
         "ff_dim": (16,),

@@ -13,7 +13,7 @@ import pytest
 import distill_core
 from tests.core.database_factory import write_lda_db
 
-HEAVY = ["torch", "sklearn", "scipy"]
+HEAVY = ["torch", "sklearn", "scipy", "optuna", "sqlalchemy"]
 USER_INTERFACE = ["distill_tui", "textual", "rich", "plotext", "textual_plotext", "click"]
 CONTRACTS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["tool"]["importlinter"]
 (KNOW_TORCH,) = (

@@ -236,10 +236,8 @@ class SweepLedger:
         self, number: int, state: TrialState, why: str = "", result: TrialResult | None = None
     ) -> bool:
         """End a trial; return whether it ended so, by this call or by one whose answer was lost."""
-        noted = {"why": why, "ended": state}
-        if result is not None:
-            noted["result"] = msgspec.to_builtins(result)
-        if not self.write(number, **noted):
+        end = {"state": state, "why": why, "result": msgspec.to_builtins(result)}
+        if not self.write(number, end=end):
             ended = next(trial for trial in self.trials() if trial.number == number)
             return state == "finished" and ended.state == "finished" and ended.result == result
         return self._patiently(lambda: self._end(number, state, result))

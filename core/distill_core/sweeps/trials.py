@@ -108,17 +108,8 @@ def current(trials: Sequence[Trial]) -> dict[tuple[int, int], Trial]:
 def trial_of(frozen: FrozenTrial) -> Trial:
     """Return what the ledger says in a trial of Optuna; one that failed by other hands counts as lost."""
     attributes = frozen.user_attrs
-    state = frozen.state.name
-    ended = attributes.get("ended", "lost") if state == "FAIL" else ""
     shown = {"WAITING": "waiting", "RUNNING": "running", "COMPLETE": "finished", "PRUNED": "ended early"}
+    end = {"state": "lost", **attributes.get("end", {})} if frozen.state.is_finished() else {}
     known = {name: attributes[name] for name in Trial.__struct_fields__ if name in attributes}
-    return msgspec.convert(
-        {
-            "cell": frozen.number,
-            "seed": 0,
-            **known,
-            "number": frozen.number,
-            "state": shown.get(state, ended),
-        },
-        Trial,
-    )
+    told = {"cell": frozen.number, "seed": 0, **known, **end, "number": frozen.number}
+    return msgspec.convert(told | {"state": shown.get(frozen.state.name, end.get("state"))}, Trial)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from distill_core.errors import DeviceError, TrainingError
-from distill_core.runs import RunFolder, lock
+from distill_core.runs import RunFolder, liveness
 from distill_core.runs.recording import recorded_run
 from distill_core.sweeps.events import TrialEnded, TrialStarted, WorkerWaits
 from distill_core.sweeps.ledger import SweepLedger
@@ -128,7 +128,7 @@ def test_a_run_that_a_living_process_has_is_waited_for(
     assert claim is not None
     name = ledger.plan.run_name(0, 0)
     config = ledger.plan.cells[0].run_config(0)
-    monkeypatch.setattr(lock.liveness, "moves", lambda run, wait: True)
+    monkeypatch.setattr(liveness, "moves", lambda run, wait: True)
     with RunFolder.create(tmp_path, config, name=name).lock() as held:
         claim.give_back()
         waits: list[float] = []
