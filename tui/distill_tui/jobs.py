@@ -18,6 +18,7 @@ from textual.app import App
 from textual.message import Message
 
 from distill_core.errors import DistillError, error_words
+from distill_tui.threads import can_start_threads, no_more_threads
 
 Event = TypeVar("Event")
 Answer = TypeVar("Answer")
@@ -247,7 +248,11 @@ class Jobs:
 
         job = self._job = Job(events, post, conclude)
         self.desk, self.state = desk, JobState.RUNNING
-        self._in_thread(lambda: self._app.post_message(JobEnded(desk, *job.run())), group="engine")
+        self._in_thread(
+            lambda: self._app.post_message(JobEnded(desk, *job.run())),
+            lambda error: self.end(JobEnded(desk, JobState.FAILED, str(error), "")),
+            group="engine",
+        )
         return True
 
     def pause(self) -> None:
@@ -312,11 +317,16 @@ class Jobs:
             self.tell(*_outcome(work, then, failed))
 
         if not kind:
-            self._in_thread(answer, group=group)
+            self._in_thread(answer, failed, group=group)
             return
+
+        def failed_to_start(error: DistillError) -> None:
+            self._queues.pop(kind, None)
+            failed(error)
+
         queue = self._queues.setdefault(kind, OnlyTheLast())
         if queue.put(answer):
-            self._in_thread(queue.run, group=kind)
+            self._in_thread(queue.run, failed_to_start, group=kind)
 
     def tell(self, then: Callable[[Any], object], value: object) -> None:
         """Have something taken on the UI thread; from any thread."""
@@ -334,7 +344,12 @@ class Jobs:
         self._app.call_later(self._app.call_after_refresh, drawn.set)
         drawn.wait(DRAWING_SECONDS)
 
-    def _in_thread(self, work: Callable[[], object], group: str) -> None:
+    def _in_thread(
+        self, work: Callable[[], object], failed: Callable[[DistillError], object], group: str
+    ) -> None:
+        if not can_start_threads(1):
+            self._app.call_later(failed, no_more_threads())
+            return
         self._app.run_worker(work, group=group, thread=True, exit_on_error=False)
 
 

@@ -57,7 +57,10 @@ def test_a_number_that_may_be_auto_says_so_and_a_name_lists_what_it_may_be() -> 
     found = options("train")
     assert found["--epochs"].metavar == "NUMBER|auto"
     assert (found["--seed"].metavar, found["--temperature"].metavar) == ("NUMBER", "NUMBER")
-    for name, choices in (("--student", "encoder, memory, mlp"), ("--mse-reduction", "auto, mean, sum")):
+    for name, choices in (
+        ("--student", "encoder, memory, mlp, routed"),
+        ("--mse-reduction", "auto, mean, sum"),
+    ):
         assert found[name].metavar == "NAME"
         assert f"One of: {choices}." in (found[name].help or "")
 

@@ -13,6 +13,7 @@ import click
 
 from distill_core.errors import DistillError, TakenOverError, TrainingError
 from distill_tui.cli.output import prepare_streams, say
+from distill_tui.threads import fit_to_thread_limit, no_more_threads
 
 COMMANDS = {
     "open": ("app_commands", "open_database"),
@@ -81,6 +82,7 @@ def commands() -> None:
 def main() -> None:
     """Run the command line and leave with its exit code."""
     prepare_streams()
+    fit_to_thread_limit()
     logging.getLogger("distill_core").addHandler(logging.NullHandler())
     code = run(sys.argv[1:])
     if code > BY_SIGNAL:
@@ -123,10 +125,7 @@ def _call(arguments: list[str]) -> object:
     except RuntimeError as error:
         if "can't start new thread" not in str(error):
             raise
-        raise TrainingError(
-            "The system allows no more threads; what was saved is kept.",
-            "Raise the limit ('ulimit -u', or that of the container), or end other processes.",
-        ) from error
+        raise no_more_threads() from error
 
 
 def _write_no_more() -> None:

@@ -11,6 +11,7 @@ from distill_core.database import check_database, demo_database_path
 from distill_core.errors import DistillError
 from distill_tui.cli.output import say
 from distill_tui.places import is_there
+from distill_tui.threads import APP_THREADS, can_start_threads, no_more_threads
 
 
 @click.command("open", hidden=True)
@@ -43,6 +44,8 @@ def _run_app(database: Path | None) -> int:
             "The app needs a terminal on stdin and stderr.",
             "Without one, use 'distill-tui train', 'inspect' or 'latency'; each takes --help.",
         )
+    if not can_start_threads(APP_THREADS):
+        raise no_more_threads()
     from distill_tui.app import DistillApp
     from distill_tui.leaving import LeaveOnSignal, drawn_alone
     from distill_tui.places import log_path
