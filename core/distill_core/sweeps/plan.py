@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from distill_core.config import RunConfig, parse_config
-from distill_core.database import LdaDatabase
+from distill_core.database import Database
 from distill_core.errors import SettingsError
 from distill_core.runs.new_folder import Clock, utc_now
 from distill_core.students.kinds import STUDENT_KINDS
@@ -132,8 +132,8 @@ class SweepRequest(msgspec.Struct, frozen=True, kw_only=True):
     grace_seconds: float = 60.0
 
 
-def plan_sweep(request: SweepRequest, database: LdaDatabase, clock: Clock = utc_now) -> SweepPlan:
-    """Return the plan of a sweep over a database.
+def plan_sweep(request: SweepRequest, database: Database, clock: Clock = utc_now) -> SweepPlan:
+    """Return the plan of a sweep over an open database.
 
     Raises:
         SettingsError: Nothing of it fits, the name cannot be used, or there is too much of it.

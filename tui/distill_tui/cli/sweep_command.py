@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 import click
 
-from distill_core.database import LdaDatabase
+from distill_core.database import open_database
 from distill_core.errors import DeviceError, SettingsError
 from distill_core.outputs import Output
 from distill_core.runs.store import RunStore
@@ -272,7 +272,7 @@ def _plan(options: dict[str, object]) -> SweepPlan:
         blocks=0 if options["no_latency"] else DEFAULT_BLOCKS,
         grace_seconds=cast(float, options["grace"]),
     )
-    with LdaDatabase(chosen_database(argument, option)) as database:
+    with open_database(chosen_database(argument, option)) as database:
         return plan_sweep(request, database)
 
 
