@@ -279,4 +279,6 @@ def test_settings_of_an_older_version_keep_the_split_that_their_seed_drew() -> N
     old = {"data": {"database": "lda.db"}, "training": {"seed": 7}}
     assert parse_config(old).split.split_seed == 7
     assert parse_config(old | {"split": {"split_seed": 2}}).split.split_seed == 2
-    assert RunConfig(data=DataConfig(database="lda.db"), training=TrainingConfig(seed=7)).split.split_seed == 0
+    assert (
+        RunConfig(data=DataConfig(database="lda.db"), training=TrainingConfig(seed=7)).split.split_seed == 0
+    )

@@ -240,6 +240,11 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
         }
 
     @classmethod
+    def choices(cls, num_heads: int, dimension: int) -> dict[str, tuple[int, ...]]:
+        """Return trees of 64 to 4,096 cells; how near heads are found is left to the fit."""
+        return {"layers": (3, 4, 5, 6)}
+
+    @classmethod
     def of_shape(cls, shape: Shape) -> Self:
         """Return settings that leave nothing to the fit."""
         names = ("near", "opened", "refined", "codes")

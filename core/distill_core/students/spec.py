@@ -90,6 +90,11 @@ class StudentConfig(Settings, frozen=True, kw_only=True, tag_field="kind"):
         return {}
 
     @classmethod
+    def choices(cls, num_heads: int, dimension: int) -> dict[str, tuple[int, ...]]:
+        """Return the sizes that a search tries for a teacher of N heads."""
+        return {}
+
+    @classmethod
     def of_shape(cls, shape: Shape) -> Self:
         """Return settings that give a network of this shape, for a file that knows of no run."""
         own = {name.removeprefix("num_"): value for name, value in shape.items()}

@@ -142,6 +142,7 @@ class SweepShown(SweepEvent, frozen=True, kw_only=True, tag="sweep"):
         seconds_left: Expected, with the workers that there are; None before the first run has ended.
         best: The cell with the highest mean cosine; None before the first.
         frontier: The fastest first.
+        take: The fastest of it whose error is at most twice the lowest, or 0.005; None before the first.
     """
 
     name: str
@@ -157,6 +158,7 @@ class SweepShown(SweepEvent, frozen=True, kw_only=True, tag="sweep"):
     left_out: tuple[str, ...]
     best: CellShown | None
     frontier: tuple[FrontierPoint, ...]
+    take: FrontierPoint | None
     workers: tuple[WorkerShown, ...]
 
 

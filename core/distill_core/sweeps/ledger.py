@@ -17,6 +17,7 @@ import msgspec
 from distill_core.errors import SweepError
 from distill_core.runs import liveness
 from distill_core.runs.liveness import Wait
+from distill_core.sweeps.axes import Value
 from distill_core.sweeps.plan import SweepPlan
 from distill_core.sweeps.storage import StoragePlace, UnreachableError, guarded, open_storage
 from distill_core.sweeps.trials import DOUBLE, Trial, TrialResult, TrialState, WorkerRecord, current, trial_of
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 MAX_LOST = 20
 """A trial whose workers died so often is at fault itself."""
 
+Choose = Callable[[str, Sequence[Value]], Value]
+"""Chooses one of the values of a parameter, by its name."""
+
 LOOKS_A_GRACE = 12
 """How often a worker shows that it is there, and looks at the others, in the time after which one is lost."""
 
@@ -39,12 +43,19 @@ T = TypeVar("T")
 
 
 class Claim:
-    """A trial that is this process's until it is settled, or lost to another."""
+    """A trial that is this process's until it is settled, or lost to another.
+
+    Attributes:
+        trial: As it was claimed.
+        is_settled: Whether it has ended, or was given back.
+        why: Why it ended early, in words.
+    """
 
     def __init__(self, ledger: SweepLedger, trial: Trial) -> None:
         self._ledger = ledger
         self.trial = trial
         self.is_settled = False
+        self.why = ""
 
     def beat(self) -> bool:
         """Show that this process is there; return whether the trial is still its own."""
@@ -54,15 +65,15 @@ class Claim:
         """Record the run's folder and the number of the attempt; return as `beat`."""
         return self._ledger.write(self.trial.number, run=path, attempt=attempt)
 
-    def finish(self, result: TrialResult, why: str = "") -> bool:
-        """Record a result; return whether it counts, which it does not where the trial was lost meanwhile.
-
-        Args:
-            result: Of the run.
-            why: Why it ended early; empty of a complete one.
-        """
+    def finish(self, result: TrialResult) -> bool:
+        """Record a result; return whether it counts, which it does not where the trial was lost meanwhile."""
         self.is_settled = True
-        return self._ledger.settle(self.trial.number, "ended early" if why else "finished", why, result)
+        return self._ledger.settle(self.trial.number, "finished", result=result)
+
+    def end_early(self, why: str) -> None:
+        """Record that it is not worth going on with."""
+        self.is_settled, self.why = True, why
+        self._ledger.settle(self.trial.number, "ended early", why)
 
     def fail(self, why: str) -> bool:
         """Record a failure of the settings themselves; return as `finish`."""
@@ -128,7 +139,8 @@ class SweepLedger:
             raise no_sweep(name, self.place)
         self._storage = open_storage(self.place)
         try:
-            self._study = optuna.load_study(study_name=name, storage=self._storage)
+            sampler = optuna.samplers.TPESampler(constant_liar=True)  # others' trials count while they run
+            self._study = optuna.load_study(study_name=name, storage=self._storage, sampler=sampler)
         except KeyError as error:
             raise no_sweep(name, self.place) from error
         self._study_id = self._storage.get_study_id_from_name(name)
@@ -200,6 +212,24 @@ class SweepLedger:
             elif now - since > grace or _is_dead(trial.worker):
                 self._take_from(trial)
 
+    def choose(self, trial: Trial, choices: Callable[[Choose], dict[str, Value]]) -> dict[str, Value]:
+        """Let the sampler choose the settings of a running trial, or repeat what an earlier one had chosen.
+
+        Args:
+            trial: Claimed by this process.
+            choices: Asks for one choice after the other, by name, and returns the settings.
+        """
+        from optuna import Trial as Asked
+
+        def ask() -> dict[str, Value]:
+            asked = Asked(self._study, self._id(trial.number))
+            settings = choices(lambda name, values: asked.suggest_categorical(name, values))
+            for name, value in (("settings", settings), ("chosen", asked.params)):
+                asked.set_user_attr(name, value)
+            return settings
+
+        return self._patiently(ask)
+
     def add(self, cell: int, seed: int, **attributes: object) -> None:
         """Add a trial that waits."""
         self._patiently(lambda: _add(self._study, self.plan, cell, seed, attributes))
@@ -216,7 +246,7 @@ class SweepLedger:
     def give_back(self, trial: Trial, why: str = "given back") -> None:
         """End a trial and let another follow, unless it was ended already."""
         if self.settle(trial.number, "lost", why):
-            self._follow(trial)
+            self._follow(self._trial(trial.number))  # with what was recorded since it was claimed
 
     def write(self, number: int, **values: object) -> bool:
         """Record values of a running trial; return whether it still runs."""
@@ -238,11 +268,14 @@ class SweepLedger:
         """End a trial; return whether it ended so, by this call or by one whose answer was lost."""
         end = {"state": state, "why": why, "result": msgspec.to_builtins(result)}
         if not self.write(number, end=end):
-            ended = next(trial for trial in self.trials() if trial.number == number)
+            ended = self._trial(number)
             return state == "finished" and ended.state == "finished" and ended.result == result
         return self._patiently(lambda: self._end(number, state, result))
 
     # Private.
+
+    def _trial(self, number: int) -> Trial:
+        return next(trial for trial in self.trials() if trial.number == number)
 
     def _take_from(self, lost: Trial) -> None:
         key = (lost.cell, lost.seed)
@@ -280,7 +313,7 @@ class SweepLedger:
             return False
 
     def _follow(self, trial: Trial) -> None:
-        self.add(trial.cell, trial.seed, settings=trial.settings, run=trial.run, follows=trial.number)
+        self.add(trial.cell, trial.seed, chosen=trial.chosen, run=trial.run, follows=trial.number)
 
     def _all(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
@@ -364,7 +397,7 @@ def _add(study: Study, plan: SweepPlan, cell: int, seed: int, attributes: dict[s
             params={name: settings[name] for name in axes},
             distributions={name: CategoricalDistribution(values) for name, values in axes.items()},
             user_attrs={"cell": cell, "seed": seed, **attributes},
-            system_attrs={"fixed_params": attributes["settings"]} if attributes.get("settings") else {},
+            system_attrs={"fixed_params": attributes["chosen"]} if attributes.get("chosen") else {},
         )
     )
 

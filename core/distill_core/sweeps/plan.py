@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -18,6 +18,8 @@ from distill_core.students.kinds import STUDENT_KINDS
 from distill_core.sweeps.axes import Axes, Value, combinations, identity, inert_settings, run_config
 
 Search = Literal["grid", "frontier"]
+
+ID_TIME = "%Y-%m-%dT%H%M%S"
 
 DEFAULT_BLOCKS = 4
 """Of about 8 ms each, for the latency of a student beside its teacher's."""
@@ -80,9 +82,11 @@ class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
         left_out: Combinations that do not fit, in words, such as an H that does not divide d.
         search: `grid` runs every cell; `frontier` chooses.
         trials: Budget of a search.
-        minutes: Likewise, of work on all workers together; None for no limit.
+        minutes: Likewise, from the beginning on; runs that are under way then come to their end.
         blocks: Blocks of about 8 ms in which the latency of each student is measured; 0 for not at all.
         grace_seconds: A worker that shows no sign of life for so long has lost its trial.
+        num_heads: N of the projection that is searched for.
+        dimension: d, likewise.
     """
 
     name: str
@@ -98,6 +102,16 @@ class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
     minutes: float | None = None
     blocks: int = DEFAULT_BLOCKS
     grace_seconds: float = 60.0
+    num_heads: int = 1
+    dimension: int = 1
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When a search by minutes is over."""
+        if self.minutes is None:
+            return None
+        begun = datetime.strptime(self.id[:17], ID_TIME).replace(tzinfo=UTC)
+        return begun + timedelta(minutes=self.minutes)
 
     @property
     def num_trials(self) -> int:
@@ -151,7 +165,7 @@ def plan_sweep(request: SweepRequest, database: Database, clock: Clock = utc_now
     name = checked_sweep_name(request.name)
     plan = SweepPlan(
         name=name,
-        id=f"{clock().astimezone(UTC):%Y-%m-%dT%H%M%S}-{name}",
+        id=f"{clock().astimezone(UTC).strftime(ID_TIME)}-{name}",
         database=str(database.path),
         axes=axes,
         seeds=seeds,
@@ -162,7 +176,11 @@ def plan_sweep(request: SweepRequest, database: Database, clock: Clock = utc_now
         grace_seconds=request.grace_seconds,
     )
     if request.search == "frontier":
-        return plan
+        if any(len(axes.get(name, ())) > 1 for name in ("mh_id", "temperature")):
+            raise SettingsError("A frontier is that of one teacher.", "Name one projection and temperature.")
+        num_heads, dimension = shape_of(int(axes.get("mh_id", (1,))[0] or 0))
+        shapes = {"num_heads": num_heads, "dimension": dimension}
+        return msgspec.structs.replace(plan, seeds=seeds[:1], merged_axes=merged_axes(axes), **shapes)
     cells, merged, left_out = make_grid(axes, plan.database, shape_of)
     if len(cells) * len(seeds) > MAX_TRIALS:
         raise SettingsError(f"The sweep has more than {MAX_TRIALS:,} runs.", "Name fewer values or seeds.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from distill_core.sweeps.trials import Trial, TrialState, current
 
 _DRAWS = 2000
 _CONFIDENCE = 0.95
+_ENOUGH = 0.005
 
 
 def shown_sweep(ledger: SweepLedger, *, compared: bool = False) -> SweepShown:
@@ -51,7 +53,8 @@ def shown_sweep(ledger: SweepLedger, *, compared: bool = False) -> SweepShown:
         merged_axes=plan.merged_axes,
         left_out=plan.left_out,
         best=best,
-        frontier=frontier(cells),
+        frontier=(front := frontier(cells)),
+        take=to_take(front),
         workers=tuple(_workers(trials.values())),
     )
 
@@ -87,6 +90,13 @@ def frontier(cells: Sequence[CellShown]) -> tuple[FrontierPoint, ...]:
     return tuple(sorted(kept, key=lambda point: (point.machine, point.p90_us or 0.0, point.size_bytes)))
 
 
+def to_take(points: Sequence[FrontierPoint]) -> FrontierPoint | None:
+    """Return the fastest of the points whose error is at most twice the lowest, or 0.005."""
+    enough = max(_ENOUGH, 2 * min((point.error for point in points), default=0.0))
+    close = [point for point in points if point.error <= enough]
+    return min(close, key=lambda point: (point.p90_us or 0.0, point.size_bytes), default=None)
+
+
 def _point(cell: CellShown) -> FrontierPoint:
     assert cell.cosine is not None
     return FrontierPoint(
@@ -111,7 +121,7 @@ def _beats(one: FrontierPoint, other: FrontierPoint) -> bool:
 def _settings(plan: SweepPlan, trials: Iterable[Trial]) -> list[tuple[int, dict[str, Value]]]:
     if plan.search == "grid":
         return [(cell.number, cell.settings) for cell in plan.cells]
-    return sorted((trial.cell, trial.settings) for trial in trials if trial.settings)
+    return sorted(((trial.cell, trial.settings) for trial in trials if trial.settings), key=itemgetter(0))
 
 
 def _cell(number: int, settings: dict[str, Value], plan: SweepPlan, trials: Sequence[Trial]) -> CellShown:

@@ -68,6 +68,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         number: In the ledger.
         settings: What a search chose; empty in a grid, whose cells say it.
+        chosen: The same by the names of the sampler's parameters.
         worker: Who has it, or had it.
         run: Folder of the run.
         attempt: Number of the attempt at the run.
@@ -80,6 +81,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     state: TrialState
     settings: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
     worker: WorkerRecord | None = None
     run: str = ""
     attempt: int = 0

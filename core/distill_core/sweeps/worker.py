@@ -32,6 +32,13 @@ from distill_core.runs.records import RunNotes
 from distill_core.sweeps.events import SweepEvent, TrialEnded, TrialStarted, WorkerWaits
 from distill_core.sweeps.ledger import LOOKS_A_GRACE, Claim, SweepLedger
 from distill_core.sweeps.plan import Cell
+from distill_core.sweeps.search import (
+    Prospect,
+    add_trial,
+    chosen_cell,
+    is_over_time,
+    replace_repeated,
+)
 from distill_core.sweeps.storage import UnreachableError
 from distill_core.sweeps.trials import Trial, TrialResult, TrialState, WorkerRecord
 from distill_core.training.events import RunStarted, TrainEvent
@@ -81,13 +88,14 @@ class SweepWorker:
     def __iter__(self) -> Generator[Told]:
         with _Pulse(self._ledger) as pulse:
             while not pulse.is_stopped:
-                claim = self._ledger.claim(self._record)
+                is_late = is_over_time(self._ledger)
+                claim = None if is_late else self._ledger.claim(self._record)
                 if claim is not None:
                     yield from self._work(claim, pulse)
                     continue
-                left = [
-                    t for t in self._ledger.current().values() if t.state in ("waiting", "running", "lost")
-                ]
+                if not is_late and add_trial(self._ledger):
+                    continue
+                left = [trial for trial in self._ledger.current().values() if trial.is_open]
                 if not left:
                     return
                 yield WorkerWaits(running=len(left))
@@ -97,7 +105,9 @@ class SweepWorker:
         trial = claim.trial
         pulse.trial = trial.number
         try:
-            cell = self._ledger.plan.cells[trial.cell]
+            cell = self._cell(claim)
+            if cell is None:
+                return
             folder = self._folder(trial, cell)
             told: dict[str, Any] = {"sweep": self._ledger.plan.name, "cell": cell.number, "seed": trial.seed}
             told |= {"settings": cell.settings, "run": folder.name}
@@ -110,6 +120,18 @@ class SweepWorker:
             if not claim.is_settled:
                 claim.give_back()
 
+    def _cell(self, claim: Claim) -> Cell | None:
+        """Return what is to be run; None where a search chose what does not fit, or what it had before."""
+        plan, trial = self._ledger.plan, claim.trial
+        if plan.search == "grid":
+            return plan.cells[trial.cell]
+        try:
+            return chosen_cell(self._ledger, trial)
+        except SettingsError as error:
+            claim.end_early(error_words(error))
+            replace_repeated(self._ledger)
+            return None
+
     def _judged(
         self, claim: Claim, folder: RunFolder, pulse: _Pulse
     ) -> Generator[Told, None, tuple[TrialState, TrialResult | None, str]]:
@@ -121,7 +143,7 @@ class SweepWorker:
             if pulse.has_lost(claim.trial):
                 raise TakenOverError(f"{folder.name} has another worker.")
             if not folder.is_finished:
-                return "waiting", None, ""
+                return ("ended early" if claim.is_settled else "waiting"), None, claim.why
             result = _result(folder, session, self._ledger.plan.blocks, self._record.host)
         except TakenOverError as error:
             claim.is_settled = True
@@ -137,6 +159,8 @@ class SweepWorker:
         """Train until the end, a stop or a loss; wait while a process that is alive still has the run."""
         from distill_core.runs import RecordedRun
 
+        is_search = self._ledger.plan.search == "frontier"
+        prospect = Prospect(self._ledger, folder.read_config()) if is_search else None
         while True:
             run = RecordedRun(folder, take_over=True, database=self._database or None)
             try:
@@ -145,6 +169,9 @@ class SweepWorker:
                         if isinstance(event, RunStarted):
                             claim.note_run(str(folder.path), len(folder.attempts()))
                         yield event
+                        if prospect is not None and (why := prospect.doubt(event)):
+                            claim.end_early(why)
+                            break
                         if pulse.is_stopped or pulse.has_lost(claim.trial):
                             break
                 return run.session

@@ -122,6 +122,8 @@ def sweep_lines(sweep: SweepShown) -> Iterator[str]:
             for point in sweep.frontier
         ]
         yield from table([("settings", "1 - cosine", "p90 us", "bytes", "machine"), *rows], left=(0, 4))
+    if sweep.take is not None and sweep.search == "frontier":
+        yield f"to take: {settings_words(sweep.take.settings)} ({', '.join(sweep.take.runs)})"
     for worker in sweep.workers:
         yield (
             f"at work: process {worker.pid} on {worker.host} ({worker.device}), cell {worker.cell} seed "
