@@ -31,6 +31,7 @@ MAX_VALUES = 1000
 _DIGITS = 12
 """Of a value in a range: 0.1..0.9/5 holds 0.3, not 0.30000000000000004."""
 
+_AXIS = re.compile(r"(?P<name>[A-Za-z_-]+?)\s*=?\s*(?P<values>(?<=[\s=])[a-z]\S*|[\d.]\S*(\s+log/\d+)?)\s")
 _RANGE = re.compile(r"^(?P<low>[^.\s][^\s]*?)\.\.(?P<high>[^\s/]+)(?P<log>\s+log)?\s*(/\s*(?P<count>\d+))?$")
 
 
@@ -49,6 +50,42 @@ def parse_axis(name: str, text: str) -> tuple[Value, ...]:
             raise SettingsError(f"{title(name)}: a value is missing in {text!r}.", field=name)
         values += [_checked(name, check, value) for value in _expanded(name, part.strip())]
     return tuple(dict.fromkeys(values))
+
+
+def parse_axes(line: str) -> tuple[Axes, int | None]:
+    """Return the axes of a typed line such as `H2,4,8 L 1,2,3 lambda=0.1..0.9/5 x2`, and its count of seeds.
+
+    A setting is meant by its name or the letter of its shape; `x` or `seeds` counts the seeds.
+
+    Raises:
+        SettingsError: A part of it is no setting with values.
+    """
+    axes: Axes = {}
+    seeds: int | None = None
+    for found in _AXIS.finditer(line + " "):
+        word, values = found["name"].replace("-", "_"), found["values"].strip()
+        if word in ("x", "seeds"):
+            seeds = int(values) if values.isdecimal() and 0 < int(values) <= MAX_VALUES else 0
+            if not seeds:
+                raise SettingsError(f"{values!r} is no number of seeds.", field="seeds")
+            continue
+        name = _named().get(word, word)
+        if name not in checks():
+            raise SettingsError(f"There is no setting {word!r}.", "Write such as: H 2,4,8 L 1,2,3 x2.")
+        axes[name] = parse_axis(name, values)
+    rest = _AXIS.sub("", line + " ").strip()
+    if rest:
+        raise SettingsError(f"{rest!r} is no setting with values.", "Write such as: H 2,4,8 L 1,2,3 x2.")
+    return axes, seeds
+
+
+def _named() -> dict[str, str]:
+    """Return the settings by the letters and words that are short for them."""
+    short = {"lambda": "cosine_weight", "tau": "temperature"}
+    for name in student_fields():
+        if letter := describe_student_field(name).extra.get("symbol"):
+            short[letter] = name
+    return short
 
 
 def checks() -> dict[str, Callable[[object], object]]:

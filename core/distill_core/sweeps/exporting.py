@@ -10,7 +10,7 @@ from html import escape
 from distill_core.errors import ExportError
 from distill_core.settings import AUTO
 from distill_core.sweeps.axes import Value
-from distill_core.sweeps.events import CellShown, Spread, SweepShown
+from distill_core.sweeps.events import CellShown, FrontierPoint, Spread, SweepShown, TrialEnded
 
 _CELL_WIDTH, _CELL_HEIGHT, _LEFT, _TOP = 110, 34, 150, 60
 _PLOT_WIDTH, _PLOT_HEIGHT = 520, 280
@@ -41,7 +41,7 @@ def rows_of(sweep: SweepShown) -> Iterator[dict[str, object]]:
     names = list(dict.fromkeys(name for cell in sweep.cells for name in cell.settings))
     for cell in sweep.cells:
         row: dict[str, object] = {"cell": cell.number}
-        row |= {name: _word(cell.settings[name]) if name in cell.settings else "" for name in names}
+        row |= {name: value_words(cell.settings[name]) if name in cell.settings else "" for name in names}
         row |= {"state": cell.state, "seeds": cell.seeds, "done": cell.done}
         for name in ("cosine", "skill", "agreement", "behind_best"):
             spread: Spread | None = getattr(cell, name)
@@ -51,6 +51,20 @@ def rows_of(sweep: SweepShown) -> Iterator[dict[str, object]]:
             row[name] = getattr(cell, name) if getattr(cell, name) is not None else ""
         row["on_frontier"] = any(point.cell == cell.number for point in sweep.frontier)
         yield row | {"runs": " ".join(cell.runs), "why": cell.why}
+
+
+def value_words(value: Value) -> str:
+    """Return a value of a setting as it is typed."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return AUTO if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def settings_words(cell: CellShown | FrontierPoint | TrialEnded) -> str:
+    """Return the settings of a cell in one line, such as `memory H 2 L 1 cosine-weight 0.5`."""
+    short = {"student": "", "heads": "H ", "layers": "L "}
+    settings = cell.settings.items()
+    return " ".join(f"{short.get(n, n.replace('_', '-') + ' ')}{value_words(v)}" for n, v in settings)
 
 
 def heat_axes(sweep: SweepShown) -> tuple[str, str]:
@@ -98,10 +112,10 @@ def _heat_map(
             errors[key] = min(errors.get(key, 2.0), 1.0 - cell.cosine.mean)
     low, high = min(errors.values(), default=0.0), max(errors.values(), default=1.0)
     for column, value in enumerate(across[1]):
-        yield _text(_LEFT + column * _CELL_WIDTH + 6, _TOP - 6, _word(value))
+        yield _text(_LEFT + column * _CELL_WIDTH + 6, _TOP - 6, value_words(value))
     for line, value in enumerate(down[1]):
         y = _TOP + line * _CELL_HEIGHT
-        yield _text(10, y + 22, _word(value))
+        yield _text(10, y + 22, value_words(value))
         for column, other in enumerate(across[1]):
             error = errors.get((other, value))
             if error is None:
@@ -128,7 +142,7 @@ def _scatter(sweep: SweepShown, top: int) -> Iterator[str]:
         x = _LEFT + _PLOT_WIDTH * _share(time, times)
         y = top + 20 + _PLOT_HEIGHT * (1 - _share(error, errors))
         fill = "#205080" if cell.number in best else "none"
-        told = escape(f"{_settings(cell)}: {error:.5f}, {time:.1f} us")
+        told = escape(f"{settings_words(cell)}: {error:.5f}, {time:.1f} us")
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="#205080">'
         yield f"<title>{told}</title></circle>"
     bottom = top + _PLOT_HEIGHT + 50
@@ -161,16 +175,6 @@ def _values(sweep: SweepShown, name: str) -> list[Value]:
 def _share(value: float, values: Sequence[float]) -> float:
     low, high = min(values), max(values)
     return 0.5 if high == low else (value - low) / (high - low)
-
-
-def _settings(cell: CellShown) -> str:
-    return " ".join(f"{name} {_word(value)}" for name, value in cell.settings.items())
-
-
-def _word(value: Value) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return AUTO if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _figure(value: object) -> str:

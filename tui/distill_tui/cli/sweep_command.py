@@ -26,7 +26,8 @@ from distill_tui.cli.options import (
 )
 from distill_tui.cli.output import say, say_object
 from distill_tui.cli.run_loop import StopRequest
-from distill_tui.cli.sweep_crew import (
+from distill_tui.cli.sweep_lines import plan_lines, slurm_script, sweep_lines, sweep_table
+from distill_tui.cli.sweep_working import (
     PATIENCE_SECONDS,
     open_ledger,
     read_sweep,
@@ -35,7 +36,6 @@ from distill_tui.cli.sweep_crew import (
     worked,
     write_trial,
 )
-from distill_tui.cli.sweep_lines import plan_lines, slurm_script, sweep_lines, sweep_table
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from distill_core.settings import AUTO
+from distill_core.sweeps.exporting import settings_words, value_words
 from distill_core.sweeps.storage import ENVIRONMENT_VARIABLE, StoragePlace
 from distill_core.wording import plural
 from distill_tui.cli.output import table
 
 if TYPE_CHECKING:
-    from distill_core.sweeps.axes import Value
     from distill_core.sweeps.events import CellShown, Spread, SweepShown, TrialEnded
     from distill_core.sweeps.plan import MergedAxis, SweepPlan
-
-
-def value_words(value: Value) -> str:
-    """Return a value of a setting as it is typed."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return AUTO if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def settings_words(settings: Mapping[str, Value]) -> str:
-    """Return settings in one line, such as `memory H 2 L 1 cosine-weight 0.5`."""
-    short = {"student": "", "heads": "H ", "layers": "L "}
-    words = (f"{short.get(n, n.replace('_', '-') + ' ')}{value_words(v)}" for n, v in settings.items())
-    return " ".join(words)
 
 
 def merged_words(merged: MergedAxis) -> str:
@@ -65,7 +50,7 @@ def work_command(name: str, place: StoragePlace) -> str:
 
 def trial_line(trial: TrialEnded) -> str:
     """Return a trial that is over in one line."""
-    told = f"cell {trial.cell} seed {trial.seed}  {settings_words(trial.settings)}  {trial.state}"
+    told = f"cell {trial.cell} seed {trial.seed}  {settings_words(trial)}  {trial.state}"
     if trial.cosine is not None:
         told += f"  cosine {trial.cosine:.4f}"
     if trial.p90_us is not None:
@@ -108,12 +93,12 @@ def sweep_lines(sweep: SweepShown) -> Iterator[str]:
     yield from (f"  cell {cell.number}: {cell.why}" for cell in cells if cell.why)
     if sweep.best is not None and sweep.best.cosine is not None:
         runs = ", ".join(sweep.best.runs)
-        yield f"best: {settings_words(sweep.best.settings)}, cosine {sweep.best.cosine.mean:.5f} ({runs})"
+        yield f"best: {settings_words(sweep.best)}, cosine {sweep.best.cosine.mean:.5f} ({runs})"
     if sweep.frontier:
         yield "not beaten in error, latency and bytes at once:"
         rows = [
             (
-                settings_words(point.settings),
+                settings_words(point),
                 f"{point.error:.5f}",
                 "" if point.p90_us is None else f"{point.p90_us:,.1f}",
                 f"{point.size_bytes:,}",
@@ -123,7 +108,7 @@ def sweep_lines(sweep: SweepShown) -> Iterator[str]:
         ]
         yield from table([("settings", "1 - cosine", "p90 us", "bytes", "machine"), *rows], left=(0, 4))
     if sweep.take is not None and sweep.search == "frontier":
-        yield f"to take: {settings_words(sweep.take.settings)} ({', '.join(sweep.take.runs)})"
+        yield f"to take: {settings_words(sweep.take)} ({', '.join(sweep.take.runs)})"
     for worker in sweep.workers:
         yield (
             f"at work: process {worker.pid} on {worker.host} ({worker.device}), cell {worker.cell} seed "
@@ -135,7 +120,7 @@ def _cell_row(cell: CellShown) -> tuple[str, ...]:
     spread, behind = cell.cosine, cell.behind_best
     return (
         str(cell.number),
-        settings_words(cell.settings),
+        settings_words(cell),
         cell.state,
         f"{cell.done}/{cell.seeds}",
         _mean(spread),
