@@ -100,7 +100,7 @@ class DistillApp(App[int]):
         Binding("o", "open_database", "Open", id="app.open", tooltip="Open another database"),
         Binding("ctrl+t", "start_training", "Train", id="app.start", tooltip="Start a run with the settings"),
         Binding("ctrl+t", "say_why_not_training", id="app.not_started", show=False),
-        Binding("ctrl+g", "sweep", "Sweep", id="app.sweep", show=False, tooltip="Try many settings at once"),
+        Binding("ctrl+g", "sweep", "Sweep", id="app.try", show=False, tooltip="Try many settings at once"),
         Binding("ctrl+s", "save_student", "Save", id="app.save", tooltip="Save the trained student"),
         Binding("question_mark,f1", "show_help_panel", "Help", key_display="?", id="app.help"),
         Binding("q,ctrl+q", "leave", "Quit", key_display="q", id="app.quit"),

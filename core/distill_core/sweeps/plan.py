@@ -202,6 +202,11 @@ def checked_sweep_name(name: str) -> str:
     return name
 
 
+def free_name(names: Sequence[str]) -> str:
+    """Return the first of sweep-1, sweep-2, ... that is not among the names."""
+    return next(name for name in (f"sweep-{n}" for n in range(1, len(names) + 2)) if name not in names)
+
+
 def make_grid(
     axes: Axes, database: str, shape_of: Callable[[int], tuple[int, int]]
 ) -> tuple[tuple[Cell, ...], tuple[MergedAxis, ...], tuple[str, ...]]:

@@ -14,7 +14,14 @@ from distill_core.errors import DeviceError, SettingsError
 from distill_core.outputs import Output
 from distill_core.runs.store import RunStore
 from distill_core.sweeps.axes import checks, parse_axis, title
-from distill_core.sweeps.plan import DEFAULT_BLOCKS, DEFAULT_TRIALS, SweepPlan, SweepRequest, plan_sweep
+from distill_core.sweeps.plan import (
+    DEFAULT_BLOCKS,
+    DEFAULT_TRIALS,
+    SweepPlan,
+    SweepRequest,
+    free_name,
+    plan_sweep,
+)
 from distill_core.sweeps.storage import ENVIRONMENT_VARIABLE, storage_place
 from distill_tui.cli.options import (
     ParamType,
@@ -137,7 +144,7 @@ def run(*, storage: str | None, workers: int, runs_dir: Path | None, as_json: bo
 
     root = RunStore(runs_dir).root
     place = storage_place(storage, root)
-    options["name"] = options["name"] or _free_name(sweep_names(place))
+    options["name"] = options["name"] or free_name(sweep_names(place))
     plan = _plan(options)
     SweepLedger.create(place, plan)
     for line in plan_lines(plan, place):
@@ -274,10 +281,6 @@ def _plan(options: dict[str, object]) -> SweepPlan:
     )
     with open_database(chosen_database(argument, option)) as database:
         return plan_sweep(request, database)
-
-
-def _free_name(names: tuple[str, ...]) -> str:
-    return next(name for name in (f"sweep-{n}" for n in range(1, len(names) + 2)) if name not in names)
 
 
 def _one_device(device: str | None) -> str:

@@ -15,7 +15,7 @@ from distill_core.database import open_database
 from distill_core.errors import SettingsError
 from distill_core.runs.store import default_root
 from distill_core.sweeps.axes import Axes, parse_axes
-from distill_core.sweeps.plan import SweepPlan, SweepRequest, plan_sweep
+from distill_core.sweeps.plan import SweepPlan, SweepRequest, free_name, plan_sweep
 from distill_core.sweeps.storage import StoragePlace, storage_place
 from distill_tui.sweeps.crew import Crew
 from distill_tui.ui.desk import Desk
@@ -42,26 +42,31 @@ class SweepsView:
 
 
 class SweepsDesk(Desk[SweepsView]):
-    """Reads the ledger in threads; sweeps are worked at by processes, which outlive the app."""
+    """Reads the ledger in threads; sweeps are worked at by processes, which outlive the app.
+
+    Attributes:
+        wanted: Name of the sweep to look at; empty for the newest.
+    """
 
     def __init__(self, app: DistillApp) -> None:
         super().__init__(SweepsView())
         self._app = app
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ledgers: dict[str, SweepLedger] = {}
         self._crews: dict[str, Crew] = {}
-        self._wanted = ""
+        self.wanted = ""
 
     def read(self) -> None:
         """Read the ledger; what is shown stays until it is read."""
-        self._ask(partial(self._read, self._wanted), self.publish, "sweeps")
+        failed = self._app.complain("Sweeps not read")
+        self._app.jobs.ask(partial(self._read, self.wanted), self.publish, failed, "sweeps")
 
     def look_at_next(self) -> None:
         """Look at the next sweep, the one after the last being the first."""
         names = self.view.names
         if names:
             shown = self.view.shown.name if self.view.shown else names[-1]
-            self._wanted = names[(names.index(shown) + 1) % len(names)]
+            self.wanted = names[(names.index(shown) + 1) % len(names)]
             self.read()
 
     def start(self, line: str, config: RunConfig) -> None:
@@ -110,15 +115,15 @@ class SweepsDesk(Desk[SweepsView]):
     def _start(self, line: str, config: RunConfig) -> SweepPlan:
         from distill_core.sweeps.ledger import SweepLedger, sweep_names
 
-        place = self._place()
-        names = sweep_names(place)
-        name = next(free for free in (f"sweep-{n}" for n in range(1, len(names) + 2)) if free not in names)
-        with open_database(config.data.database) as database:
-            projection = database.projection(config.data.mh_id)
-            shape = projection.num_heads, projection.dimension
-            plan = plan_sweep(sweep_request(name, line, config, shape), database)
-        SweepLedger.create(place, plan)
-        self._work(name)
+        with self._lock:
+            place = self._place()
+            name = free_name(sweep_names(place))
+            with open_database(config.data.database) as database:
+                projection = database.projection(config.data.mh_id)
+                shape = projection.num_heads, projection.dimension
+                plan = plan_sweep(sweep_request(name, line, config, shape), database)
+            SweepLedger.create(place, plan)
+            self._work(name)
         return plan
 
     def _work(self, name: str) -> None:
@@ -159,7 +164,7 @@ class SweepsDesk(Desk[SweepsView]):
         self._ask(lambda: self._change(shown.name, work), self._told(words), f"sweep {change}")
 
     def _started(self, plan: SweepPlan) -> None:
-        self._wanted = plan.name
+        self.wanted = plan.name
         merged = "".join(f" {axis.axis} does nothing for {axis.student}." for axis in plan.merged_axes)
         runs = f"{len(plan.cells)} cells x {len(plan.seeds)} seeds = {plan.num_trials} runs."
         self._app.notify(f"{plan.name}: {runs}{merged} A process of its own works at it.", title="Sweep")
@@ -172,8 +177,8 @@ class SweepsDesk(Desk[SweepsView]):
 
         return tell
 
-    def _ask(self, work: Callable[[], Any], then: Callable[[Any], object], kind: str) -> None:
-        self._app.jobs.ask(work, then, self._app.complain("Sweep"), kind)
+    def _ask(self, work: Callable[[], Any], then: Callable[[Any], object], group: str) -> None:
+        self._app.jobs.ask(work, then, self._app.complain("Sweep"), group=group)
 
 
 def sweep_request(name: str, line: str, config: RunConfig, shape: tuple[int, int]) -> SweepRequest:

@@ -63,7 +63,7 @@ class SweepScreen(WorkbenchScreen):
         with VerticalScroll(id="sweep-pane", can_focus=False):
             yield Static("", id="sweep-head", markup=False)
             yield HeatMap(id="heat-map")
-        with VerticalScroll(id="sweep-detail", can_focus=False):
+        with VerticalScroll(id="sweep-detail"):
             yield Static("", id="sweep-cell", markup=False)
             yield Static("", id="sweep-front", markup=False)
 
