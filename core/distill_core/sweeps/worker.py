@@ -42,6 +42,7 @@ from distill_core.sweeps.search import (
 from distill_core.sweeps.storage import UnreachableError
 from distill_core.sweeps.trials import Trial, TrialResult, TrialState, WorkerRecord
 from distill_core.training.events import RunStarted, TrainEvent
+from distill_core.wording import plural
 
 if TYPE_CHECKING:
     from distill_core.evaluation.retrieval import RetrievalTable
@@ -302,4 +303,4 @@ def _machine(latency: LatencyFinished | None, host: str) -> str:
     if latency is None or latency.machine is None:
         return host
     machine = latency.machine
-    return ", ".join(filter(None, [host, machine.gpu or machine.cpu, f"{machine.threads} threads"]))
+    return ", ".join(filter(None, [host, machine.gpu or machine.cpu, plural(machine.threads, "thread")]))

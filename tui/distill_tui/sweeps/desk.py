@@ -197,7 +197,9 @@ def sweep_request(name: str, line: str, config: RunConfig, shape: tuple[int, int
     if not typed and not seeds:
         raise SettingsError("There is nothing to vary.", "Write such as: H 2,4,8 L 1,2,3 x2.")
     student = type(config.student)().with_defaults(*shape)
-    axes: Axes = {"student": (config.student.kind,), "mh_id": (config.data.mh_id,)}
+    axes: Axes = {"student": (config.student.kind,)}
+    if config.data.mh_id != 1:
+        axes["mh_id"] = (config.data.mh_id,)
     if config.data.temperature is not None:
         axes["temperature"] = (config.data.temperature,)
     for mine, default in (
