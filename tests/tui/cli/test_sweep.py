@@ -106,7 +106,7 @@ def test_processes_of_their_own_share_the_work(
 def test_a_stopped_sweep_is_gone_on_with(
     database: Path, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("distill_tui.cli.sweep_command.work_here", lambda *arguments, **options: 0)
+    monkeypatch.setattr("distill_tui.cli.sweep_command.watch_crew", lambda *arguments, **options: 0)
     quick = [*QUICK, "--student", "mlp", "--layers", "1", "--no-latency"]
     assert sweep("run", str(database), "--name", "g", *quick) == 0
     assert sweep("stop", "g") == 0
@@ -146,7 +146,7 @@ def test_a_sweep_that_is_not_there(
 def test_a_script_for_slurm(
     database: Path, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("distill_tui.cli.sweep_command.work_here", lambda *arguments, **options: 0)
+    monkeypatch.setattr("distill_tui.cli.sweep_command.watch_crew", lambda *arguments, **options: 0)
     sweep("run", str(database), "--name", "g", "--student", "mlp", "--layers", "1,2")
     capsys.readouterr()
     assert sweep("work", "g", "--print-slurm") == 0

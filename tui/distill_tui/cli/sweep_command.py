@@ -39,7 +39,6 @@ from distill_tui.cli.sweep_working import (
     open_ledger,
     read_sweep,
     watch_crew,
-    work_here,
     worked,
     write_trial,
 )
@@ -150,11 +149,7 @@ def run(*, storage: str | None, workers: int, runs_dir: Path | None, as_json: bo
     for line in plan_lines(plan, place):
         say(line, err=as_json)
     with StopRequest() as stop:
-        if workers == 1:
-            code = work_here(place, plan.name, root, stop, as_json=as_json)
-        else:
-            code = watch_crew(place, plan.name, root, stop, workers=workers, as_json=as_json)
-    return code
+        return watch_crew(place, plan.name, root, stop, workers=workers, as_json=as_json)
 
 
 class _WorkOptions(TypedDict):

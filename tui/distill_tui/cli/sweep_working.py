@@ -1,4 +1,4 @@
-"""Working at a sweep without a terminal: in this process, or by a crew of processes on this machine."""
+"""Working at a sweep without a terminal: in this process, or by a crew of processes that outlive it."""
 
 from __future__ import annotations
 
@@ -61,17 +61,6 @@ def worked(
                 return
 
 
-def work_here(place: StoragePlace, name: str, root: Path, stop: StopRequest, *, as_json: bool) -> int:
-    """Work in this process until the sweep or the process is to end; a line that drops hands over."""
-    ledger = open_ledger(place, name, patience_seconds=PATIENCE_SECONDS, stop=stop)
-    followed = _Followed(ledger, as_json=as_json)
-    for _ in worked(ledger, root, stop):
-        followed.write()
-    if stop.exit_code == _HUNG_UP:
-        Crew(place, name, root).start()  # whoever dropped the line wants the sweep to go on
-    return _finish(followed, stop, as_json=as_json)
-
-
 def watch_crew(
     place: StoragePlace, name: str, root: Path, stop: StopRequest, *, workers: int, as_json: bool
 ) -> int:
@@ -88,7 +77,9 @@ def watch_crew(
         crew.stop(stop.exit_code - 128)
     code = _finish(followed, stop, as_json=as_json)
     if stop.exit_code is None and followed.is_open:
-        raise SweepError(f"The workers of {name} have ended before it.", f"See {crew.logs}.")
+        raise SweepError(
+            f"The workers of {name} have ended before it.", f"{crew.last_words()} See {crew.logs}.".strip()
+        )
     return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -51,6 +52,14 @@ class Crew:
             if process.returncode < 0 and self._started < self._wanted * (1 + _REPLACEMENTS):
                 self._start()
         return bool(self._processes)
+
+    def last_words(self) -> str:
+        """Return the last line that a worker printed; empty where none did."""
+        lines: list[str] = []
+        for number in range(1, self._started + 1):
+            with contextlib.suppress(OSError):
+                lines += (self.logs / f"worker-{number}.log").read_text(errors="replace").splitlines()
+        return lines[-1] if lines else ""
 
     def stop(self, number: int) -> None:
         """Send all workers a signal, and wait a little for them to save."""
