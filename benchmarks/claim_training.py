@@ -47,7 +47,7 @@ class Source(NamedTuple):
     def load(self, temperature: float, seed: int) -> TeacherData:
         """Return projection 1 at a temperature, its queries split by a seed."""
         data = DataConfig(database=str(self.path), temperature=temperature)
-        return load_teacher_data(data, SplitConfig(), seed)
+        return load_teacher_data(data, SplitConfig(split_seed=seed))
 
 
 def sources(folder: Path | None) -> tuple[Source, ...]:

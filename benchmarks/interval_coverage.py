@@ -128,7 +128,8 @@ def soft_agreement(count: int, rng: np.random.Generator) -> DataSet:
 def whole_agreement(count: int, rng: np.random.Generator) -> DataSet:
     """Agreement of 0.945: a cluster is missed as a whole, or not at all."""
     clusters = np.repeat(np.arange(count), 3)
-    return DataSet(1.0 - (rng.random(count) < 0.055)[clusters], np.ones(len(clusters)), clusters)
+    hit: Values = np.where((rng.random(count) < 0.055)[clusters], 0.0, 1.0)
+    return DataSet(hit, np.ones(len(clusters)), clusters)
 
 
 def tied_skill(count: int, rng: np.random.Generator) -> DataSet:

@@ -194,7 +194,9 @@ def time_to_goals(database: Path, temperature: float, seed: int, epochs: int | N
 
 def time_of_published(database: Path, temperature: float, seed: int, epochs: int) -> float:
     """Return the seconds of the published epochs of batches of 32, the plain loop."""
-    data = load_teacher_data(DataConfig(database=str(database), temperature=temperature), SplitConfig(), seed)
+    data = load_teacher_data(
+        DataConfig(database=str(database), temperature=temperature), SplitConfig(split_seed=seed)
+    )
     rows = data.split.train
     steps = training_steps(
         torch.from_numpy(data.queries[rows]), torch.from_numpy(data.targets[rows]), 32, 4, 2
@@ -258,7 +260,7 @@ def main() -> None:
         options.rounds, options.goals = 1, 1
     source = DataConfig(database=str(options.database), temperature=options.temperature)
     with cpu_threads(options.threads):
-        data = load_teacher_data(source, SplitConfig(), 0)
+        data = load_teacher_data(source, SplitConfig())
         print(f"N = {data.teacher.num_heads}, d = {data.teacher.dimension}, {options.threads} thread(s)")
         for pair in (*inference_pairs(data), training_pair(data, 32), training_pair(data, 64)):
             pair.published()

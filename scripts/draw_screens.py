@@ -23,6 +23,7 @@ from distill_core.config import DataConfig, RunConfig
 from distill_core.database import demo_database_path
 from distill_core.runs import RecordedRun
 from distill_core.students import MemoryConfig
+from distill_tui import cli
 from distill_tui.app import DistillApp
 from distill_tui.jobs import JobState
 from distill_tui.runs.table import RunTable
@@ -66,6 +67,9 @@ async def photograph(database: Path, size: tuple[int, int]) -> None:
         await pilot.pause(1)
         await pilot.press("space", "down", "space")
         await shoot(pilot, "6-runs", size)
+        await pilot.press("7")
+        await wait(pilot, lambda: app.sweeps.view.shown is not None)
+        await shoot(pilot, "7-sweep", size)
         await pilot.press("question_mark")
         await shoot(pilot, "help", size)
 
@@ -78,6 +82,12 @@ def train_another(database: Path) -> None:
     )
     for _event in RecordedRun.new(os.environ["DISTILL_TUI_RUNS"], config):
         pass
+
+
+def sweep(database: Path) -> None:
+    """Leave a sweep in the ledger."""
+    grid = ["--student", "memory", "--heads", "1,2,4", "--layers", "1,2,3", "--seeds", "2", "--epochs", "5"]
+    cli.run(["sweep", "run", str(database), "--name", "h-and-l", *grid])
 
 
 async def wait(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
@@ -134,6 +144,7 @@ def main() -> None:
     os.environ["DISTILL_TUI_RUNS"] = str(state / "runs")
     database = state / "demo" / "lda.db"
     train_another(database)
+    sweep(database)
     for size in SIZES:
         asyncio.run(photograph(database, size))
     shutil.rmtree(state)

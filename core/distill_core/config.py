@@ -70,7 +70,7 @@ class DataConfig(Settings, frozen=True, kw_only=True):
 
 
 class SplitConfig(Settings, frozen=True, kw_only=True):
-    """Which queries train, are watched, and judge. The seed of the training draws them."""
+    """Which queries train, are watched, and judge."""
 
     split: Annotated[
         SplitKind,
@@ -103,6 +103,16 @@ class SplitConfig(Settings, frozen=True, kw_only=True):
             description="Judge without test queries that nearly stand in the training part.",
         ),
     ] = False
+    split_seed: Annotated[
+        int,
+        Meta(
+            ge=0,
+            lt=2**32,
+            title="Split seed",
+            description="Draws the split; runs that differ in their seed alone share their test queries.",
+            extra={"form": False},
+        ),
+    ] = 0
 
 
 class TrainingConfig(Settings, frozen=True, kw_only=True):
@@ -149,7 +159,7 @@ class TrainingConfig(Settings, frozen=True, kw_only=True):
             ge=0,
             lt=2**32,
             title="Seed",
-            description="Fixes split, weights, batches and dropout.",
+            description="Fixes weights, batches and dropout.",
         ),
     ] = 0
     device: Annotated[Device, Meta(title="Device", description="auto is cuda, else mps, else cpu.")] = "auto"
@@ -180,10 +190,19 @@ class RunConfig(Settings, frozen=True, kw_only=True):
 def parse_config(builtins: Mapping[str, object]) -> RunConfig:
     """Build a run's settings from plain dictionaries, as read from TOML or JSON.
 
+    Where no `split_seed` stands, an older version wrote them, which drew the split by the training's seed.
+
     Raises:
         SettingsError: A value is unknown, of the wrong type or out of its range.
     """
     try:
-        return msgspec.convert(builtins, RunConfig)
+        return msgspec.convert(_with_split_seed(builtins), RunConfig)
     except msgspec.ValidationError as error:
         raise SettingsError(f"The settings cannot be used: {in_words(error).rstrip('.')}.") from error
+
+
+def _with_split_seed(builtins: Mapping[str, object]) -> Mapping[str, object]:
+    split, training = builtins.get("split", {}), builtins.get("training", {})
+    if not isinstance(split, Mapping) or not isinstance(training, Mapping) or "seed" not in training:
+        return builtins
+    return {**builtins, "split": {"split_seed": training["seed"], **split}}

@@ -84,8 +84,16 @@ class RunError(DistillError):
     """A run's folder cannot be read, written or found, or the run is already being trained."""
 
 
+class BusyError(RunError):
+    """Another process trains the run."""
+
+
 class TakenOverError(RunError):
     """Another process has taken over the run that this one was training."""
+
+
+class SweepError(DistillError):
+    """A sweep, or the storage of its ledger, cannot be found, read or worked at."""
 
 
 class OutputError(DistillError):

@@ -257,7 +257,7 @@ def _content(labelled: LabelledQuestions) -> list[NDArray[np.generic]]:
     return arrays
 
 
-def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> TeacherData:
+def load_teacher_data(config: DataConfig, split: SplitConfig) -> TeacherData:
     """Open the database read-only, label every query by the teacher, and split.
 
     Raises:
@@ -271,9 +271,9 @@ def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> Teac
     }
     rows = drawn_by_cluster(labelled.clusters, _affordable(labelled))
     if split.split == "cluster":
-        parts = split_clusters(labelled.clusters[rows], **shares, seed=seed)
+        parts = split_clusters(labelled.clusters[rows], **shares, seed=split.split_seed)
     else:
-        parts = split_queries(len(rows), **shares, seed=seed)
+        parts = split_queries(len(rows), **shares, seed=split.split_seed)
     parts = Split(rows[parts.train], rows[parts.validation], rows[parts.test])
     return TeacherData(labelled=labelled, targets=_projected(labelled, rows), split=parts)
 

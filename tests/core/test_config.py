@@ -273,3 +273,12 @@ def test_the_nearest_fitting_heads_are_offered() -> None:
     with pytest.raises(SettingsError) as caught:
         require_divisible(384, 5)
     assert caught.value.hint == "Take one of 3, 4, 6."
+
+
+def test_settings_of_an_older_version_keep_the_split_that_their_seed_drew() -> None:
+    old = {"data": {"database": "lda.db"}, "training": {"seed": 7}}
+    assert parse_config(old).split.split_seed == 7
+    assert parse_config(old | {"split": {"split_seed": 2}}).split.split_seed == 2
+    assert (
+        RunConfig(data=DataConfig(database="lda.db"), training=TrainingConfig(seed=7)).split.split_seed == 0
+    )

@@ -128,7 +128,7 @@ def test_latency_is_told_with_its_machine(tmp_path: Path, run: RunFolder) -> Non
     copy = copy_run(run, tmp_path)
     assert section(card_of(copy, tmp_path / "out"), "Latency").strip() == "Not measured."
     config, student = run.read_config(), load_student(run.best_checkpoint)
-    data = load_teacher_data(config.data, config.split, config.training.seed)
+    data = load_teacher_data(config.data, config.split)
     settings = LatencySettings(blocks=2, device="cpu")
     *_, measured = compare_latency(data.teacher, student, data.queries, settings)
     assert isinstance(measured, LatencyFinished)

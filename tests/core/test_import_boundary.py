@@ -13,7 +13,7 @@ import pytest
 import distill_core
 from tests.core.database_factory import write_lda_db
 
-HEAVY = ["torch", "sklearn", "scipy"]
+HEAVY = ["torch", "sklearn", "scipy", "optuna", "sqlalchemy"]
 USER_INTERFACE = ["distill_tui", "textual", "rich", "plotext", "textual_plotext", "click"]
 CONTRACTS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["tool"]["importlinter"]
 (KNOW_TORCH,) = (
@@ -74,7 +74,7 @@ def test_a_student_that_needs_no_torch_is_judged_without(tmp_path: Path) -> None
         "from distill_core.teacher_data import load_teacher_data\n"
         "from distill_core.training.judging import fit_ladder, judge_student\n"
         f"config = RunConfig(data=DataConfig(database={str(database)!r}))\n"
-        "data = load_teacher_data(config.data, config.split, 0)\n"
+        "data = load_teacher_data(config.data, config.split)\n"
         "rungs = list(fit_ladder(data, 0))\n"
         "tested, assessed, finished = judge_student(data, config, data.teacher.project, rungs)\n"
         "assert finished.verdict is not None"

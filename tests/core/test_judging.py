@@ -39,7 +39,7 @@ def config(tmp_path: Path) -> RunConfig:
 
 
 def load(config: RunConfig) -> TeacherData:
-    return load_teacher_data(config.data, config.split, config.training.seed)
+    return load_teacher_data(config.data, config.split)
 
 
 def judged(

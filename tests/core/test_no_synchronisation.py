@@ -31,7 +31,7 @@ def new_trainer(tmp_path: Path, recipe: Recipe, kind: str, device: Device) -> Tr
         student=student_settings(kind, {"heads": 2, "layers": 1, "ff_dim": 12, "slots": 3}),
         training=TrainingConfig(recipe=recipe, epochs=3, batch_size=8, device=device),
     )
-    data = load_teacher_data(config.data, config.split, 0)
+    data = load_teacher_data(config.data, config.split)
     random_state = OwnRandomState(0, torch.device(device))
     with random_state:
         trainer = make_trainer(resolve(config, len(data.split.train)), data, random_state)

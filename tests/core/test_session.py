@@ -115,7 +115,7 @@ def test_the_test_queries_are_judged_one_by_one_and_together(config: RunConfig) 
     with LdaDatabase(config.data.database) as database:
         ids, queries = database.queries(1)
         teacher = database.teacher(1)
-    rows = split_queries(40, seed=4).test
+    rows = split_queries(40, seed=0).test
     assert tested.question_ids == tuple(ids[rows])
     assert session.student is not None
     guess, truth = (
@@ -202,7 +202,7 @@ def test_the_seed_alone_decides_the_first_weights(config: RunConfig) -> None:
         expected = type(session.student)(8, 2, 1, 12, 0.1)
     initial = session.student.state_dict()
     assert all(torch.equal(initial[name], weight) for name, weight in expected.state_dict().items())
-    split = split_queries(40, seed=4)
+    split = split_queries(40, seed=0)
     assert session.data.split.train.tolist() == split.train.tolist()
     assert session.data.split.test.tolist() == split.test.tolist()
 
@@ -231,7 +231,7 @@ def test_ladder_and_judging_leave_the_student_and_the_random_stream_alone(config
     _, weights = finished(TrainingSession(config))
     assert pickle.dumps(np.random.get_state()) == numpys
 
-    data = load_teacher_data(config.data, config.split, config.training.seed)
+    data = load_teacher_data(config.data, config.split)
     queries, targets = (torch.from_numpy(rows[data.split.train]) for rows in (data.queries, data.targets))
     random_state = OwnRandomState(config.training.seed, torch.device("cpu"))
     with random_state:

@@ -85,7 +85,7 @@ def test_everything_known_of_the_questions(database: Path) -> None:
 def test_the_labels_are_the_teachers_at_the_temperature_asked_for(
     database: Path, asked: float | None, used: float
 ) -> None:
-    data = load_teacher_data(DataConfig(database=str(database), temperature=asked), SplitConfig(), 0)
+    data = load_teacher_data(DataConfig(database=str(database), temperature=asked), SplitConfig())
     assert data.teacher.temperature == used
     np.testing.assert_allclose(data.targets, labels_by_formula(database, used), rtol=1e-4, atol=1e-5)
     if used != 0.1:
@@ -126,7 +126,7 @@ def test_unusable_answers_leave_nothing_to_retrieve_and_everything_else(database
         change(database, "DELETE FROM embeddings WHERE entity_type = 'answer'")
     else:
         np.save(file, np.full(8 if damage == "nan" else 7, np.nan if damage == "nan" else 1.0, np.float32))
-    data = load_teacher_data(DataConfig(database=str(database)), SplitConfig(), 0)
+    data = load_teacher_data(DataConfig(database=str(database)), SplitConfig())
     assert data.labelled.answers is None
     assert len(data.queries) == 20
     held_out = data.held_out(data.split.test)
@@ -139,8 +139,8 @@ def test_the_split_is_the_one_that_the_settings_name(database: Path, seed: int) 
     config = DataConfig(database=str(database))
     settings = SplitConfig(validation_fraction=0.25, test_fraction=0.3)
     shares = {"validation_fraction": 0.25, "test_fraction": 0.3}
-    by_query = load_teacher_data(config, settings.with_values(split="query"), seed).split
-    by_cluster = load_teacher_data(config, settings.with_values(split="cluster"), seed).split
+    by_query = load_teacher_data(config, settings.with_values(split="query", split_seed=seed)).split
+    by_cluster = load_teacher_data(config, settings.with_values(split="cluster", split_seed=seed)).split
     clusters = np.repeat([1, 2, 3, 4], 5)
     for split, expected in (
         (by_query, split_queries(20, **shares, seed=seed)),
@@ -154,7 +154,7 @@ def test_the_split_is_the_one_that_the_settings_name(database: Path, seed: int) 
 
 
 def test_the_held_out_part_is_compared_with_the_training_part_alone(database: Path) -> None:
-    data = load_teacher_data(DataConfig(database=str(database)), SplitConfig(), 1)
+    data = load_teacher_data(DataConfig(database=str(database)), SplitConfig(split_seed=1))
     rows = data.split.validation[::-1]
     held_out = data.held_out(rows)
     np.testing.assert_array_equal(held_out.train_queries, data.queries[data.split.train])
@@ -171,7 +171,7 @@ def test_of_many_questions_a_sample_of_clusters_is_labelled_and_split(
     folder = write_vector_folder(tmp_path, num_heads=20, questions_per_head=5)
     monkeypatch.setattr(teacher_data, "_MAX_LABELS", 40 * 20)
     monkeypatch.setattr(teacher_data, "_FEWEST_LABELS", 40)
-    data = load_teacher_data(DataConfig(database=str(folder)), SplitConfig(), 0)
+    data = load_teacher_data(DataConfig(database=str(folder)), SplitConfig())
     rows = np.sort(np.concatenate((data.split.train, data.split.validation, data.split.test)))
     assert len(rows) == 40
     assert np.unique(rows // 5, return_counts=True)[1].tolist() == [5] * 8, "whole clusters"
@@ -180,6 +180,6 @@ def test_of_many_questions_a_sample_of_clusters_is_labelled_and_split(
     )
     untouched = np.setdiff1d(np.arange(100), rows)
     assert not data.targets[untouched].any()
-    assert load_teacher_data(DataConfig(database=str(folder)), SplitConfig(), 0).split.test.tolist() == (
+    assert load_teacher_data(DataConfig(database=str(folder)), SplitConfig()).split.test.tolist() == (
         data.split.test.tolist()
     )

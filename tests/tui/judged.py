@@ -21,7 +21,7 @@ NOISE = 0.3
 def judged_run(database: Path, mh_id: int = 1, *, noise: float = NOISE) -> tuple[TrainEvent, ...]:
     """Return the events of a run of ten epochs whose student is the teacher plus noise."""
     config = RunConfig(data=DataConfig(database=str(database), mh_id=mh_id))
-    data = load_teacher_data(config.data, config.split, config.training.seed)
+    data = load_teacher_data(config.data, config.split)
     baselines = tuple(fit_ladder(data, config.training.seed))
 
     def student(queries: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,12 +12,14 @@ from distill_tui.latency.screen import LatencyScreen
 from distill_tui.latency.tables import ContestantTable
 from distill_tui.runs.screen import RunsScreen
 from distill_tui.runs.table import RunTable
+from distill_tui.sweeps.heat_map import FIGURES, HeatMap
 from distill_tui.teacher.question_list import QuestionList
 from distill_tui.training.metric_chart import MetricChart
 from distill_tui.training.screen import TrainScreen
 from tests.tui import events
 from tests.tui.runs_on_disk import Made, answer, make_run, store, work_off
 from tests.tui.stage import Stage
+from tests.tui.sweeps.shown import view as sweeps_view
 from tests.tui.test_experiments import result as hl_result
 
 
@@ -287,3 +289,33 @@ def copied(stage: Stage) -> object:
 
 def curves(stage: Stage) -> object:
     return len(stage.app.training.curves.view)
+
+
+async def with_sweep(stage: Stage, row: int = 0) -> None:
+    """Have a sweep of three by two cells, the middle one of a row under the cursor."""
+    stage.jobs.wanted.clear()
+    stage.app.copy_to_clipboard("")
+    stage.app.sweeps.publish(sweeps_view("sweep-1", "sweep-2"))
+    heat_map = stage.find("#heat-map", HeatMap)
+    heat_map.axes, heat_map.figure, heat_map.cursor = ("heads", "layers"), FIGURES[0], (1, row)
+    heat_map.focus()
+
+
+def heat_cursor(stage: Stage) -> object:
+    return stage.find("#heat-map", HeatMap).cursor
+
+
+def heat_figure(stage: Stage) -> object:
+    return stage.find("#heat-map", HeatMap).figure.title
+
+
+def heat_axes(stage: Stage) -> object:
+    return stage.find("#heat-map", HeatMap).axes
+
+
+def wanted(stage: Stage) -> object:
+    return stage.jobs.groups[-1] if stage.jobs.groups else None
+
+
+def wanted_sweep(stage: Stage) -> object:
+    return stage.app.sweeps.wanted

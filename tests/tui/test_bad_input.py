@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distill_core.students import kinds
 from distill_core.students.spec import StudentConfig
-from distill_tui.cli import options, run, train_command
+from distill_tui.cli import run, train_command
 from distill_tui.jobs import JobState
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
@@ -225,7 +226,7 @@ def test_fewer_than_ten_queries_on_the_command_line(
 def test_a_file_that_vanishes_under_the_command_line(
     database: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shaped = options.shaped_student
+    shaped = kinds.shaped_student
 
     def vanish(kind: str, given: dict[str, object], num_heads: int, dimension: int) -> StudentConfig:
         database.unlink()

@@ -31,6 +31,7 @@ from tests.tui import events
 from tests.tui.judged import judged_run
 from tests.tui.runs_on_disk import made_up_runs
 from tests.tui.stage import NARROW, WIDE, IdleJobs, Stage
+from tests.tui.sweeps.shown import view as sweeps_view
 
 Compare = Callable[..., bool]
 Scene = Callable[[Stage], Awaitable[None]]
@@ -225,3 +226,16 @@ def test_picker(
     (tmp_path / "state" / "recent.txt").write_text("playbooks/lda.db\n")
     monkeypatch.setattr("distill_tui.ui.database_picker.Path.cwd", lambda: Path("playbooks"))
     assert picture(picker, NARROW)
+
+
+@SIZES
+def test_sweep_with_its_heat_map(
+    picture: Callable[[Scene, tuple[int, int]], bool], size: tuple[int, int]
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.show_teacher()
+        await stage.go("sweep")
+        await stage.tell(Answered(stage.app.sweeps.publish, sweeps_view("sweep-1", "sweep-2")))
+        await stage.press("right")
+
+    assert picture(scene, size)

@@ -25,6 +25,7 @@ from distill_tui.jobs import Answered, JobEnded, Jobs, JobState, Progressed
 from distill_tui.latency.desk import MEASUREMENTS, LatencyDesk
 from distill_tui.runs.desk import RunsDesk
 from distill_tui.student.desk import StudentDesk
+from distill_tui.sweeps.desk import SweepsDesk
 from distill_tui.teacher.desk import TeacherDesk
 from distill_tui.teacher.screen import TeacherScreen
 from distill_tui.training.desk import TrainingDesk
@@ -86,6 +87,7 @@ class DistillApp(App[int]):
         "validate": screen_factory("validation", "ValidateScreen"),
         "latency": screen_factory("latency", "LatencyScreen"),
         "runs": screen_factory("runs", "RunsScreen"),
+        "sweep": screen_factory("sweeps", "SweepScreen"),
     }
     DEFAULT_MODE = "teacher"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
@@ -98,6 +100,7 @@ class DistillApp(App[int]):
         Binding("o", "open_database", "Open", id="app.open", tooltip="Open another database"),
         Binding("ctrl+t", "start_training", "Train", id="app.start", tooltip="Start a run with the settings"),
         Binding("ctrl+t", "say_why_not_training", id="app.not_started", show=False),
+        Binding("ctrl+g", "sweep", "Sweep", id="app.try", show=False, tooltip="Try many settings at once"),
         Binding("ctrl+s", "save_student", "Save", id="app.save", tooltip="Save the trained student"),
         Binding("escape", "cancel_reading", "Cancel", id="app.cancel_reading", tooltip="Stop reading"),
         Binding("question_mark,f1", "show_help_panel", "Help", key_display="?", id="app.help"),
@@ -113,6 +116,7 @@ class DistillApp(App[int]):
         self.training = TrainingDesk(self)
         self.latency = LatencyDesk(self)
         self.runs = RunsDesk(self)
+        self.sweeps = SweepsDesk(self)
         self.modes = [*self.MODES]
         for kind in MEASUREMENTS:
             if kind.screen is not None:
@@ -193,6 +197,7 @@ class DistillApp(App[int]):
             ("crossover", "x", "Search the crossover", "From how many heads on is the student faster?"),
         ):
             yield SystemCommand(title, f"{words} ({key} on screen 5)", partial(self._on_latency, action))
+        yield SystemCommand("Sweep", "Try many settings at once (ctrl+g)", self.action_sweep)
         yield SystemCommand("Open a database", "Choose another lda.db (o)", self.action_open_database)
         yield SystemCommand(
             "Start training", "Start a run with the present settings (ctrl+t)", self.action_start_training
@@ -209,7 +214,8 @@ class DistillApp(App[int]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Switch off what a dialog must not pass through, and what cannot be done now."""
-        if action in ("show", "open_database", "start_training", "save_student") and self.screen.is_modal:
+        behind_dialogs = ("show", "open_database", "start_training", "save_student", "sweep")
+        if action in behind_dialogs and self.screen.is_modal:
             return False
         if action == "cancel_reading":
             return self.teacher.is_reading
@@ -218,8 +224,9 @@ class DistillApp(App[int]):
             return view.state in (JobState.FINISHED, JobState.STOPPED) and view.watched is None
         if action == "say_why_not_training":
             return not self.screen.is_modal and not self.check_action("start_training", ())
-        if action == "start_training":
-            return self.teacher.view is not None and not self.jobs.is_busy
+        if action in ("sweep", "start_training"):
+            is_free = action == "sweep" or not self.jobs.is_busy
+            return self.teacher.view is not None and is_free
         return True
 
     def _on_latency(self, action: str) -> None:
@@ -247,6 +254,24 @@ class DistillApp(App[int]):
     def action_say_why_not_training(self) -> None:
         """Tell why the key that trains does nothing now."""
         self.training.start()
+
+    def action_sweep(self) -> None:
+        """Ask for the values to try of the settings on screen 2, and enter them as a sweep."""
+        from distill_core.sweeps.axes import parse_axes
+        from distill_tui.ui.dialogs import Question, TextDialog
+
+        teacher = self.teacher.view
+        if teacher is None:
+            return
+        config = self.student.run_config(teacher)
+
+        def enter(line: str | None) -> None:
+            if line is not None:
+                self.sweeps.start(line, config)
+                self.switch_mode("sweep")
+
+        caption = "Values to try, all else as on screen 2; such as H2,4,8 L1..3 lambda=0.1..0.9/5 x2 (seeds):"
+        self.push_screen(TextDialog(Question("Sweep", caption, check=parse_axes)), enter)
 
     def action_save_student(self) -> None:
         """Ask where to write the trained student."""

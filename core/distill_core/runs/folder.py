@@ -24,7 +24,7 @@ from distill_core.runs.metrics import (
     cut_metrics,
     read_metrics,
 )
-from distill_core.runs.new_folder import Clock, create_folder, run_prefix, utc_now
+from distill_core.runs.new_folder import Clock, create_folder, create_folder_called, run_prefix, utc_now
 from distill_core.runs.records import (
     Attempt,
     DataRecord,
@@ -76,8 +76,13 @@ class RunFolder:
         self._lock: lock.RunLock | None = None
 
     @classmethod
-    def create(cls, root: str | os.PathLike[str], config: RunConfig, clock: Clock = utc_now) -> Self:
-        """Make the folder of a new run, which waits to be trained; it appears whole or not at all."""
+    def create(
+        cls, root: str | os.PathLike[str], config: RunConfig, clock: Clock = utc_now, *, name: str = ""
+    ) -> Self:
+        """Make the folder of a new run, which waits to be trained; it appears whole or not at all.
+
+        With a `name` that is the folder's, and the run that has it already is returned.
+        """
         now = clock()
 
         def fill(path: Path) -> None:
@@ -86,6 +91,8 @@ class RunFolder:
             draft.write_config(config)
             draft.write_state(RunState(state="stopped", started=now, updated=now))
 
+        if name:
+            return cls(create_folder_called(absolute(root) / name, fill), clock)
         return cls(create_folder(absolute(root), run_prefix(now, config.data.database), fill), clock)
 
     @classmethod

@@ -18,7 +18,7 @@ from typing import Self
 
 import msgspec
 
-from distill_core.errors import RunError, TakenOverError
+from distill_core.errors import BusyError, RunError, TakenOverError
 from distill_core.runs import liveness
 from distill_core.runs.atomic_files import reason, remove_unfinished, sync_folder, writing_error
 from distill_core.runs.liveness import Wait
@@ -104,7 +104,8 @@ def acquire(run: Path, *, take_over: bool = False, wait: Wait = time.sleep) -> R
         wait: Waits some seconds between two looks at a process that cannot be looked up.
 
     Raises:
-        RunError: The run is being trained, or its folder is gone or cannot be written.
+        BusyError: The run is being trained.
+        RunError: Its folder is gone or cannot be written.
     """
     try:
         descriptor = os.open(run / "lock", os.O_RDWR | os.O_CREAT, 0o666)
@@ -252,10 +253,10 @@ def _number_in_state(run: Path) -> int:
         return 0
 
 
-def _already_trained(run: Path) -> RunError:
+def _already_trained(run: Path) -> BusyError:
     last = last_attempt(run)
     by = f" by {last}" if last and not last.ended else ""
-    return RunError(
+    return BusyError(
         f"{run.name} is already being trained{by}.",
         "Attach to it, or wait until it has ended. If its process hangs, 'distill-tui resume --take-over' "
         "goes on from the last checkpoint.",

@@ -58,12 +58,31 @@ def create_folder(root: Path, prefix: str, fill: Callable[[Path], None]) -> Path
     Raises:
         RunError: The disk is full, or the folder cannot be written.
     """
+    return _make(root, fill, lambda hidden: _rename_to_free(hidden, prefix))
+
+
+def create_folder_called(path: Path, fill: Callable[[Path], None]) -> Path:
+    """Make a folder of a name as `create_folder` does, or leave the one that is there as it is."""
+
+    def rename(hidden: Path) -> Path:
+        try:
+            return hidden.rename(path)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            shutil.rmtree(hidden, ignore_errors=True)
+            return path
+
+    return path if os.path.lexists(path) else _make(path.parent, fill, rename)
+
+
+def _make(root: Path, fill: Callable[[Path], None], rename: Callable[[Path], Path]) -> Path:
     hidden = root / f".{secrets.token_hex(8)}.new"
     try:
         root.mkdir(parents=True, exist_ok=True)
         hidden.mkdir()
         fill(hidden)
-        path = _rename_to_free(hidden, prefix)
+        path = rename(hidden)
         sync_folder(root)
     except BaseException as error:
         shutil.rmtree(hidden, ignore_errors=True)

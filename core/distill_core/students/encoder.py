@@ -70,6 +70,11 @@ class EncoderConfig(StudentConfig, frozen=True, kw_only=True, tag="encoder"):
         heads, layers = default_architecture(num_heads, dimension)
         return {"heads": heads, "layers": layers}
 
+    @classmethod
+    def choices(cls, num_heads: int, dimension: int) -> dict[str, tuple[int, ...]]:
+        """Return layers and widths; H does nothing."""
+        return {"layers": (1, 2, 3), "ff_dim": (64, 128, 256, 512, 1024)}
+
     def check(self, dimension: int) -> None:
         """Check that H divides d."""
         require_divisible(dimension, self.heads)

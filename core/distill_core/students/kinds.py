@@ -71,6 +71,24 @@ def student_settings(kind: str, values: Mapping[str, object]) -> StudentConfig:
     return settings(**{name: values[name] for name in settings.__struct_fields__ if name in values})
 
 
+def shaped_student(kind: str, values: Mapping[str, object], num_heads: int, dimension: int) -> StudentConfig:
+    """Return the settings of a student for N heads of dimension d, with the defaults of its kind.
+
+    Args:
+        kind: Its name.
+        values: By name; those that are None, or no settings of the kind, are passed over.
+        num_heads: N.
+        dimension: d.
+
+    Raises:
+        SettingsError: They do not fit.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    student = student_settings(kind, student_kind(kind).defaults(num_heads, dimension) | given)
+    student.check(dimension)
+    return student
+
+
 def parse_student(builtins: object) -> StudentConfig:
     """Return settings from a plain dictionary, as read from TOML or JSON.
 

@@ -79,6 +79,14 @@ class MemoryConfig(StudentConfig, frozen=True, kw_only=True, tag="memory"):
         """Return one head in one layer, whatever the teacher."""
         return {"heads": 1, "layers": 1}
 
+    @classmethod
+    def choices(cls, num_heads: int, dimension: int) -> dict[str, tuple[int, ...]]:
+        """Return heads, layers, and powers of two of slots up to N and of widths up to d."""
+        slots = tuple(2**power for power in range(5, 13) if 2**power < 2 * num_heads)
+        widths = tuple(2**power for power in range(4, 10) if 2**power <= dimension)
+        sizes = {"slots": slots or (num_heads,), "width": widths or (dimension,)}
+        return {"heads": (1, 2, 4), "layers": (1, 2), **sizes}
+
     def check(self, dimension: int) -> None:
         """Check that H divides the width."""
         require_divisible(self.shared_by_heads(dimension), self.heads, "width")

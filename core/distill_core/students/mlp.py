@@ -59,6 +59,11 @@ class MlpConfig(StudentConfig, frozen=True, kw_only=True, tag="mlp"):
         """Return the book rule's L."""
         return {"layers": default_architecture(num_heads, dimension)[1]}
 
+    @classmethod
+    def choices(cls, num_heads: int, dimension: int) -> dict[str, tuple[int, ...]]:
+        """Return layers and widths."""
+        return {"layers": (1, 2, 3), "ff_dim": (64, 128, 256, 512, 1024)}
+
     def shape(self, dimension: int, num_heads: int) -> Shape:
         """Return what builds the network; a dropout that is left to the recipe counts as none."""
         return {

@@ -78,6 +78,9 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
         "the merged heads of H^L cells. Its fit takes the fastest way that reaches what is wanted."
     )
     BY_GRADIENTS: ClassVar[bool] = False
+    INERT_TRAINING: ClassVar[frozenset[str]] = frozenset(
+        {"recipe", "cosine_weight", "learning_rate", "batch_size", "mse_reduction", "compiled"}
+    )
     KEEPS_HEADS: ClassVar[bool] = True
     CARD_NOTE: ClassVar[str] = "It needs faiss where its near heads are found by a scan."
 
@@ -235,6 +238,11 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
             **rung._asdict(),
             "storage": self.storage if rung.near != "lda" else "float32",
         }
+
+    @classmethod
+    def choices(cls, num_heads: int, dimension: int) -> dict[str, tuple[int, ...]]:
+        """Return trees of 64 to 4,096 cells; how near heads are found is left to the fit."""
+        return {"layers": (3, 4, 5, 6)}
 
     @classmethod
     def of_shape(cls, shape: Shape) -> Self:

@@ -41,6 +41,9 @@ class StudentConfig(Settings, frozen=True, kw_only=True, tag_field="kind"):
     BY_GRADIENTS: ClassVar[bool] = True
     """Whether it learns by steps of gradient descent; a kind that does not has a training of its own."""
 
+    INERT_TRAINING: ClassVar[frozenset[str]] = frozenset()
+    """Settings of the training that change nothing in the student, of a kind that is fitted."""
+
     KEEPS_HEADS: ClassVar[bool] = False
     """Whether it stores the teacher's heads: it never has fewer parameters, and saves operations alone."""
 
@@ -84,6 +87,11 @@ class StudentConfig(Settings, frozen=True, kw_only=True, tag_field="kind"):
     @classmethod
     def defaults(cls, num_heads: int, dimension: int) -> dict[str, int]:
         """Return the settings that follow from the teacher, where the user gives none."""
+        return {}
+
+    @classmethod
+    def choices(cls, num_heads: int, dimension: int) -> dict[str, tuple[int, ...]]:
+        """Return the sizes that a search tries for a teacher of N heads."""
         return {}
 
     @classmethod

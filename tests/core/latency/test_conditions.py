@@ -95,7 +95,7 @@ def judged_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[TeacherData, 
         split=SplitConfig(test_fraction=0.45),
         student=MemoryConfig(heads=1, layers=1, slots=8, width=4),
     )
-    return load_teacher_data(config.data, config.split, 0), config
+    return load_teacher_data(config.data, config.split), config
 
 
 def verdict_by(judged_data: tuple[TeacherData, RunConfig], timed: TimedCost | None) -> Verdict:

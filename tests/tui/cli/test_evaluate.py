@@ -31,7 +31,7 @@ def test_a_saved_student_is_judged_again_on_the_queries_of_its_run(
     assert again["evaluation"]["cosine"] == pytest.approx(run_of["evaluation"]["cosine"], abs=1e-6)
     assert again["verdict"]["kind"] == run_of["verdict"]["kind"]
 
-    elsewhere = last_line(["evaluate", str(file), "--seed", "5"], capsys)
+    elsewhere = last_line(["evaluate", str(file), "--split-seed", "5"], capsys)
     assert elsewhere["evaluation"]["cosine"] != again["evaluation"]["cosine"], "other test queries"
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": ("evaluate_command", "evaluate"),
     "latency": ("latency_command", "latency"),
     "crossover": ("crossover_command", "crossover"),
+    "sweep": ("sweep_command", "sweep"),
     "experiment": ("experiment_command", "experiment"),
     "export": ("export_command", "export"),
 }

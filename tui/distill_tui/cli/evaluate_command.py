@@ -44,7 +44,7 @@ def evaluate(*, file: Path, database: Path | None, measure: bool, as_json: bool,
 
     student = load_student(file)
     config = _run_config(file, database, options, student)
-    data = load_teacher_data(config.data, config.split, config.training.seed)
+    data = load_teacher_data(config.data, config.split)
     if data.teacher.dimension != student.embed_dim:
         raise CheckpointError(
             f"{file} is a student of dimension {student.embed_dim}, "

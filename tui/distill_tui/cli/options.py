@@ -20,11 +20,10 @@ from distill_core.students.kinds import (
     default_words,
     describe_kind,
     describe_student_field,
+    shaped_student,
     student_fields,
     student_kind,
-    student_settings,
 )
-from distill_core.students.spec import StudentConfig
 
 if TYPE_CHECKING:
     from distill_core.runs import StudentToTime
@@ -116,18 +115,6 @@ def given(settings: type[msgspec.Struct], options: Mapping[str, object]) -> dict
     """Return the options that are settings of a group and were given."""
     names = _names(settings)
     return {name: options[name] for name in names if options.get(name) is not None}
-
-
-def shaped_student(kind: str, options: Mapping[str, object], num_heads: int, dimension: int) -> StudentConfig:
-    """Return the settings of a student for N heads of dimension d, with the defaults of its kind.
-
-    Raises:
-        SettingsError: They do not fit.
-    """
-    settings = student_kind(kind)
-    student = student_settings(kind, settings.defaults(num_heads, dimension) | given(settings, options))
-    student.check(dimension)
-    return student
 
 
 def timed_student(name: str, options: Mapping[str, object], num_heads: int, dimension: int) -> StudentToTime:

@@ -14,7 +14,7 @@ from distill_core.database import open_database
 from distill_core.errors import DistillError, told
 from distill_core.outputs import Output
 from distill_core.runs import RunStore
-from distill_core.students.kinds import STUDENT_KINDS
+from distill_core.students.kinds import STUDENT_KINDS, shaped_student
 from distill_core.training.events import RunFinished, RunStarted, TrainEvent
 from distill_tui.cli.event_lines import write_json, write_lines
 from distill_tui.cli.options import (
@@ -28,7 +28,6 @@ from distill_tui.cli.options import (
     runs_dir_option,
     settings_options,
     shape_options,
-    shaped_student,
 )
 from distill_tui.cli.output import say
 from distill_tui.cli.run_loop import detach, train_to_end

@@ -189,7 +189,7 @@ class RecordedRun:
             self._note(moved)
             return TrainingSession(config)
         state, info = load_checkpoint(self.folder.last_checkpoint)
-        data = load_teacher_data(config.data, config.split, config.training.seed)
+        data = load_teacher_data(config.data, config.split)
         self._require_same_content(config, data)
         self._note(moved, self.folder.cut_metrics(info.metrics_offset_bytes, info.epoch))
         self._resumed, self._saved_step = True, info.step

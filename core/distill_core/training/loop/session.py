@@ -91,7 +91,7 @@ class TrainingSession:
     def _run(self, device: torch.device) -> Iterator[TrainEvent]:
         seed = self.config.training.seed
         if self.data is None:
-            self.data = load_teacher_data(self.config.data, self.config.split, seed)
+            self.data = load_teacher_data(self.config.data, self.config.split)
         data = self.data
         self.config.student.check(data.teacher.dimension)
         self.config = resolve(self.config, len(data.split.train))

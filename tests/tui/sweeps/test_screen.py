@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distill_core.runs import RunStore
+from distill_core.sweeps.ledger import SweepLedger
+from distill_core.sweeps.storage import ENVIRONMENT_VARIABLE, storage_place
+from distill_tui.sweeps.crew import Crew
+from distill_tui.sweeps.desk import SweepsView
+from distill_tui.sweeps.heat_map import FIGURES, HeatMap
+from tests.core.database_factory import write_lda_db
+from tests.tui.stage import NARROW, WIDE, PromptJobs, staged
+from tests.tui.sweeps.shown import view
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return write_lda_db(tmp_path / "db", questions_per_head=10)
+
+
+@pytest.fixture(autouse=True)
+def _runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTILL_TUI_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
+
+
+async def test_before_the_first_sweep_it_says_how_to_begin(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.go("sweep")
+        stage.app.sweeps.publish(SweepsView((), None, view("a").place))
+        await stage.settle()
+        assert "ctrl+g" in stage.text("#sweep-head")
+        assert not stage.offers("sweep.pause")
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_cells_frontier_and_workers_are_shown(database: Path, size: tuple[int, int]) -> None:
+    async with staged(database, size=size) as stage:
+        await stage.go("sweep")
+        stage.app.sweeps.publish(view("sweep-1", "sweep-2"))
+        await stage.settle()
+        head = stage.text("#sweep-head")
+        assert "sweep-2  (2 of 2): running, 10 of 12 runs done, 1 worker, about 5 min left" in head
+        assert "heads 1, 2, 4 of encoder" in head
+        grid = stage.text("#heat-map").splitlines()
+        assert grid[0].startswith("1 - cosine: heads across, layers down")
+        assert grid[1].split() == ["1", "2", "4"]
+        assert grid[2].split() == ["1", "›0.01000‹", "0.03000", "0.00500"]
+        assert grid[3].split() == ["2", "0.02000", "0.04000", "…"]
+        assert "cell 0: memory H 1 L 1  finished, 2 of 2 seeds" in stage.text("#sweep-cell")
+        front = stage.text("#sweep-front")
+        assert "0.00500" in front
+        assert "*0.01000" in front
+        assert "box cuda process 7, cell 5 seed 0, seen 3 s ago" in front
+
+
+async def test_the_cursor_the_figure_and_the_axes(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.go("sweep")
+        stage.app.sweeps.publish(view("a"))
+        await stage.settle()
+        heat_map = stage.find("#heat-map", HeatMap)
+        await stage.press("l", "right", "right", "j", "down")
+        assert heat_map.chosen is not None
+        assert heat_map.chosen.number == 5
+        await stage.press("h", "k")
+        assert "cell 2: memory H 2 L 1" in stage.text("#sweep-cell")
+        for figure in (*FIGURES[1:], FIGURES[0]):
+            await stage.press("v")
+            assert stage.text("#heat-map").startswith(figure.title)
+        await stage.press("x")
+        assert stage.text("#heat-map").startswith("1 - cosine: layers across, heads down")
+
+
+async def test_the_command_for_another_box_is_copied(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.go("sweep")
+        stage.app.sweeps.publish(view("a"))
+        await stage.settle()
+        await stage.press("y")
+        assert stage.app.clipboard == ("distill-tui sweep work a --storage sqlite:////home/me/runs/sweeps.db")
+
+
+async def test_nothing_is_read_while_something_is_timed(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        stage.app.latency.comparison.start()
+        await stage.go("sweep")
+        assert "sweeps" not in stage.jobs.groups
+
+
+async def test_a_line_starts_a_sweep_and_a_process_that_works_at_it(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(Crew, "start", lambda crew: started.append(crew._name))
+    async with staged(database, jobs=PromptJobs) as stage:
+        await stage.show_teacher()
+        await stage.press("ctrl+g")
+        await stage.press(*"H1,2", "space", *"L1,2", "space", *"x2", "enter")
+        await stage.settle()
+        assert stage.app.current_mode == "sweep"
+        assert started == ["sweep-1"]
+        ledger = SweepLedger(storage_place(None, RunStore().root), "sweep-1")
+        assert ledger.plan.seeds == (0, 1)
+        assert [cell.settings["layers"] for cell in ledger.plan.cells] == [
+            1,
+            2,
+        ]  # H does nothing in the encoder
+        assert "heads 1, 2 of encoder" in stage.text("#sweep-head")
+
+        await stage.press("d")
+        states = {key: trial.state for key, trial in ledger.current().items()}
+        assert [states[0, 0], states[0, 1], states[1, 0]] == ["dropped", "dropped", "waiting"]
+        await stage.press("r")
+        assert ledger.current()[0, 0].state == "waiting"
+        await stage.press("p")
+        assert ledger.is_stopped
+        assert "stopped" in stage.text("#sweep-head")
+        await stage.press("p")
+        assert not ledger.is_stopped
+        await stage.press("w")
+        assert started == ["sweep-1"] * 3
+
+
+@pytest.mark.parametrize("line", ["", "bogus 3", "H2,,4", "H", "x0"])
+async def test_a_line_that_cannot_be_read_is_told(line: str, database: Path) -> None:
+    async with staged(database, jobs=PromptJobs) as stage:
+        await stage.show_teacher()
+        await stage.press("ctrl+g")
+        await stage.fill("Input", line)
+        await stage.press("enter")
+        if line:
+            assert stage.screen.is_modal
+        else:
+            assert "nothing to vary" in " ".join(stage.toasts())

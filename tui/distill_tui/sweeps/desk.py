@@ -1,0 +1,212 @@
+"""What the app knows of sweeps: the ledger, the one that is looked at, and the workers it started."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from distill_core.config import RunConfig, SplitConfig, TrainingConfig
+from distill_core.database import open_database
+from distill_core.errors import SettingsError
+from distill_core.runs.store import default_root
+from distill_core.sweeps.axes import Axes, parse_axes
+from distill_core.sweeps.plan import SweepPlan, SweepRequest, free_name, plan_sweep
+from distill_core.sweeps.storage import StoragePlace, storage_place
+from distill_tui.sweeps.crew import Crew
+from distill_tui.ui.desk import Desk
+
+if TYPE_CHECKING:
+    from distill_core.sweeps.events import SweepShown
+    from distill_core.sweeps.ledger import SweepLedger
+    from distill_tui.app import DistillApp
+
+
+@dataclass(frozen=True, slots=True)
+class SweepsView:
+    """The sweeps of the ledger as they were read last.
+
+    Attributes:
+        names: The newest last.
+        shown: The one that is looked at; None where there is none.
+        place: Where the ledger lies; None before the first reading.
+    """
+
+    names: tuple[str, ...] = ()
+    shown: SweepShown | None = None
+    place: StoragePlace | None = None
+
+
+class SweepsDesk(Desk[SweepsView]):
+    """Reads the ledger in threads; sweeps are worked at by processes, which outlive the app.
+
+    Attributes:
+        wanted: Name of the sweep to look at; empty for the newest.
+    """
+
+    def __init__(self, app: DistillApp) -> None:
+        super().__init__(SweepsView())
+        self._app = app
+        self._lock = threading.RLock()
+        self._ledgers: dict[str, SweepLedger] = {}
+        self._crews: dict[str, Crew] = {}
+        self.wanted = ""
+
+    def read(self) -> None:
+        """Read the ledger; what is shown stays until it is read."""
+        failed = self._app.complain("Sweeps not read")
+        self._app.jobs.ask(partial(self._read, self.wanted), self.publish, failed, "sweeps")
+
+    def look_at_next(self) -> None:
+        """Look at the next sweep, the one after the last being the first."""
+        names = self.view.names
+        if names:
+            shown = self.view.shown.name if self.view.shown else names[-1]
+            self.wanted = names[(names.index(shown) + 1) % len(names)]
+            self.read()
+
+    def start(self, line: str, config: RunConfig) -> None:
+        """Enter a sweep over the settings of a run, with the values of a typed line, and start a worker."""
+        self._ask(partial(self._start, line, config), self._started, "sweep start")
+
+    def add_worker(self) -> None:
+        """Start one more worker on this machine."""
+        if (shown := self.view.shown) is not None:
+            self._ask(partial(self._work, shown.name), self._told("A worker was started."), "sweep work")
+
+    def pause(self) -> None:
+        """Ask the workers to leave; of a sweep that is paused, go on with one here."""
+        shown = self.view.shown
+        if shown is None:
+            return
+        if shown.state == "stopped":
+            self._ask(partial(self._go_on, shown.name), self._told("It goes on."), "sweep work")
+        else:
+            told = self._told("Its workers save, give their trials back, and leave.")
+            self._ask(lambda: self._change(shown.name, lambda ledger: ledger.stop()), told, "sweep stop")
+
+    def drop(self, cell: int) -> None:
+        """Take what waits of a cell out."""
+        self._on_trials(cell, "drop", "What waited of the cell is dropped.")
+
+    def retry(self, cell: int) -> None:
+        """Let what failed of a cell, or was dropped, wait again."""
+        self._on_trials(cell, "retry", "What failed of the cell waits again.")
+
+    # In threads.
+
+    def _read(self, wanted: str) -> SweepsView:
+        from distill_core.sweeps.ledger import sweep_names
+        from distill_core.sweeps.results import shown_sweep
+
+        with self._lock:
+            for crew in self._crews.values():
+                crew.tend()
+            place = self._place()
+            names = sweep_names(place)
+            name = wanted if wanted in names else names[-1] if names else ""
+            shown = shown_sweep(self._ledger(name), compared=True) if name else None
+        return SweepsView(names, shown, place)
+
+    def _start(self, line: str, config: RunConfig) -> SweepPlan:
+        from distill_core.sweeps.ledger import SweepLedger, sweep_names
+
+        with self._lock:
+            place = self._place()
+            name = free_name(sweep_names(place))
+            with open_database(config.data.database) as database:
+                projection = database.projection(config.data.mh_id)
+                shape = projection.num_heads, projection.dimension
+                plan = plan_sweep(sweep_request(name, line, config, shape), database)
+            SweepLedger.create(place, plan)
+            self._work(name)
+        return plan
+
+    def _work(self, name: str) -> None:
+        with self._lock:
+            crew = self._crews.setdefault(name, Crew(self._place(), name, default_root()))
+            crew.start()
+
+    def _go_on(self, name: str) -> None:
+        self._change(name, lambda ledger: ledger.stop(stopped=False))
+        self._work(name)
+
+    def _change(self, name: str, change: Callable[[SweepLedger], object]) -> None:
+        with self._lock:
+            change(self._ledger(name))
+
+    def _ledger(self, name: str) -> SweepLedger:
+        from distill_core.sweeps.ledger import SweepLedger
+
+        if name not in self._ledgers:
+            self._ledgers[name] = SweepLedger(self._place(), name)
+        return self._ledgers[name]
+
+    def _place(self) -> StoragePlace:
+        return storage_place(None, default_root())
+
+    # On the UI thread.
+
+    def _on_trials(self, cell: int, change: str, words: str) -> None:
+        shown = self.view.shown
+        if shown is None:
+            return
+
+        def work(ledger: SweepLedger) -> None:
+            for trial in ledger.current().values():
+                if trial.cell == cell:
+                    getattr(ledger, change)(trial)
+
+        self._ask(lambda: self._change(shown.name, work), self._told(words), f"sweep {change}")
+
+    def _started(self, plan: SweepPlan) -> None:
+        self.wanted = plan.name
+        merged = "".join(f" {axis.axis} does nothing for {axis.student}." for axis in plan.merged_axes)
+        runs = f"{len(plan.cells)} cells x {len(plan.seeds)} seeds = {plan.num_trials} runs."
+        self._app.notify(f"{plan.name}: {runs}{merged} A process of its own works at it.", title="Sweep")
+        self.read()
+
+    def _told(self, words: str) -> Callable[[object], None]:
+        def tell(_answer: object) -> None:
+            self._app.notify(words, title="Sweep")
+            self.read()
+
+        return tell
+
+    def _ask(self, work: Callable[[], Any], then: Callable[[Any], object], group: str) -> None:
+        self._app.jobs.ask(work, then, self._app.complain("Sweep"), group=group)
+
+
+def sweep_request(name: str, line: str, config: RunConfig, shape: tuple[int, int]) -> SweepRequest:
+    """Return a sweep over the values of a typed line, with all else as in the settings of a run.
+
+    Args:
+        name: Of the sweep.
+        line: As `parse_axes` takes it.
+        config: Of a run; what is not as by default is kept.
+        shape: N and d of its projection.
+
+    Raises:
+        SettingsError: The line cannot be read.
+    """
+    typed, seeds = parse_axes(line)
+    if not typed and not seeds:
+        raise SettingsError("There is nothing to vary.", "Write such as: H 2,4,8 L 1,2,3 x2.")
+    student = type(config.student)().with_defaults(*shape)
+    axes: Axes = {"student": (config.student.kind,)}
+    if config.data.mh_id != 1:
+        axes["mh_id"] = (config.data.mh_id,)
+    if config.data.temperature is not None:
+        axes["temperature"] = (config.data.temperature,)
+    for mine, default in (
+        (config.student, student),
+        (config.training, TrainingConfig()),
+        (config.split, SplitConfig()),
+    ):
+        values = msgspec.structs.asdict(mine)
+        axes |= {n: (v,) for n, v in values.items() if v != getattr(default, n)}
+    return SweepRequest(name=name, axes=axes | typed, num_seeds=seeds)
