@@ -14,6 +14,7 @@ from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.color import Color
+from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -31,6 +32,7 @@ from distill_tui.training.desk import TrainingDesk
 from distill_tui.ui.database_picker import DatabasePicker
 from distill_tui.ui.desk import Desk
 from distill_tui.ui.dialogs import Leaving, QuitDialog, SaveDialog
+from distill_tui.ui.typing import InOrder
 
 _TOAST_CHARACTERS = 600
 
@@ -100,6 +102,7 @@ class DistillApp(App[int]):
         Binding("ctrl+s", "save_student", "Save", id="app.save", tooltip="Save the trained student"),
         Binding("question_mark,f1", "show_help_panel", "Help", key_display="?", id="app.help"),
         Binding("q,ctrl+q", "leave", "Quit", key_display="q", id="app.quit"),
+        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False, tooltip="To the shell; fg comes back"),
     ]
 
     def __init__(self, first_database: Path | None = None) -> None:
@@ -113,6 +116,7 @@ class DistillApp(App[int]):
         self.runs = RunsDesk(self)
         self._first_database = first_database
         self._only_what_is_seen = OnlyWhatIsSeen()
+        self._typed = InOrder(self, super().on_event)
         self.detached_run: Callable[[], Path | None] = lambda: None
         """Tells, once the app has ended, which run is to go on in a process of its own."""
         self._event_loop: asyncio.AbstractEventLoop | None = None
@@ -129,6 +133,13 @@ class DistillApp(App[int]):
     def on_unmount(self) -> None:
         """Look at no run any more: a thread that does would keep the process from ending."""
         self.training.leave()
+
+    async def on_event(self, event: Event) -> None:
+        """Take keys one by one, in the order in which they come; anything else as Textual does."""
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self._typed.handle(event)
+        else:
+            await super().on_event(event)
 
     @on(Progressed)
     def _fold(self, message: Progressed) -> None:
