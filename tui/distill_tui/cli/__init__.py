@@ -8,11 +8,14 @@ import logging
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from distill_core.errors import DistillError, TakenOverError, TrainingError
 from distill_tui.cli.output import prepare_streams, say
+from distill_tui.places import is_there
 from distill_tui.threads import fit_to_thread_limit, no_more_threads
 
 COMMANDS = {
@@ -28,6 +31,8 @@ COMMANDS = {
     "crossover": ("crossover_command", "crossover"),
     "experiment": ("experiment_command", "experiment"),
     "export": ("export_command", "export"),
+    "doctor": ("doctor_command", "doctor"),
+    "completion": ("completion", "completion"),
 }
 """Module and name of each command; imported when it is called, so that the app starts at once."""
 
@@ -40,13 +45,26 @@ class DatabaseOrCommand(click.Group):
     """A group whose first word may also be a database, or nothing: both open the app."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the hidden command `open` before a first word that is no command."""
+        """Put the hidden command `open` before a first word that is a path, and where there is none.
+
+        Raises:
+            click.NoSuchCommand: The first word is neither; what it may have meant is named.
+        """
         first = next((arg for arg in args if not arg.startswith("-")), None)
-        if (first is None and not set(args) & {"--help", "-h", "--version"}) or (
-            first is not None and first not in COMMANDS
-        ):
+        if ctx.resilient_parsing:  # a shell asks how the line may go on
+            return super().parse_args(ctx, args)
+        if first is None and not set(args) & {"--help", "-h", "--version"}:
+            args = ["open", *args]
+        elif first is not None and first not in COMMANDS:
+            if not _may_be_path(first):
+                words = f"'{first}' is neither a command nor a file."
+                raise click.NoSuchCommand(first, words, possibilities=self.list_commands(ctx), ctx=ctx)
             args = ["open", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so; where none does, a path is being typed."""
+        return super().shell_complete(ctx, incomplete) or [CompletionItem(incomplete, type="file")]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of a first visit."""
@@ -59,6 +77,10 @@ class DatabaseOrCommand(click.Group):
         module, name = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"distill_tui.cli.{module}"), name)
         return command
+
+
+def _may_be_path(word: str) -> bool:
+    return is_there(Path(word)) or bool(Path(word).suffix) or os.sep in word
 
 
 @click.group(

@@ -24,12 +24,17 @@ _NAME_CHARACTERS = 100
 @json_option
 def inspect_database(database: Path | None, database_option: Path | None, *, as_json: bool) -> None:
     """Show the models, the projections with their teachers' health, and the problems of a database."""
-    contents = _read(chosen_database(database, database_option))
+    path = chosen_database(database, database_option)
     if as_json:
-        say_object(contents)
+        say_object(_read(path))
         return
-    for line in _lines(contents):
+    for line in inspection_lines(path):
         say(line)
+
+
+def inspection_lines(path: Path) -> Iterator[str]:
+    """Yield what a database holds, in lines for a reader."""
+    yield from _lines(_read(path))
 
 
 def _read(path: Path) -> dict[str, Any]:

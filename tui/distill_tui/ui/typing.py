@@ -50,18 +50,22 @@ class InOrder:
         self._settling = asyncio.create_task(self._settle())
 
     async def _settle(self) -> None:
-        """Wait for what was just handled; hand on the next one and wait for that, until none is left."""
+        """Wait for what was just handled; then hand on those that came meanwhile, and draw when all are done."""
         try:
-            while True:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._until_quiet(), _LONGEST_SECONDS)
-                if not self._waiting:
-                    return
-                self._app.call_later(self._take, self._waiting.popleft())
+            await self._until_quiet_or_late()
+            while self._waiting:
+                with self._app.batch_update():
+                    while self._waiting:
+                        self._app.call_later(self._take, self._waiting.popleft())
+                        await self._until_quiet_or_late()
         except ScreenStackError:
             self._waiting.clear()  # the app has left
         finally:
             self._settling = None
+
+    async def _until_quiet_or_late(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._until_quiet(), _LONGEST_SECONDS)
 
     async def _until_quiet(self) -> None:
         """Wait until no widget from the focus up to the app has anything left to do, and the focus stays."""
