@@ -102,7 +102,9 @@ class DistillApp(App[int]):
         Binding("ctrl+s", "save_student", "Save", id="app.save", tooltip="Save the trained student"),
         Binding("question_mark,f1", "show_help_panel", "Help", key_display="?", id="app.help"),
         Binding("q,ctrl+q", "leave", "Quit", key_display="q", id="app.quit"),
-        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False, tooltip="To the shell; fg comes back"),
+        Binding(
+            "ctrl+z", "suspend", "Suspend", show=False, id="app.suspend", tooltip="Until fg in the shell"
+        ),
     ]
 
     def __init__(self, first_database: Path | None = None) -> None:
@@ -268,6 +270,13 @@ class DistillApp(App[int]):
 
         if not self.screen.is_modal:
             self.push_screen(HelpScreen(self.screen))
+
+    def action_suspend(self) -> None:
+        """Go to the shell, with all threads at rest; not while something is timed, which would take it along."""
+        if self.jobs.is_timing:
+            self.notify("Not while something is timed: the rest would be in the times.", severity="warning")
+        else:
+            self.action_suspend_process()
 
     async def action_quit(self) -> None:
         """Quit as `q` does: Textual's palette would leave without the question."""

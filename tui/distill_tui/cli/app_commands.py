@@ -83,4 +83,4 @@ def _detach(path: Path) -> None:
     if folder.is_finished:
         return  # it ended while it was being left
     detach(folder)
-    say(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)
+    say(f"It trains on its own; 'distill-tui attach {folder.id}' shows it.", err=True)

@@ -35,7 +35,9 @@ def completion(shell: str) -> None:
 
 def one_of(choices: tuple[str, ...]) -> Completed:
     """Return what completes one of some values."""
-    return lambda _ctx, _param, typed: [CompletionItem(choice) for choice in choices if choice.startswith(typed)]
+    return lambda _ctx, _param, typed: [
+        CompletionItem(choice) for choice in choices if choice.startswith(typed)
+    ]
 
 
 def runs_that_begin(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:

@@ -50,7 +50,7 @@ class InOrder:
         self._settling = asyncio.create_task(self._settle())
 
     async def _settle(self) -> None:
-        """Wait for what was just handled; then hand on those that came meanwhile, and draw when all are done."""
+        """Wait for what was just handled; then hand on those that came meanwhile, and draw at their end."""
         try:
             await self._until_quiet_or_late()
             while self._waiting:
