@@ -47,6 +47,19 @@ async def running(stage: Stage) -> None:
     await stage.start_training()
 
 
+async def told_of_run(stage: Stage) -> None:
+    await stage.start_training()
+    await stage.tell(Progressed(stage.app.training, (events.run_started(),)))
+
+
+async def deleted(stage: Stage) -> None:
+    """Have moved the run under the cursor to the trash."""
+    await asking(stage, key="d")
+    await stage.press("y")
+    work_off(stage)
+    await stage.settle()
+
+
 async def measuring(stage: Stage) -> None:
     stage.app.latency.comparison.start()
 
@@ -278,6 +291,10 @@ def trashed(stage: Stage) -> object:
 
 def copied(stage: Stage) -> object:
     return bool(stage.app.clipboard)
+
+
+def pasted(stage: Stage) -> object:
+    return " ".join(stage.app.clipboard.split()[:2])
 
 
 def curves(stage: Stage) -> object:

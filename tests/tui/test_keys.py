@@ -31,6 +31,7 @@ from tests.tui.key_scenes import (
     crossover,
     cursor,
     curves,
+    deleted,
     elsewhere,
     experimented,
     focus,
@@ -46,9 +47,11 @@ from tests.tui.key_scenes import (
     mode,
     nothing,
     on_epochs,
+    on_filter,
     on_questions,
     on_run_filter,
     order,
+    pasted,
     pinned,
     quitting,
     run_columns,
@@ -65,6 +68,7 @@ from tests.tui.key_scenes import (
     tab,
     tau,
     toasted,
+    told_of_run,
     trained,
     training,
     trashed,
@@ -116,7 +120,11 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("app.help", "f1", screen, "HelpScreen"),
         Press("app.quit", "q", screen, "QuitDialog", running),
         Press("app.quit", "ctrl+q", screen, "QuitDialog", running),
+        Press("app.suspend", "ctrl+z", toasted, True, measuring),
+        Press("screen.copy", "y", copied, True, on_questions),
+        Press("screen.copy_command", "Y", pasted, "distill-tui train", told_of_run),
         Press("teacher.filter", "slash", focus, "filter"),
+        Press("teacher.leave", "escape", focus, "questions", on_filter),
         Press("teacher.cooler", "left_square_bracket", tau, 0.0891),
         Press("teacher.hotter", "right_square_bracket", tau, 0.1),
         Press("teacher.temperature", "T", screen, "TextDialog"),
@@ -177,7 +185,7 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("runs.export", "e", screen, "TextDialog", with_runs),
         Press("runs.delete", "d", screen, "ConfirmDialog", with_runs),
         Press("runs.empty_trash", "T", screen, "ConfirmDialog", with_runs),
-        Press("runs.copy", "y", copied, True, with_runs),
+        Press("runs.undo", "u", trashed, 0, deleted),
         Press("runs.clone", "c", answered_mode, "student", with_runs),
         Press("runs.curves", "v", answered_mode, "train", with_runs),
         Press("runs.show", "enter", mode, "train", with_runs),
@@ -273,7 +281,8 @@ def test_every_binding_has_an_id_of_its_own_and_a_verb() -> None:
 
 def test_no_key_needs_a_modifier_that_terminals_eat() -> None:
     keys = {key: owner for owner, binding in bindings() for key in binding.key.split(",")}
-    assert not set(keys) & {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+c", "ctrl+z"}
+    assert not set(keys) & {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+c"}
+    assert keys["ctrl+z"] == "DistillApp", "what suspends elsewhere suspends here"
     for owner, binding in bindings():
         assert binding.key != "ctrl+q", f"{owner}: ctrl+q alone"
 

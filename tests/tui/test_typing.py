@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -13,6 +14,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from distill_tui.ui.terminal import copying
 from tests.tui.runs_on_disk import Made, make_run, store
 from tests.tui.test_leaving import LOOKS, drain
 
@@ -45,8 +47,6 @@ FIELDS = {
     "limits of the crossover": (f"5X{CLEAR}", None),
     "filter of runs": ("6/", "run-filter"),
     "name": (f"6n{CLEAR}", "text"),
-    "tags": (f"6t{CLEAR}", "text"),
-    "annotation": (f"6a{CLEAR}", "text"),
     "export": (f"6e{CLEAR}", "text"),
     "database": ("o\t", "path"),
 }
@@ -111,6 +111,29 @@ def test_two_hundred_keys_in_one_write_stay_in_order(told: tuple[pexpect.spawn[s
         assert (focused, fields[focused]) == (name or focused, text), f"{where} on {screen}"
         after(*told, f"{CLEAR}\x1b")
         after(*told, "\x1b")
+
+
+def test_ctrl_z_suspends_and_fg_draws_again(told: tuple[pexpect.spawn[str], Path]) -> None:
+    child, file = told
+    after(child, file, "6")
+    child.send("\x1a")
+    stopped = os.waitpid(child.pid, os.WUNTRACED)[1]
+    assert os.WIFSTOPPED(stopped)
+    child.kill(signal.SIGCONT)
+    screen, *_ = after(child, file, "1")
+    assert screen == "TeacherScreen"
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_is_copied_reaches_the_terminal_through_tmux(
+    monkeypatch: pytest.MonkeyPatch, *, inside: bool
+) -> None:
+    monkeypatch.delenv("TMUX", raising=False)
+    if inside:
+        monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,1,0")
+    plain, *wrapped = copying("N 30 · τ")
+    assert base64.b64decode(plain.removeprefix("\x1b]52;c;").removesuffix("\a")).decode() == "N 30 · τ"
+    assert wrapped == (["\x1bPtmux;\x1b" + plain + "\x1b\\"] if inside else [])
 
 
 def test_a_dialog_that_comes_and_goes_twenty_times_leaves_the_screen_as_it_was(

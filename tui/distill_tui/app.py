@@ -8,12 +8,9 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from rich.cells import cell_len
-from rich.segment import Segment
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding
-from textual.color import Color
 from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
@@ -32,6 +29,7 @@ from distill_tui.training.desk import TrainingDesk
 from distill_tui.ui.database_picker import DatabasePicker
 from distill_tui.ui.desk import Desk
 from distill_tui.ui.dialogs import Leaving, QuitDialog, SaveDialog
+from distill_tui.ui.terminal import OnlyWhatIsSeen, copying
 from distill_tui.ui.typing import InOrder
 
 _TOAST_CHARACTERS = 600
@@ -45,26 +43,6 @@ def screen_factory(module: str, name: str) -> Callable[[], Screen[None]]:
         return screen
 
     return make
-
-
-class OnlyWhatIsSeen(LineFilter):
-    """Keeps whatever a terminal would obey out of what is drawn, also where a widget forgot to.
-
-    A widget has laid out its line by now: what takes no room is left out, what takes some becomes blank.
-    """
-
-    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Return the segments of a line, as wide as they were."""
-        return [
-            segment
-            if segment.text.isprintable()
-            else Segment("".join(map(_drawn, segment.text)), segment.style, segment.control)
-            for segment in segments
-        ]
-
-
-def _drawn(character: str) -> str:
-    return character if visible(character) == character else " " * cell_len(character)
 
 
 class DistillApp(App[int]):
@@ -102,9 +80,7 @@ class DistillApp(App[int]):
         Binding("ctrl+s", "save_student", "Save", id="app.save", tooltip="Save the trained student"),
         Binding("question_mark,f1", "show_help_panel", "Help", key_display="?", id="app.help"),
         Binding("q,ctrl+q", "leave", "Quit", key_display="q", id="app.quit"),
-        Binding(
-            "ctrl+z", "suspend", "Suspend", show=False, id="app.suspend", tooltip="Until fg in the shell"
-        ),
+        Binding("ctrl+z", "suspend", "Suspend", show=False, id="app.suspend", tooltip="fg goes on"),
     ]
 
     def __init__(self, first_database: Path | None = None) -> None:
@@ -176,6 +152,13 @@ class DistillApp(App[int]):
             timeout=timeout,
             markup=False,
         )
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Put a text into the terminal's clipboard, also through tmux."""
+        self._clipboard = text
+        if self._driver is not None:
+            for sequence in copying(text):
+                self._driver.write(sequence)
 
     def complain(self, title: str) -> Callable[[DistillError], None]:
         """Return what tells the user of an error under a title."""
@@ -272,7 +255,7 @@ class DistillApp(App[int]):
             self.push_screen(HelpScreen(self.screen))
 
     def action_suspend(self) -> None:
-        """Go to the shell, with all threads at rest; not while something is timed, which would take it along."""
+        """Go to the shell, with all threads at rest; not while something is timed."""
         if self.jobs.is_timing:
             self.notify("Not while something is timed: the rest would be in the times.", severity="warning")
         else:

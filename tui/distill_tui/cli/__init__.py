@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -41,6 +42,21 @@ BY_SIGNAL = 128
 """Exit codes above are this and the number of a signal, after which everything is saved."""
 
 
+class LateCommands(Mapping[str, click.Command]):
+    """The commands by name, in the order of a first visit; each is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, attribute = COMMANDS[name]
+        command: click.Command = getattr(import_module(f"distill_tui.cli.{module}"), attribute)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
 class DatabaseOrCommand(click.Group):
     """A group whose first word may also be a database, or nothing: both open the app."""
 
@@ -67,16 +83,8 @@ class DatabaseOrCommand(click.Group):
         return super().shell_complete(ctx, incomplete) or [CompletionItem(incomplete, type="file")]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of a first visit."""
+        """Return the names in their order, which is not the alphabet's."""
         return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"distill_tui.cli.{module}"), name)
-        return command
 
 
 def _may_be_path(word: str) -> bool:
@@ -84,7 +92,9 @@ def _may_be_path(word: str) -> bool:
 
 
 @click.group(
-    cls=DatabaseOrCommand, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=DatabaseOrCommand,
+    commands=LateCommands(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="distill-tui")
 def commands() -> None:

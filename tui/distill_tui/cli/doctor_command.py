@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 import click
 from rich.console import Console
@@ -108,7 +109,7 @@ def _machine() -> Iterator[Finding]:
             "BLAS", blas or "not found", "" if blas else "Install NumPy's own wheel: pip install numpy."
         )
     missing = missing_devices()
-    for device in Device.__args__:
+    for device in get_args(Device):
         if device != "auto":
             yield Finding("device", f"{device}: {missing.get(device, 'can be used')}")
     enough = can_start_threads(APP_THREADS)

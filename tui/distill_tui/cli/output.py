@@ -20,8 +20,8 @@ from distill_core.foreign_text import visible
 
 _LINE_CHARACTERS = 1000
 _CELL_CHARACTERS = 80
-_FEWEST_CELLS = 11
-"""To which a column is cut that has to give way: a state and a time stay whole."""
+_FEWEST_CELLS = 16
+"""To which a column is cut that has to give way: a date with its time stays whole."""
 _GAP = "  "
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]")
 _SUBSTITUTES = str.maketrans(
@@ -76,12 +76,14 @@ def table(
 
 def _fitting(widths: Sequence[int], left: Sequence[int], width: int) -> list[int]:
     fitting = list(widths)
-    while len(fitting) > 1 and (over := sum(fitting) + len(_GAP) * (len(fitting) - 1) - width) > 0:
+    while (over := sum(fitting) + len(_GAP) * (len(fitting) - 1) - width) > 0:
         widest = max((column for column in left if column < len(fitting)), key=fitting.__getitem__, default=0)
         if fitting[widest] > _FEWEST_CELLS:
             fitting[widest] = max(_FEWEST_CELLS, fitting[widest] - over)
-        else:
+        elif len(fitting) > 1:
             fitting.pop()
+        else:
+            return [max(width, 1)]
     return fitting
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import click
+
 from distill_core.runs import RunSummary
 from distill_core.runs.comparing import RunComparison, RunSpeed
 from distill_core.wording import signed
@@ -21,13 +23,15 @@ def run_table(runs: Sequence[RunSummary]) -> Iterator[str]:
     if not runs:
         yield "No runs yet: 'distill-tui train lda.db' makes one."
         return
+    width = terminal_width()
     rows = [_row(run) for run in runs]
     shared = {name for name in _SHARED if len(runs) > 1 and len({row[name] for row in rows}) == 1}
     if said := [f"{name} {rows[0][name]}" for name in _SHARED if name in shared and rows[0][name]]:
-        yield f"all: {', '.join(said)}"
+        words = f"all: {', '.join(said)}"
+        yield from (words if width is None else click.wrap_text(words, width, "", "  ")).splitlines()
     names = [name for name in rows[0] if name not in shared and any(row[name] for row in rows)]
     cells = [names, *([row[name] for name in names] for row in rows)]
-    lines = table(cells, left=[*range(len(names))], width=terminal_width())
+    lines = table(cells, left=[*range(len(names))], width=width)
     for number, line in enumerate(lines):
         yield line
         if number and runs[number - 1].problem:

@@ -15,6 +15,7 @@ from textual.reactive import reactive
 from textual.widgets import DataTable, Static
 
 from distill_core.architecture import lda_cost
+from distill_core.config import RunConfig
 from distill_core.students.kinds import STUDENT_KINDS
 from distill_core.students.spec import Candidate, StudentConfig
 from distill_tui.student.desk import RunSettings
@@ -150,6 +151,11 @@ class StudentScreen(WorkbenchScreen):
     def action_leave_field(self) -> None:
         """Put the keys back to work: digits switch screens again."""
         self.query_one("#candidates").focus()
+
+    def command_in_hand(self) -> RunConfig | None:
+        """Return the settings of the form, on the teacher that is open."""
+        teacher = self.workbench.teacher.view
+        return self.workbench.student.run_config(teacher) if teacher is not None else None
 
     def action_edit(self) -> None:
         """Go to the first setting."""
