@@ -18,7 +18,7 @@ from rich.cells import cell_len
 
 from distill_core.config import DataConfig, RunConfig
 from distill_core.device_names import missing_devices
-from distill_core.runs import RecordedRun
+from distill_core.runs import RecordedRun, RunFolder
 from distill_core.runs.new_folder import run_id
 from distill_tui.cli import commands, run, runs_command
 from distill_tui.cli.output import table
@@ -118,7 +118,12 @@ def test_attach_without_a_name_takes_the_one_in_training(
     make_run(Made("ended", cosines={1: 0.9}))
     going = RecordedRun(store().create(RunConfig(data=DataConfig(database=str(database)))))
     watched: list[str] = []
-    monkeypatch.setattr(runs_command, "watch", lambda folder: iter(watched.append(folder.id) or ()))
+
+    def watch(folder: RunFolder) -> tuple[()]:
+        watched.append(folder.id)
+        return ()
+
+    monkeypatch.setattr(runs_command, "watch", watch)
     with contextlib.closing(iter(going)) as events:
         next(events)
         told(["attach"], capsys)
