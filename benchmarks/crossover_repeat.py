@@ -25,7 +25,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from distill_core.database import LdaDatabase, demo_database_path
+from distill_core.database import demo_database_path, open_database
 from distill_core.latency import Bracket, CrossoverFinished, CrossoverSettings, find_crossover
 from distill_core.latency.timing import crossover_contestants as lineup
 from distill_core.latency.timing.calls import Project, lda_call
@@ -64,7 +64,7 @@ def main() -> None:
 
 def search(database: Path, budget_seconds: float) -> CrossoverFinished:
     """Return the result of one search."""
-    with LdaDatabase(database) as opened:
+    with open_database(database) as opened:
         teacher = opened.teacher(1)
         _, queries = opened.queries(1)
     torch.manual_seed(0)

@@ -1,11 +1,11 @@
 """Databases broken at random, to the byte, and what the engine and `inspect` say of them.
 
-    python benchmarks/fuzz_databases.py [--cases 10000] [--seed 0] [--smoke]
+    python -m benchmarks.fuzz_databases [--cases 10000] [--seed 0] [--smoke]
 
 Each case is a small database cut out of the demo, with one to four damages: bytes, rows, columns, vectors,
-write logs. Whatever is done to it, there is no exception but a DistillError, no warning, no control character
-in a message and none over 500 characters, and nothing is written to its folder. A case is found again by its
-number and the seed alone: `--only NUMBER`.
+write logs; every fourth one is a folder of vectors. Whatever is done to it, there is no exception but a
+DistillError, no warning, no control character in a message and none over 500 characters, and nothing is
+written to its folder. A case is found again by its number and the seed alone: `--only NUMBER`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from distill_core.database import LdaDatabase, demo_database_path
+from benchmarks import fuzz_folders
+from benchmarks.fuzzing import Random, noise_in
+from distill_core.database import Database, LdaDatabase, demo_database_path, is_vector_folder, open_database
 from distill_core.errors import DistillError
 from distill_core.evaluation.health import HealthProbe
 from distill_core.teacher_data import content_sha256, read_questions
@@ -44,6 +46,7 @@ MAX_CHARACTERS = 500
 KEPT_CLUSTERS = 3
 SMOKE_CASES = 60
 CLI_EVERY = 7
+FOLDER_EVERY = 4
 
 HOSTILE: tuple[object, ...] = (
     None,
@@ -79,25 +82,6 @@ HOSTILE: tuple[object, ...] = (
 )
 
 
-class Random:
-    """What a case draws."""
-
-    def __init__(self, seed: int, case: int) -> None:
-        self._rng = np.random.default_rng([seed, case])
-
-    def below(self, limit: int) -> int:
-        """Return a whole number from 0 to limit - 1; 0 of nothing."""
-        return int(self._rng.integers(limit)) if limit > 0 else 0
-
-    def one_of(self, values: Sequence[T]) -> T:
-        """Return one of some values."""
-        return values[self.below(len(values))]
-
-    def bytes(self, number: int) -> bytes:
-        """Return noise."""
-        return self._rng.bytes(number)
-
-
 Damage = Callable[[Path, Random], None]
 
 
@@ -120,15 +104,6 @@ def cut_out_of_demo(folder: Path) -> None:
     (folder / "embeddings").mkdir()
     for name in {Path(path).name for path in stored}:
         shutil.copyfile(demo_database_path().parent / "embeddings" / name, folder / "embeddings" / name)
-
-
-def noise_in(content: bytes, draw: Random) -> bytes:
-    """Return bytes of which a part is changed, doubled, zeroed or gone."""
-    start = draw.below(len(content))
-    end = min(len(content), start + 1 + draw.below(draw.one_of((2, 64, 5000))))
-    part = content[start:end]
-    put = draw.one_of((draw.bytes(len(part)), b"\0" * len(part), b"", part * 2, b"\xff" * len(part)))
-    return draw.one_of((content[:start] + put + content[end:], content[:start], content + draw.bytes(64)))
 
 
 def damage_bytes(database: Path, draw: Random) -> None:
@@ -292,6 +267,11 @@ def state_of(folder: Path) -> dict[str, tuple[int, int, int]]:
     return found
 
 
+def opened(database: Path, cache: Path) -> Database:
+    """Open a case."""
+    return open_database(database) if is_vector_folder(database) else LdaDatabase(database, cache_dir=cache)
+
+
 def told(database: Path, cache: Path) -> Iterator[str]:
     """Yield every message that the engine has on a database.
 
@@ -305,7 +285,7 @@ def told(database: Path, cache: Path) -> Iterator[str]:
         except DistillError as error:
             return None, str(error)
 
-    lda, message = asked(lambda: LdaDatabase(database, cache_dir=cache))
+    lda, message = asked(lambda: opened(database, cache))
     yield message
     if lda is None:
         return
@@ -319,14 +299,14 @@ def told(database: Path, cache: Path) -> Iterator[str]:
         for problem in problems or ():
             yield str(DistillError(problem.message, problem.hint))
         for mh_id in sorted({1, 2, *(projection.id for projection in (projections or ())[:2])}):
-            for read in (lda.heads, lda.teacher, lda.queries, lda.answers, lda.remapping, lda.place_warnings):
+            for read in (lda.heads, lda.teacher, lda.queries, lda.answers, lda.files, lda.place_warnings):
                 yield asked(lambda read=read, mh_id=mh_id: read(mh_id))[1]  # type: ignore[misc]
             labelled, message = asked(lambda mh_id=mh_id: read_questions(lda, mh_id))  # type: ignore[misc]
             yield message
             if labelled is None:
                 continue
             content_sha256(labelled)
-            probe = HealthProbe(labelled.teacher, labelled.queries, labelled.answers, labelled.true_answers)
+            probe = HealthProbe(labelled)
             for tau in (None, 1e-6, 1e6):
                 yield from probe.at(tau).warnings
 
@@ -357,9 +337,11 @@ def run_case(template: Path, work: Path, seed: int, case: int) -> list[str]:
     """Return what is wrong in one case; nothing if all is well."""
     draw, folder = Random(seed, case), work / "database"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(template, folder)
-    database = folder / "lda.db"
-    damages = [draw.one_of(DAMAGES) for _ in range(1 + draw.below(4))]
+    is_folder = case % FOLDER_EVERY == FOLDER_EVERY - 1
+    shutil.copytree(template / "folder" if is_folder else template / "file", folder)
+    database = folder if is_folder else folder / "lda.db"
+    known: Sequence[Damage] = fuzz_folders.DAMAGES if is_folder else DAMAGES
+    damages = [draw.one_of(known) for _ in range(1 + draw.below(4))]
     for damage in damages:
         with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
             damage(database, draw)
@@ -388,8 +370,9 @@ def run_cases(seed: int, cases: Sequence[int]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
         work = Path(folder)
-        (work / "template").mkdir()
-        cut_out_of_demo(work / "template")
+        for name, write in (("file", cut_out_of_demo), ("folder", fuzz_folders.write_folder)):
+            (work / "template" / name).mkdir(parents=True)
+            write(work / "template" / name)
         for case in cases:
             faults += run_case(work / "template", work, seed, case)
     return faults

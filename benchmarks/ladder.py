@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.database import LdaDatabase, demo_database_path
+from distill_core.database import demo_database_path, open_database
 from distill_core.evaluation import Baseline, evaluate, ladder
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import Split, split_queries
@@ -93,7 +93,7 @@ def report_reference(folder: Path) -> bool:
 
 def measure_database(path: Path, temperature: float, seeds: Sequence[int]) -> dict[str, list[float]]:
     """Return each rung's held-out mean cosines, one a seed, and print the seconds."""
-    with LdaDatabase(path) as database:
+    with open_database(path) as database:
         teacher = database.teacher(1, temperature=temperature)
         queries = database.queries(1)[1]
     cosines, seconds = measure(teacher, queries, seeds)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pexpect
+import psutil
 
 SIZE = (40, 120)
 _CONTROLS = rb"(?:\x1b\[[0-9;?]*[A-Za-z])*"
@@ -80,12 +81,8 @@ class TerminalApp:
 
     def thread_seconds(self) -> dict[int, float]:
         """Return the processor seconds of each thread of the app, by thread id."""
-        ticks = os.sysconf("SC_CLK_TCK")
-        seconds = {}
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            fields = (task / "stat").read_text().rpartition(")")[2].split()
-            seconds[int(task.name)] = (int(fields[11]) + int(fields[12])) / ticks
-        return seconds
+        threads = psutil.Process(self.pid).threads()
+        return {thread.id: thread.user_time + thread.system_time for thread in threads}
 
     def close(self) -> None:
         """End the app, whatever it is doing."""

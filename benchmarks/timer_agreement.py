@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.benchmark import Timer
 
-from distill_core.database import LdaDatabase, demo_database_path
+from distill_core.database import demo_database_path, open_database
 from distill_core.devices import cpu_threads
 from distill_core.latency.growing_teacher import GrowingTeacher
 from distill_core.latency.timing.calls import (
@@ -66,7 +66,7 @@ def main() -> None:
 
 def callables(database: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield LDA and folded student, single and in batches: the very callables that the product times."""
-    with LdaDatabase(database) as opened:
+    with open_database(database) as opened:
         teacher = opened.teacher(1)
         _, queries = opened.queries(1)
     growing, device = GrowingTeacher(teacher, max(_HEADS)), torch.device("cpu")

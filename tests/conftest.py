@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # Read by torch and by NumPy's BLAS when they are imported, which no plugin has done yet. Threads that wait
@@ -10,3 +12,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def reference_db() -> Path:
+    """The folder of databases and outputs that the published implementation made."""
+    beside_checkout = Path(__file__).parents[2] / "shared" / "reference-db"
+    folder = Path(os.environ.get("DISTILL_REFERENCE_DB", beside_checkout))
+    if not (folder / "n18" / "lda.db").is_file():
+        pytest.skip(f"the reference databases are not in {folder}; set DISTILL_REFERENCE_DB")
+    return folder

@@ -49,7 +49,11 @@ class DataConfig(Settings, frozen=True, kw_only=True):
     """Which teacher."""
 
     database: Annotated[
-        str, Meta(title="Database", description="The lda.db to open; it is never written to.")
+        str,
+        Meta(
+            title="Database",
+            description="The lda.db, or the folder of vectors, to open; it is never written to.",
+        ),
     ]
     mh_id: Annotated[
         int,

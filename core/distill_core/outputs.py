@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from distill_core.database import files_of, folder_of_vectors_around
 from distill_core.errors import OutputError, RunError
 from distill_core.runs.atomic_files import reason, write_atomically
 from distill_core.runs.folder import is_run
@@ -22,14 +23,14 @@ _ANOTHER = "Choose another place."
 class Output:
     """A file that is to be written, checked before the work that fills it, and again when it is written.
 
-    Whoever asks for it: no database and nothing that SQLite reads beside one, no vectors, no file of a run,
-    of the cache or of `inputs`, nothing but a plain file. Links are followed, so that they stay links.
-    Missing folders are made.
+    Whoever asks for it: no database and nothing that SQLite reads beside one, no vectors and nothing in a
+    folder of them, no file of a run, of the cache or of `inputs`, nothing but a plain file. Links are
+    followed, so that they stay links. Missing folders are made.
 
     Args:
         path: The file as the user named it.
         replace: Whether a file that exists may be replaced.
-        inputs: Files that are read meanwhile.
+        inputs: Files, and folders of vectors, that are read meanwhile.
 
     Attributes:
         path: As given.
@@ -43,7 +44,7 @@ class Output:
     ) -> None:
         self.path = Path(path)
         self._replace = replace
-        self._inputs = tuple(file for file in inputs if file is not None)
+        self._inputs = tuple(file for place in inputs if place is not None for file in files_of(place))
         self._check()
 
     def write(self, content: bytes) -> Path:
@@ -90,6 +91,8 @@ class Output:
             raise self._refused("belongs to a database")
         if head.startswith(_VECTORS) or file.suffix.lower() == ".npy":
             raise self._refused("is a file of vectors")
+        if folder_of_vectors_around(file.parent) is not None:
+            raise self._refused("lies in a folder of vectors")
         if (folder := run_around(file.parent)) is not None:
             raise self._refused(f"belongs to the run {folder.name}")
         cache = cache_folder()

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from distill_core.arrays import Ids
 from distill_core.config import DataConfig, SplitConfig
-from distill_core.database import LdaDatabase
+from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, SettingsError, TooFewQueriesError
-from distill_core.evaluation.held_out import HeldOut, query_clusters, true_answers
+from distill_core.evaluation.held_out import HeldOut, query_clusters, question_heads, true_answers
 from distill_core.evaluation.retrieval import AnswerIndex
 from distill_core.teacher import MultiHeadLDA
 
@@ -105,6 +105,9 @@ class LabelledQuestions:
         clusters: (n,) the first cluster of each question; a label of its own, below 0, where it has none.
         answers: All answers of the database; None if they cannot be used.
         true_answers: For each question the ids of the answers of its clusters.
+        heads_of: For each question the rows of the heads of its clusters; empty if nobody knows them.
+        content: Identity of all this but for the temperature, where the database tells it; see
+            `content_sha256`.
     """
 
     teacher: MultiHeadLDA
@@ -113,6 +116,8 @@ class LabelledQuestions:
     clusters: NDArray[np.int64]
     answers: AnswerIndex | None
     true_answers: tuple[frozenset[int], ...]
+    heads_of: tuple[tuple[int, ...], ...] = ()
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +158,7 @@ class TeacherData:
         )
 
 
-def read_questions(database: LdaDatabase, mh_id: int, temperature: float | None = None) -> LabelledQuestions:
+def read_questions(database: Database, mh_id: int, temperature: float | None = None) -> LabelledQuestions:
     """Read a projection's teacher, queries, clusters and answers.
 
     Raises:
@@ -171,6 +176,8 @@ def read_questions(database: LdaDatabase, mh_id: int, temperature: float | None 
         clusters=query_clusters(numbers, questions),
         answers=_read_answers(database, mh_id),
         true_answers=true_answers(numbers, questions, database.answer_records()),
+        heads_of=question_heads(numbers, questions, database.heads(mh_id)),
+        content=database.content_sha256,
     )
 
 
@@ -181,9 +188,20 @@ def content_sha256(labelled: LabelledQuestions) -> str:
     retrieve from: not the bytes of the database, of which a VACUUM, a journal mode or a row of a table that
     nobody reads changes many, and a write-ahead log that holds another temperature changes none.
     """
+    tau = labelled.teacher.temperature
+    if labelled.content is not None:
+        return hashlib.sha256(f"{labelled.content} {tau!r}".encode()).hexdigest()
+    return arrays_sha256(np.array([tau]), *_content(labelled))
+
+
+def heads_sha256(labelled: LabelledQuestions) -> str:
+    """Return the same identity, whatever the temperature."""
+    return labelled.content or arrays_sha256(*_content(labelled))
+
+
+def _content(labelled: LabelledQuestions) -> list[NDArray[np.generic]]:
     teacher, answers = labelled.teacher, labelled.answers
     arrays: list[NDArray[np.generic]] = [
-        np.array([teacher.temperature]),
         teacher.centroids,
         teacher.answers,
         labelled.question_ids,
@@ -192,7 +210,7 @@ def content_sha256(labelled: LabelledQuestions) -> str:
     ]
     if answers is not None:
         arrays += [answers.ids, answers.directions, answers.positions(labelled.true_answers)]
-    return arrays_sha256(*arrays)
+    return arrays
 
 
 def arrays_sha256(*arrays: NDArray[np.generic]) -> str:
@@ -210,7 +228,7 @@ def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> Teac
     Raises:
         DistillError: The database, the projection or its vectors cannot be used, or the split cannot be made.
     """
-    with LdaDatabase(config.database) as database:
+    with open_database(config.database) as database:
         labelled = read_questions(database, config.mh_id, config.temperature)
     shares = {
         "validation_fraction": split.validation_fraction,
@@ -223,7 +241,7 @@ def load_teacher_data(config: DataConfig, split: SplitConfig, seed: int) -> Teac
     return TeacherData(labelled=labelled, targets=labelled.teacher.project(labelled.queries), split=parts)
 
 
-def _read_answers(database: LdaDatabase, mh_id: int) -> AnswerIndex | None:
+def _read_answers(database: Database, mh_id: int) -> AnswerIndex | None:
     try:
         return AnswerIndex(*database.answers(mh_id))
     except DatabaseError:

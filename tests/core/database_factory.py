@@ -1,4 +1,4 @@
-"""Writes small synthetic databases in the published schema, for any test.
+"""Writes small synthetic databases, in the published schema and as folders of vectors, for any test.
 
     database = write_lda_db(tmp_path, num_heads=6, dimension=16, temperatures=(0.1,))
 
@@ -8,6 +8,7 @@ answers are not normalised, so a teacher at tau 0.1 routes most queries to their
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,6 +94,50 @@ def write_lda_db(
     connection.commit()
     connection.close()
     return database
+
+
+def write_vector_folder(
+    folder: Path,
+    *,
+    num_heads: int = 4,
+    dimension: int = 8,
+    questions_per_head: int = 6,
+    temperatures: Sequence[float] = (0.1, 1.0),
+    dtype: DTypeLike = np.float32,
+    texts: bool = True,
+    seed: int = 0,
+) -> Path:
+    """Write a folder of vectors: questions scatter around the centroids, head by head; return the folder.
+
+    Args:
+        folder: Made if it is not there.
+        num_heads: N; head k is called "topic k".
+        dimension: d.
+        questions_per_head: Queries of each head, in the order of the heads.
+        temperatures: tau of each projection.
+        dtype: Of the numbers in the files.
+        texts: Whether there are `heads.jsonl`, `queries.jsonl` and `teacher.toml`.
+        seed: Of everything random.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    centroids = _unit(rng.normal(size=(num_heads, dimension)))
+    own = np.repeat(np.arange(num_heads), questions_per_head)
+    np.save(folder / "centroids.npy", centroids.astype(dtype))
+    np.save(folder / "answers.npy", (1.5 * rng.normal(size=centroids.shape)).astype(dtype))
+    np.save(
+        folder / "queries.npy", (centroids[own] + 0.2 * rng.normal(size=(len(own), dimension))).astype(dtype)
+    )
+    if texts:
+        heads = [{"title": f"topic {head}", "text": f"answer {head}"} for head in range(num_heads)]
+        asked = [
+            {"text": f"question {row} about topic {head}", "head": head}
+            for row, head in enumerate(own.tolist())
+        ]
+        for name, lines in (("heads.jsonl", heads), ("queries.jsonl", asked)):
+            (folder / name).write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+        (folder / "teacher.toml").write_text(f'temperatures = {list(temperatures)}\nmodel = "model-1"\n')
+    return folder
 
 
 @dataclass(frozen=True)

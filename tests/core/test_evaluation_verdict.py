@@ -7,6 +7,7 @@ from distill_core.architecture import Cost
 from distill_core.evaluation import CostComparison, Estimate, Verdict, decide
 from distill_core.evaluation.evidence import Evidence, Rival
 from distill_core.evaluation.retrieval import RetrievalTable, chance_levels
+from distill_core.evaluation.teacher_findings import Findings, Found, TemperatureCurve, TemperaturePoint
 from distill_core.evaluation.verdict import nearness
 
 NEAR = Estimate(0.98, 0.96, 1.0)
@@ -245,3 +246,70 @@ def test_the_k_that_tells_anything(num_answers: int, k: int | None) -> None:
         num_answers=num_answers, num_judged=1, chance=chance_levels(num_answers), scores=()
     )
     assert table.telling_k == k
+
+
+LEVEL = Estimate(0.0, 0.0, 0.0)
+
+
+def teacher(difference: Estimate, behind: Estimate = LEVEL, best: float = 0.944) -> Findings:
+    """A teacher at tau 1 whose MRR is 0.263, where the bare query's is 0.906."""
+    lda, query = (
+        Found(recall_at_1=found, recall_at_10=found, mrr=found)
+        for found in (Estimate(0.263, 0.135, 0.405), Estimate(0.906, 0.865, 0.937))
+    )
+    points = tuple(
+        TemperaturePoint(
+            temperature=tau, effective_heads=2.0, constant_cosine=0.5, mrr=Estimate(mrr), left_out_mrr=None
+        )
+        for tau, mrr in ((0.05, best), (1.0, 0.263))
+    )
+    return Findings(
+        temperature=1.0,
+        num_judged=240,
+        num_clusters=30,
+        lda=lda,
+        query=query,
+        nearest=query,
+        difference=difference,
+        finds_less=difference.high is not None and difference.high < 0,
+        left_out=None,
+        left_out_gap="",
+        behind=behind,
+        curve=TemperatureCurve(num_judged=240, points=points, best=0.05),
+    )
+
+
+LESS, AS_MUCH = Estimate(-0.643, -0.772, -0.489), Estimate(-0.02, -0.06, 0.02)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"constant_is_perfect": True}, {"skill": Estimate(-0.1, -0.2, -0.05)}]
+)
+def test_a_student_of_a_teacher_that_finds_less_than_none_is_the_wrong_question(
+    changes: dict[str, object],
+) -> None:
+    verdict = verdict_of(teacher=teacher(LESS), **changes)
+    assert (verdict.kind, verdict.rule, verdict.baseline) == ("use_simpler", "finds less than none", "query")
+    assert "finds less than no projection at all" in verdict.sentence
+    assert "0.263" in verdict.sentence
+    assert "0.906" in verdict.sentence
+    assert "temperature 0.05" in verdict.would_change
+
+
+def test_where_no_temperature_helps_the_verdict_names_none() -> None:
+    verdict = verdict_of(teacher=teacher(LESS, best=0.7))
+    assert "No temperature from 0.05 to 1 mends that" in verdict.would_change
+
+
+def test_a_teacher_that_may_find_as_much_is_distilled() -> None:
+    assert verdict_of(teacher=teacher(AS_MUCH)).kind == "distil"
+
+
+@pytest.mark.parametrize(
+    ("behind", "told"), [(Estimate(-0.1, -0.2, -0.02), True), (Estimate(-0.1, -0.2, -0.009), False)]
+)
+def test_a_temperature_at_which_the_lda_finds_more_is_named(behind: Estimate, *, told: bool) -> None:
+    verdict = verdict_of(teacher=teacher(AS_MUCH, behind))
+    assert verdict.kind == "distil"
+    assert ("first take temperature 0.05" in verdict.sentence) is told
+    assert ("At temperature 0.05 the LDA itself finds more" in verdict.reasons[-1]) is told

@@ -367,3 +367,13 @@ def test_a_saved_student_is_judged_again_as_it_was(
     _, again, figures = judged(load(saved), saved, student.fold().project)
     assert again == assessment
     assert msgspec.structs.replace(finished, epochs=0, active_seconds=0.0) == figures
+
+
+def test_a_student_of_a_teacher_that_blends_all_heads_hears_that_none_is_better(config: RunConfig) -> None:
+    """The teacher itself as its student: nothing could copy it better."""
+    hot = msgspec.structs.replace(config, data=config.data.with_values(temperature=20.0))
+    data = load(hot)
+    verdict = judged(data, hot, data.teacher.project)[1].verdict
+    assert verdict.rule == "finds less than none"
+    assert "finds less than no projection" in verdict.sentence
+    assert "The LDA finds most at temperature" in verdict.would_change

@@ -13,6 +13,7 @@ from distill_core.export.directory import ExportDirectory
 from distill_core.outputs import Output
 from distill_core.runs import RunStore
 from distill_core.students import MlpStudent, save_student
+from tests.core.database_factory import write_vector_folder
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "vectors.npy").rename(tmp_path / "vectors.bin")
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/0.vectors").write_bytes(b"kept")
+    write_vector_folder(tmp_path / "folder")
     run = RunStore(tmp_path / "runs").create(RunConfig(data=DataConfig(database=str(database))))
     run.path.rename(tmp_path / "run")
     os.mkfifo(tmp_path / "pipe")
@@ -46,6 +48,9 @@ PROTECTED = {
     "run/state.json": "the run run",
     "run/checkpoints/new.safetensors": "the run run",
     "cache/0.vectors": "the cache",
+    "folder/queries.jsonl": "a folder of vectors",
+    "folder/centroids.npy": "a file of vectors",
+    "folder/new/student.safetensors": "a folder of vectors",
     "pipe": "no plain file",
     "run": "is a folder",
     "lda.db/new.safetensors": "cannot be written",
@@ -66,6 +71,14 @@ def test_nothing_that_is_read_is_written_over_even_when_asked(place: Path, name:
 def test_a_device_is_not_replaced() -> None:
     with pytest.raises(OutputError, match="no plain file"):
         Output("/dev/null", replace=True)
+
+
+def test_what_a_folder_of_vectors_links_to_is_no_output(tmp_path: Path) -> None:
+    folder = write_vector_folder(tmp_path / "folder")
+    (folder / "heads.jsonl").rename(tmp_path / "elsewhere")
+    (folder / "heads.jsonl").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="what is read"):
+        Output(tmp_path / "elsewhere", replace=True, inputs=[folder])
 
 
 def test_what_a_command_reads_is_no_output_by_any_of_its_names(tmp_path: Path) -> None:
@@ -110,6 +123,8 @@ def test_a_folder_with_settings_of_another_program_is_no_run(tmp_path: Path) -> 
 
 def test_an_export_goes_into_no_run_and_removes_only_its_own(place: Path) -> None:
     run = RunStore(place / "runs").create(RunConfig(data=DataConfig(database=str(place / "lda.db"))))
+    with pytest.raises(ExportError, match="a folder of vectors, which is never written to"):
+        ExportDirectory.claim(place / "folder/export", run)
     with pytest.raises(ExportError, match="inside a run"):
         ExportDirectory.claim(place / "run" / "export", run)
 

@@ -17,7 +17,7 @@ from distill_core.runs.provenance import differing_words, locate_database
 from distill_core.students import MlpConfig
 from distill_core.training import RunNoted
 from distill_core.user_folders import cache_folder
-from tests.core.database_factory import write_lda_db
+from tests.core.database_factory import write_lda_db, write_vector_folder
 from tests.core.test_runs_folder import DATA
 
 MACHINE = MachineRecord(
@@ -66,6 +66,25 @@ def test_a_moved_database_is_found_and_recorded(run: RunFolder, tmp_path: Path, 
     assert run.attempts()[-1].database == str(new)
     assert run.attempts()[-1].notes == tuple(notes)
     assert run.shown_state() == "finished"
+
+
+def test_a_folder_of_vectors_that_was_renamed_is_found_by_its_content(tmp_path: Path) -> None:
+    folder = write_vector_folder(tmp_path / "old", questions_per_head=10)
+    config = RunConfig(
+        data=DataConfig(database=str(folder)),
+        student=MlpConfig(layers=1, ff_dim=8),
+        training=TrainingConfig(recipe="book", epochs=3, batch_size=16, device="cpu"),
+    )
+    recorded = RecordedRun(RunFolder.create(tmp_path / "runs", config))
+    for event in (events := iter(recorded)):
+        if getattr(event, "step", 0):
+            break
+    events.close()
+    write_vector_folder(tmp_path / "another", questions_per_head=10, seed=1)
+    folder.rename(tmp_path / "renamed")
+    notes = [event.words for event in RecordedRun(recorded.folder) if isinstance(event, RunNoted)]
+    assert any(f"was {folder} and is {tmp_path / 'renamed'} now; it holds the same" in note for note in notes)
+    assert recorded.folder.shown_state() == "finished"
 
 
 @pytest.mark.parametrize("given", [True, False])

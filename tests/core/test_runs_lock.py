@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 @pytest.fixture
 def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine on which every process that is asked for takes signals, and that knows some of them."""
+    """A machine that knows some processes."""
     proc = tmp_path / "proc"
     (proc / "sys/kernel/random").mkdir(parents=True)
     (proc / "sys/kernel/random/boot_id").write_text("0d4e\n")
@@ -39,7 +39,6 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (proc / str(os.getpid()) / "ns/pid").symlink_to("pid:[4026531836]")
     add_process(proc, os.getpid(), 400)
     monkeypatch.setattr(liveness, "_PROC", proc)
-    monkeypatch.setattr(os, "kill", lambda pid, number: None)
     return proc
 
 
@@ -99,22 +98,6 @@ def test_a_proc_of_another_namespace_tells_nothing(proc: Path) -> None:
     (proc / "self").symlink_to("4711")
     assert liveness.process_start(os.getpid()) == ""
     assert liveness.is_alive(7, f"{HERE}:500") is None
-
-
-@pytest.mark.parametrize(
-    ("error", "alive"),
-    [(ProcessLookupError(), False), (PermissionError(), True), (OverflowError(), False)],
-)
-def test_a_signal_that_does_nothing_tells(
-    proc: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, alive: bool
-) -> None:
-    def kill(pid: int, number: int) -> None:
-        assert number == 0
-        raise error
-
-    add_process(proc, 5, 500)
-    monkeypatch.setattr(os, "kill", kill)
-    assert liveness.is_alive(5, f"{HERE}:500") is alive
 
 
 def test_the_process_of_this_test_is_alive_and_one_that_has_ended_is_not() -> None:

@@ -16,6 +16,7 @@ from distill_core.database import LdaDatabase
 from distill_core.errors import SettingsError, VectorError
 from distill_core.evaluation.health import HealthProbe
 from distill_core.teacher import MultiHeadLDA, effective_heads
+from tests.core.labelled import labelled
 
 Floats = NDArray[np.float32]
 
@@ -278,7 +279,7 @@ def test_outputs_that_cancel_are_known(
     teacher = MultiHeadLDA(centroids, [[3.0, 4.0], [-3.0, -4.0]], tau)
     queries = [[1.0, 0.2], [0.1, 1.0]]
     assert teacher.cancels(queries).tolist() == expected
-    warnings = HealthProbe(teacher, queries).at().warnings
+    warnings = HealthProbe(labelled(teacher, queries)).at().warnings
     assert ("cancel for 2 of 2 queries" in " ".join(warnings)) is expected[0]
 
 

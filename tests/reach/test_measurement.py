@@ -1,4 +1,7 @@
-"""A measurement of one's own is one class: the command line runs it and a run keeps it as it is."""
+"""A measurement of one's own is one class: the command line and the app run it, and a run keeps it, as it is.
+
+Its screen is another, and a line registers both.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,28 @@ import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
 
-from distill_core.latency import Measurement
+from distill_core.latency import LatencySettings, Measurement
 from distill_core.runs import RecordedMeasurement, RunFolder, keep
+from distill_core.students import Student
 from distill_tui.cli.latency_command import latency
-from distill_tui.cli.measuring import ToTime, measure
+from distill_tui.cli.measuring import measure
+from distill_tui.latency.desk import MEASUREMENTS, MeasurementKind, MeasurementView
+from distill_tui.ui.help import key_groups
+from distill_tui.ui.screen import WorkbenchScreen
 from tests.core.finished_run import finish_run
+from tests.tui.runs_on_disk import open_first, with_weights
+from tests.tui.stage import PromptJobs, staged
 
 
 class LengthEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -44,15 +56,15 @@ class Lengths(Measurement[LengthEvent, LengthsFinished]):
     name = "lengths"
     result_type = LengthsFinished
 
-    def __init__(self, timed: ToTime, count: int, stop_after: int | None = None) -> None:
-        self._timed, self._count, self._stop_after = timed, count, stop_after
+    def __init__(self, student: Student, queries: NDArray[np.float32], stop_after: int | None = None) -> None:
+        self._student, self._queries, self._stop_after = student, queries, stop_after
         self._lengths: list[float] = []
 
     def __iter__(self) -> Iterator[LengthEvent]:
-        for query in self._timed.queries[: self._count]:
+        for query in self._queries:
             if len(self._lengths) == self._stop_after:
                 signal.raise_signal(signal.SIGTERM)
-            self._lengths.append(float(np.linalg.norm(self._timed.student.project(query))))
+            self._lengths.append(float(np.linalg.norm(self._student.project(query))))
             yield LengthTaken(length=self._lengths[-1])
         result = self.result()
         assert result is not None
@@ -78,9 +90,42 @@ def command(count: int, stop_after: int | None = None) -> click.Command:
     """Return the toy's command, with the options that say what is timed."""
 
     def lengths(**options: Any) -> int:  # noqa: ANN401 - whatever the options are
-        return measure(options, lambda timed: Lengths(timed, count, stop_after), lines)  # type: ignore[arg-type]
+        return measure(
+            options,  # type: ignore[arg-type]
+            lambda timed: Lengths(timed.student, timed.queries[:count], stop_after),
+            lines,
+        )
 
     return click.Command("lengths", params=latency.params, callback=lengths)
+
+
+class LengthsScreen(WorkbenchScreen):
+    """The toy's screen: what is measured, as it is."""
+
+    MODE = "lengths"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "measure", "Measure", id="lengths.measure")]
+
+    def compose_body(self) -> ComposeResult:
+        yield Static("nothing yet", id="lengths")
+
+    def on_mount(self) -> None:
+        self.workbench.latency.by_name["lengths"].follow(self, self._show)
+
+    def action_measure(self) -> None:
+        self.workbench.latency.by_name["lengths"].start()
+
+    def _show(self, view: MeasurementView) -> None:
+        words = "" if view.finished is None else " ".join(lines(view.finished))
+        self.query_one("#lengths", Static).update(f"{view.state}: {words} {view.run}")
+
+
+KIND = MeasurementKind(
+    "lengths",
+    load=lambda: lambda teacher, student, queries, settings: Lengths(student, queries[: settings.blocks]),
+    settings=LatencySettings(blocks=6),
+    result_type=LengthsFinished,
+    screen=LengthsScreen,
+)
 
 
 def told(
@@ -154,3 +199,44 @@ def test_a_run_keeps_its_result_without_any_command(run: RunFolder) -> None:
     next(going)
     going.close()  # type: ignore[attr-defined]
     assert run.read_result("lengths", LengthsFinished) == LengthsFinished(mean=1.5, count=4)
+
+
+@pytest.fixture
+def _registered() -> Iterator[None]:
+    MEASUREMENTS.append(KIND)
+    yield
+    MEASUREMENTS.remove(KIND)
+
+
+@pytest.mark.usefixtures("_registered")
+async def test_the_app_has_its_screen_its_key_and_its_help_and_a_run_keeps_its_result(database: Path) -> None:
+    folder = with_weights(database)
+    async with staged(database, jobs=PromptJobs) as stage:
+        await stage.show_teacher()
+        await stage.press("7")
+        assert stage.app.current_mode == "lengths"
+        assert "7 Lengths" in stage.text("TopBar")
+        assert stage.text("#lengths").startswith("idle")
+        await open_first(stage, "lengths")
+        assert stage.offers("lengths.measure")
+        await stage.press("enter")
+        await stage.settle()
+        kept = folder.read_result("lengths", LengthsFinished)
+        assert kept is not None
+        assert kept.count == 6
+        assert stage.text("#lengths").strip() == f"finished: mean length {kept.mean:.3f} of 6 mine"
+        assert ("⏎", "Measure") in dict(key_groups(stage.screen))["Keys of this screen"]
+        assert any(
+            command.title == "Screen lengths" for command in stage.app.get_system_commands(stage.screen)
+        )
+    async with staged(database, jobs=PromptJobs) as stage:  # read again
+        await stage.show_teacher()
+        await open_first(stage, "lengths")
+        assert f"mean length {kept.mean:.3f} of 6 mine" in stage.text("#lengths")
+
+
+async def test_no_other_app_knows_of_it(database: Path) -> None:
+    async with staged(database) as stage:
+        await stage.press("7")
+        assert stage.app.current_mode == "teacher"
+        assert "lengths" not in stage.app.latency.by_name

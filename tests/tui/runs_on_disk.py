@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.runs import DataRecord, EvaluationRecord, RunFolder, RunNotes, RunStore, RunSummary
-from distill_core.students import EncoderConfig
+from distill_core.runs.recording.checkpoint import save_weights
+from distill_core.students import EncoderConfig, new_student, student_bytes
 from distill_core.training.events import EpochFinished, TestEvaluated
 from tests.tui import events
 from tests.tui.stage import Stage
@@ -134,3 +135,21 @@ def made_up_runs() -> tuple[RunSummary, ...]:
             for hour, (other, name) in enumerate(zip(others, names, strict=True), 1)
         ),
     )
+
+
+def with_weights(database: Path, **made: object) -> RunFolder:
+    """Write a run of the database's first projection whose weights can be told from untrained ones."""
+    folder = make_run(Made("mine", database=str(database), **made))  # type: ignore[arg-type]
+    student = new_student(folder.read_config().student, 8, 4)
+    for parameter in student.parameters():
+        parameter.data.fill_(0.25)
+    save_weights(folder.best_checkpoint, student_bytes(student, folder.read_config()))
+    return folder
+
+
+async def open_first(stage: Stage, mode: str) -> None:
+    """Open the first run on disk, and go to a screen."""
+    await show_runs(stage)
+    await stage.press("enter")
+    await answer(stage)
+    await stage.go(mode)

@@ -30,7 +30,7 @@ from distill_core.training.events import TrainEvent
 from distill_tui.app import DistillApp
 from distill_tui.jobs import Answered, JobEnded, Jobs, JobState, Progressed
 from distill_tui.teacher.desk import TeacherView
-from distill_tui.teacher.loading import load_teacher, open_database
+from distill_tui.teacher.loading import load_teacher, read_database
 from tests.tui import events
 
 WIDE, NARROW = (120, 36), (80, 24)
@@ -123,7 +123,7 @@ class Stage:
         path = database or self.database
         view = load_teacher(path, mh_id)
         await self.tell(
-            Answered(self.app.teacher.show_database, open_database(path)),
+            Answered(self.app.teacher.show_database, read_database(path)),
             Answered(self.app.teacher.show_teacher, view),
         )
         return view
@@ -222,11 +222,11 @@ async def staged(
     opened: list[Path] = []
     read = app.teacher.open
 
-    def open_database(path: Path) -> None:
+    def read_database(path: Path) -> None:
         opened.append(path)
         read(path)
 
-    app.teacher.open = open_database  # type: ignore[method-assign]
+    app.teacher.open = read_database  # type: ignore[method-assign]
     async with app.run_test(size=size, notifications=True) as pilot:
         stage = Stage(app, pilot, database, idle)
         stage.opened = opened

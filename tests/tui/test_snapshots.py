@@ -24,7 +24,7 @@ from distill_tui.jobs import (
     Progressed,
 )
 from distill_tui.runs.desk import ComparedRuns, RunRemarks, RunsView
-from distill_tui.teacher.loading import load_teacher, open_database
+from distill_tui.teacher.loading import load_teacher, read_database
 from tests.core.database_factory import write_lda_db
 from tests.core.test_database_schema import execute
 from tests.tui import events
@@ -80,7 +80,7 @@ async def open_fixed(stage: Stage) -> None:
     """Show the database as if it lay in a folder that every machine has."""
     here = Path("playbooks/lda.db")
     view = replace(load_teacher(stage.database, 1), path=here, problems=())
-    opened = replace(open_database(stage.database), path=here)
+    opened = replace(read_database(stage.database), path=here)
     await stage.tell(
         Answered(stage.app.teacher.show_database, opened), Answered(stage.app.teacher.show_teacher, view)
     )

@@ -20,7 +20,7 @@ from distill_core.errors import DistillError
 from distill_core.foreign_text import visible
 from distill_tui import places
 from distill_tui.jobs import Answered, JobEnded, Jobs, JobState, Progressed
-from distill_tui.latency.desk import LatencyDesk
+from distill_tui.latency.desk import MEASUREMENTS, LatencyDesk
 from distill_tui.runs.desk import RunsDesk
 from distill_tui.student.desk import StudentDesk
 from distill_tui.teacher.desk import TeacherDesk
@@ -54,6 +54,7 @@ class DistillApp(App[int]):
     Attributes:
         jobs: What is at work in threads.
         busy_with: What is being read or written just now, in words.
+        modes: The names of the screens, in the order of their keys.
     """
 
     TITLE = "distill-tui"
@@ -92,12 +93,22 @@ class DistillApp(App[int]):
         self.training = TrainingDesk(self)
         self.latency = LatencyDesk(self)
         self.runs = RunsDesk(self)
+        self.modes = [*self.MODES]
+        for kind in MEASUREMENTS:
+            if kind.screen is not None:
+                self._add_screen(kind.name, kind.screen)
         self._first_database = first_database
         self._only_what_is_seen = OnlyWhatIsSeen()
         self._typed = InOrder(self, super().on_event)
         self.detached_run: Callable[[], Path | None] = lambda: None
         """Tells, once the app has ended, which run is to go on in a process of its own."""
         self._event_loop: asyncio.AbstractEventLoop | None = None
+
+    def _add_screen(self, mode: str, make: Callable[[], Screen[None]]) -> None:
+        """Add a screen behind the last one, with the next number as its key."""
+        self.add_mode(mode, make)
+        self.modes.append(mode)
+        self.bind(str(len(self.modes)), f"show('{mode}')", description=mode.capitalize(), show=False)
 
     def on_mount(self) -> None:
         """Open what was asked for, once the screen is painted."""
@@ -170,7 +181,7 @@ class DistillApp(App[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer the app's own actions in the palette beside Textual's."""
-        for number, mode in enumerate(self.MODES, 1):
+        for number, mode in enumerate(self.modes, 1):
             yield SystemCommand(f"Screen {mode}", f"Go to it ({number})", partial(self.action_show, mode))
         for action, key, title, words in (
             ("measure", "enter", "Measure the latency", "Time the student against the LDA"),

@@ -6,6 +6,7 @@ import os
 import tomllib
 from pathlib import Path
 
+from distill_core.database import is_database
 from distill_core.user_folders import user_folder
 
 
@@ -83,7 +84,7 @@ def read_recent() -> tuple[Path, ...]:
         lines = file.read_text(encoding="utf-8").splitlines() if file else ()
     except (OSError, UnicodeDecodeError):
         return ()
-    return tuple(path for line in lines if line and (path := Path(line)).is_file())
+    return tuple(path for line in lines if line and is_database(path := Path(line)))
 
 
 def remember(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Figures in words, the same on a screen and on a command line: speeds, crossovers, machines, contestants."""
+"""Figures in words, the same on a screen and on a command line: teachers, speeds, crossovers, machines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from distill_core.foreign_text import visible
 from distill_core.latency.events import LatencyFinished, ModelLatency
-from distill_core.wording import faster_sentence, plural
+from distill_core.wording import estimate_words, faster_sentence, plural
 
 if TYPE_CHECKING:
+    from distill_core.evaluation.teacher_findings import Findings, Found
     from distill_core.latency.crossover import (
         Bracket,
         CrossoverFinished,
@@ -23,6 +24,36 @@ if TYPE_CHECKING:
     from distill_core.runs.comparing import RunSpeed
 
 UNSTEADY = "The machine was unsteady: blocks of one model disagree. Repeat on a quiet machine."
+
+
+def finding_rows(findings: Findings) -> Iterator[tuple[str, Found]]:
+    """Yield who finds true answers, in a few words, with the figures."""
+    yield "LDA", findings.lda
+    if findings.left_out is not None:
+        yield "LDA, left out", findings.left_out.lda
+    yield "bare query", findings.query
+    yield "nearest head", findings.nearest
+    if findings.left_out is not None:
+        yield "nearest, left out", findings.left_out.nearest
+
+
+def left_out_words(findings: Findings) -> str:
+    """Say what "left out" means here, or why it is not known."""
+    left_out, gap = findings.left_out, findings.left_out_gap
+    if left_out is None:
+        return f"not known without each question's share in its centroids: {gap or 'no question has one'}"
+    some = f"; {left_out.num_judged:,} of {findings.num_judged:,} questions: {gap}" if gap else ""
+    return f"left out: each question's own share is taken out of its centroids{some}"
+
+
+def best_temperature_words(findings: Findings) -> str:
+    """Name the temperature that finds most, and how far the present one is behind."""
+    best, behind = findings.curve.best_point, findings.behind
+    how = ", left out" if findings.curve.is_left_out else ""
+    words = f"{best.temperature:g}, MRR {estimate_words(best.held_out_mrr, 3)}{how}"
+    if best.temperature == findings.temperature or behind.value is None:
+        return words
+    return f"{words}; at {findings.temperature:g} the difference is {estimate_words(behind, 3)}"
 
 
 def machine_words(machine: MachineRecord) -> str:

@@ -64,7 +64,8 @@ def _check_is_file(path: Path) -> None:
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         inside = path / "lda.db"
-        hint = f"Open {inside}." if inside.is_file() else "Open the lda.db file itself."
+        vectors = "Open the lda.db file itself, or a folder with centroids.npy, answers.npy and queries.npy."
+        hint = f"Open {inside}." if inside.is_file() else vectors
         raise DatabaseError(f"{path} is a folder, not a database.", hint)
     if not stat.S_ISREG(mode):
         raise DatabaseError(f"{path} is a device or a pipe, not a database.", "Open an lda.db file.")
@@ -99,7 +100,7 @@ class ReadOnlyConnection:
         self._lock = threading.Lock()
         check_is_sqlite(path)
         target = path.resolve()
-        self._unchanged: tuple[_Stamp, ...] = ()
+        self._unchanged: tuple[FileStamp, ...] = ()
         try:
             if target.stat().st_size > MAX_IN_MEMORY_BYTES:
                 self._unchanged = _stamps(target)
@@ -148,7 +149,9 @@ class _Copy(NamedTuple):
     logs: dict[str, bytes]
 
 
-class _Stamp(NamedTuple):
+class FileStamp(NamedTuple):
+    """What changes with a file: its size in bytes, the time of its last change, and its inode."""
+
     size: int
     changed_ns: int
     inode: int
@@ -177,18 +180,18 @@ def _in_place(path: Path) -> sqlite3.Connection:
     return _connect(f"{path.as_uri()}?mode=ro&immutable=1")
 
 
-def _stamps(path: Path) -> tuple[_Stamp, ...]:
+def _stamps(path: Path) -> tuple[FileStamp, ...]:
     """Return what tells that the database, or a log beside it, has changed."""
     return tuple(file_stamp(path.with_name(path.name + suffix)) for suffix in ("", *LOG_SUFFIXES))
 
 
-def file_stamp(path: Path) -> _Stamp:
-    """Return what changes with a file; that of no file at all where there is none."""
+def file_stamp(path: Path) -> FileStamp:
+    """Return what changes with a file; that of no file at all where none can be seen."""
     try:
         status = path.stat()
-    except FileNotFoundError:
-        return _Stamp(0, 0, 0)
-    return _Stamp(status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino)
+    except OSError:
+        return FileStamp(0, 0, 0)
+    return FileStamp(status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino)
 
 
 def _copied(path: Path) -> _Copy:

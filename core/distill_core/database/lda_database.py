@@ -158,6 +158,11 @@ class LdaDatabase:
         """
         return find_problems(self._tables, self._vectors, mh_id)
 
+    @property
+    def content_sha256(self) -> None:
+        """None: what projections share of the vectors is told by hashing what was read."""
+        return
+
     @cached_property
     def sha256(self) -> str:
         """The hash of the database file, in hexadecimal digits.

@@ -46,7 +46,8 @@ def _raised(error: DistillError, mh_id: int | None) -> Problem:
     return Problem(severity="error", message=error.message, hint=error.hint, mh_id=mh_id)
 
 
-def _note(mh_id: int | None, message: str, hint: str = "") -> Problem:
+def note(mh_id: int | None, message: str, hint: str = "") -> Problem:
+    """Return what can be used, but should be looked at."""
     return Problem(severity="note", message=message, hint=hint, mh_id=mh_id)
 
 
@@ -54,9 +55,20 @@ def _warning(mh_id: int, message: str, hint: str = "") -> Problem:
     return Problem(severity="warning", message=message, hint=hint, mh_id=mh_id)
 
 
+def few_queries(projection: Projection) -> Problem:
+    """Return the note on a projection with fewer than `FEW_QUERIES`."""
+    message = f"Projection {projection.id} has only {projection.num_questions} queries."
+    return note(projection.id, message, "That is too few to train a student and to judge it.")
+
+
+def one_head(mh_id: int) -> Problem:
+    """Return the note on a projection with a single head."""
+    return note(mh_id, f"Projection {mh_id} has one head, so every query gets the same answer.")
+
+
 def _missing_tables(tables: Tables) -> Iterator[Problem]:
     if tables.missing:
-        yield _note(
+        yield note(
             None, f"The database lacks {', '.join(tables.missing)}.", "Texts or clusters are not shown."
         )
 
@@ -72,7 +84,7 @@ def place_warnings(tables: Tables, vectors: ProjectionVectors, projection: Proje
         places = " and ".join(str(place) for place in how.places)
         total = how.remapped + how.as_stored + len(how.missing)
         message = f"{how.remapped} of {total} vector files are not at their stored paths; found in {places}."
-        yield _note(projection.id, message)
+        yield note(projection.id, message)
     absolute = set(vectors.stored_paths(projection))
     beside = f"{tables.path.parent}/"
     elsewhere = [
@@ -118,16 +130,16 @@ class _ProjectionInspection:
     def _head_rows(self, projection: Projection) -> Iterator[Problem]:
         number, counted, stored = projection.id, projection.num_heads, projection.stored_num_heads
         if stored is not None and stored != counted:
-            yield _note(number, f"Projection {number} says that it has {stored} heads; {counted} are there.")
+            yield note(number, f"Projection {number} says that it has {stored} heads; {counted} are there.")
         if counted == 1:
-            yield _note(number, f"Projection {number} has one head, so every query gets the same answer.")
+            yield one_head(number)
         num_matrices = sum(row.head.has_matrix for row in read_heads(self._tables, number))
         if num_matrices:
             owners = f"{num_matrices} of {counted} heads of projection {number}"
             message = (
                 f"Per-cluster matrices are stored for {owners}, but the distilled teacher does not use them."
             )
-            yield _note(number, message, "It uses the centroids and the answer embeddings only.")
+            yield note(number, message, "It uses the centroids and the answer embeddings only.")
 
     def _head_vectors(self, projection: Projection) -> Iterator[Problem]:
         try:
@@ -141,13 +153,12 @@ class _ProjectionInspection:
         if error := self._embedding_error(projection, "question"):
             yield _raised(error, projection.id)
         elif projection.num_questions < FEW_QUERIES:
-            message = f"Projection {projection.id} has only {projection.num_questions} queries."
-            yield _note(projection.id, message, "That is too few to train a student and to judge it.")
+            yield few_queries(projection)
 
     def _answers(self, projection: Projection) -> Iterator[Problem]:
         if error := self._embedding_error(projection, "answer"):
             hint = f"{error.hint} Until then retrieval cannot be measured.".strip()
-            yield _note(projection.id, error.message, hint)
+            yield note(projection.id, error.message, hint)
 
     def _counterparts(self, projection: Projection) -> Iterator[Problem]:
         """Yield each place where one side of a relation has what the other side lacks."""
@@ -231,7 +242,7 @@ class _ProjectionInspection:
             lacking = [number for number in wanted if number not in there] if is_asked else []
             if lacking:
                 message = f"{len(lacking)} of {len(wanted)} {words}, the first is {min(lacking)}."
-                yield _note(projection.id, message, hint)
+                yield note(projection.id, message, hint)
 
     def _places(self, projection: Projection) -> Iterator[Problem]:
         yield from place_warnings(self._tables, self._vectors, projection)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+
+Progress = Callable[[str, int, int], None]
+"""Told what is read ("question vectors"), how much of it is, how much there is. May raise, to end that."""
+
+
+def untold(what: str, done: int, total: int) -> None:
+    """Tell nobody how far a reading is."""
 
 
 class EmbeddingModel(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import NamedTuple
 
 from distill_core.config import check_temperature
@@ -215,7 +216,7 @@ def find_projection(tables: Tables, mh_id: int) -> Projection:
     for number, error in unreadable:
         if number == mh_id:
             raise error
-    raise _not_found(tables, mh_id, [projection.id for projection in readable])
+    raise projection_not_found(tables.path, mh_id, [projection.id for projection in readable])
 
 
 def stored_temperature(projection: Projection) -> float:
@@ -231,14 +232,15 @@ def stored_temperature(projection: Projection) -> float:
         raise DatabaseError(error.message, error.hint) from error
 
 
-def _not_found(tables: Tables, mh_id: int, ids: list[int]) -> ProjectionNotFoundError:
+def projection_not_found(path: Path, mh_id: int, ids: list[int]) -> ProjectionNotFoundError:
+    """Return the error for a projection that a database has not; the message names those it has."""
     if not ids:
         return ProjectionNotFoundError(
-            f"{tables.path} holds no multi-head projection that can be read.",
+            f"{path} holds no multi-head projection that can be read.",
             "Train a multi-head projection first.",
         )
     shown = ", ".join(str(number) for number in ids[:_SHOWN_IDS])
     more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
     return ProjectionNotFoundError(
-        f"{tables.path} has no projection {mh_id}; it has {shown}{more}.", "Choose one of these."
+        f"{path} has no projection {mh_id}; it has {shown}{more}.", "Choose one of these."
     )

@@ -8,6 +8,7 @@ import msgspec
 
 from distill_core.architecture import Cost
 from distill_core.evaluation.intervals import Estimate
+from distill_core.evaluation.teacher_findings import Findings, better_temperature_words
 
 CostOrder = Literal["cheaper", "dearer", "similar"]
 
@@ -107,6 +108,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         costs: Of student and teacher.
         cancelled: Queries for which the teacher's output has no direction but rounding's.
         constant_is_perfect: The teacher gives one direction to every query.
+        teacher: What the teacher finds on all questions, whichever part they are in; None if not measured.
     """
 
     num_queries: int
@@ -125,6 +127,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     teacher_recall: float | None = None
     student_recall: float | None = None
     query_recall: float | None = None
+    teacher: Findings | None = None
 
     def affordable_rivals(self) -> tuple[Rival, ...]:
         """Return the rivals that need no more operations than the student, best skill first.
@@ -150,9 +153,12 @@ def _skill(rival: Rival) -> float:
     return float("-inf") if rival.skill.value is None else rival.skill.value
 
 
-def reasons(evidence: Evidence) -> tuple[str, str, str]:
-    """Return one line each on skill, retrieval and cost."""
-    return _skill_line(evidence), _retrieval_line(evidence), _cost_line(evidence)
+def reasons(evidence: Evidence) -> tuple[str, ...]:
+    """Return one line each on skill, retrieval and cost, and on a better temperature if there is one."""
+    lines = _skill_line(evidence), _retrieval_line(evidence), _cost_line(evidence)
+    if evidence.teacher is None or not evidence.teacher.is_behind:
+        return lines
+    return *lines, better_temperature_words(evidence.teacher)
 
 
 def sample(evidence: Evidence) -> str:

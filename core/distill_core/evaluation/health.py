@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from distill_core.arrays import Matrix, unit_rows
+from distill_core.arrays import nearest_rows, unit_rows
 from distill_core.config import check_temperature
 from distill_core.evaluation.held_out import near_duplicate_pairs
 from distill_core.evaluation.intervals import TRUSTED_CLUSTERS
-from distill_core.evaluation.metrics import cosine_similarities
-from distill_core.evaluation.retrieval import AnswerIndex, rank_scores
-from distill_core.teacher import MultiHeadLDA, answers_cancel, effective_heads
+from distill_core.evaluation.teacher_findings import (
+    Findings,
+    TemperatureCurve,
+    TemperaturePoint,
+    best_temperature,
+    finds_less_words,
+    own_lead_words,
+)
+from distill_core.evaluation.teacher_sample import Looked, TeacherSample
+
+if TYPE_CHECKING:
+    from distill_core.teacher_data import LabelledQuestions
 
 PASSING_COSINE = 0.99
 """The published validation passes a student whose mean cosine is above 0.99 (FACTS 4). Where a constant
@@ -27,11 +37,8 @@ WRONG_MORE_OFTEN = 0.5
 """A teacher with Recall@1 below this is wrong more often than right, and a perfect student copies that."""
 
 
-_MAX_KEPT = 1 << 25
-"""Products of queries and heads, or of heads and answers, that are kept for another temperature."""
-
-_MAX_AT_ONCE = 1 << 22
-"""Weights of queries on heads, and products with answers, held at once."""
+TEMPERATURES = tuple(float(f"{10 ** (-2 + step / 6):.2g}") for step in range(13))
+"""Where the curve is taken: from nearly hard routing, 0.01, to the database's default, 1, six to a decade."""
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +56,8 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
         temperature: tau.
         num_heads: N.
         num_queries: n.
+        num_looked_at: Queries that the figures are about, drawn at random: all, unless that takes long. For
+            unused heads and near-duplicates it is always all.
         effective_heads: exp(entropy) of the routing weights: 1 is hard, N blends all heads alike.
         output_variance: Mean over dimensions of the outputs' variance; it is the MSE of a constant.
         constant_cosine: Mean cosine of the mean output to the outputs: what a constant would score.
@@ -58,12 +67,15 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
         mrr: Mean of 1 / rank of the best true answer, likewise.
         cancelled: Queries for which the answers cancel: their outputs have no direction but rounding's.
         num_judged: Queries with a true answer, over which Recall@1 and MRR are taken.
-        warnings: Plain sentences; empty if all is well.
+        findings: What the teacher finds beside what is found without it; None without true answers.
+        warnings: Plain sentences, the gravest first; empty if all is well.
+        notes: Plain sentences on what the figures leave out.
     """
 
     temperature: float
     num_heads: int
     num_queries: int
+    num_looked_at: int
     effective_heads: Spread
     output_variance: float
     constant_cosine: float
@@ -73,47 +85,34 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
     mrr: float | None
     cancelled: int = 0
     num_judged: int = 0
+    findings: Findings | None = None
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class HealthProbe:
-    """A teacher's queries, prepared so that another temperature costs milliseconds.
+    """A teacher's queries, prepared so that another temperature costs little.
 
     Args:
-        teacher: Its heads are used; its own temperature is only the default of `at`.
-        queries: (n, d), n >= 1.
-        answers: All answers of the database, for Recall@1 and MRR.
-        true_answers: For each query the ids of its clusters' answers.
-
-    Attributes:
-        near_duplicates: (p, 2) rows i < j of queries whose cosine is above 0.98.
-        unused_heads: Rows of the heads that are no query's nearest.
+        labelled: The teacher, whose own temperature is only the default of `at`, with its queries, n >= 1,
+            their clusters and heads, the answers to retrieve from and the true ones.
     """
 
-    def __init__(
-        self,
-        teacher: MultiHeadLDA,
-        queries: ArrayLike,
-        answers: AnswerIndex | None = None,
-        true_answers: Sequence[Collection[int]] = (),
-    ) -> None:
-        self._rows = rows = unit_rows(queries)
-        self._teacher = teacher
-        self._answers = answers
-        self._centroids = unit_rows(teacher.centroids)
-        self._kept: Matrix | None = None
-        if len(rows) * teacher.num_heads <= _MAX_KEPT:
-            self._kept = rows @ self._centroids.T
-        self._answer_lengths = np.linalg.norm(teacher.answers, axis=1)
-        self.near_duplicates: NDArray[np.int64] = near_duplicate_pairs(rows)
-        preferred = np.zeros(teacher.num_heads, dtype=bool)
-        for part in self._parts():
-            preferred[self._cosines(part).argmax(axis=1)] = True
-        self.unused_heads: tuple[int, ...] = tuple(np.flatnonzero(~preferred).tolist())
-        self._truth = answers.positions(true_answers) if answers is not None and true_answers else None
-        self._head_scores: NDArray[np.floating] | None = None
-        if answers is not None and teacher.num_heads * len(answers.directions) <= _MAX_KEPT:
-            self._head_scores = teacher.answers @ answers.directions.T
+    def __init__(self, labelled: LabelledQuestions) -> None:
+        self._labelled, self._teacher = labelled, labelled.teacher
+        self._sample = TeacherSample(labelled)
+        self._judge = self._sample.judge()
+
+    @cached_property
+    def near_duplicates(self) -> NDArray[np.int64]:
+        """The rows (p, 2), i < j, of queries whose cosine is above 0.98."""
+        return near_duplicate_pairs(self._labelled.queries)
+
+    @cached_property
+    def unused_heads(self) -> tuple[int, ...]:
+        """Rows of the heads that are no query's nearest."""
+        preferred = nearest_rows(unit_rows(self._labelled.queries), self._teacher.unit_centroids())[0]
+        return tuple(np.setdiff1d(np.arange(self._teacher.num_heads), preferred).tolist())
 
     def at(
         self,
@@ -130,77 +129,67 @@ class HealthProbe:
             test_clusters: Its clusters, likewise.
         """
         tau = self._teacher.temperature if temperature is None else check_temperature(temperature)
-        outputs = np.empty((len(self._rows), self._teacher.dimension))
-        cancelled = 0
-        blended, ranks = np.empty(len(self._rows)), np.full(len(self._rows), np.nan)
-        for part in self._parts():
-            weights = self._weights(part, tau)
-            outputs[part] = weights @ self._teacher.answers
-            blended[part] = effective_heads(weights)
-            ranks[part] = self._ranks(part, weights, outputs[part])
-            cancelled += int(answers_cancel(weights, outputs[part], self._answer_lengths).sum())
-        mean = outputs.mean(axis=0)
-        heads = np.percentile(blended, (50, 5, 95)).tolist()
-        judged = ranks[~np.isnan(ranks)]
-        recall, mrr = _recall_and_mrr(judged)
-        constant = float(cosine_similarities(np.broadcast_to(mean, outputs.shape), outputs).mean())
+        (looked,) = self._sample.look((tau,))
+        heads = np.percentile(looked.effective_heads, (50, 5, 95)).tolist()
+        constant, variance = looked.constant()
+        findings = self._findings_of(looked)
+        recall = findings.lda.recall_at_1.value if findings else None
         return TeacherHealth(
             temperature=tau,
             num_heads=self._teacher.num_heads,
-            num_queries=len(outputs),
+            num_queries=len(self._labelled.queries),
+            num_looked_at=len(self._sample.rows),
             effective_heads=Spread(median=heads[0], p5=heads[1], p95=heads[2]),
-            output_variance=float(np.square(outputs - mean).mean()),
+            output_variance=variance,
             constant_cosine=constant,
             unused_heads=self.unused_heads,
             near_duplicates=len(self.near_duplicates),
             recall_at_1=recall,
-            mrr=mrr,
-            cancelled=cancelled,
-            num_judged=len(judged),
+            mrr=findings.lda.mrr.value if findings else None,
+            cancelled=looked.cancelled,
+            num_judged=findings.num_judged if findings else 0,
+            findings=findings,
             warnings=(
-                *_cancelling_warnings(cancelled, len(outputs)),
+                *((finds_less_words(findings),) if findings and findings.finds_less else ()),
+                *_cancelling_warnings(looked.cancelled, len(self._sample.rows)),
                 *_teacher_warnings(constant, heads[0], self._teacher.num_heads, recall),
                 *_size_warnings(test_queries, test_clusters),
             ),
+            notes=(own_lead_words(findings),) if findings and findings.lead_is_its_own else (),
         )
 
-    def _parts(self) -> Iterator[slice]:
-        """Yield the rows a few at a time, so that memory does not grow with queries times heads."""
-        widest = max(self._teacher.num_heads, 1 if self._answers is None else len(self._answers.directions))
-        step = max(1, _MAX_AT_ONCE // widest)
-        for start in range(0, len(self._rows), step):
-            yield slice(start, start + step)
+    def findings(self, temperature: float | None = None) -> Findings | None:
+        """Return what the teacher finds, by default at its own temperature; None without true answers."""
+        tau = self._teacher.temperature if temperature is None else check_temperature(temperature)
+        return None if self._judge is None else self._findings_of(*self._sample.look((tau,)))
 
-    def _cosines(self, part: slice) -> Matrix:
-        return self._rows[part] @ self._centroids.T if self._kept is None else self._kept[part]
+    @cached_property
+    def _curve_and_best(self) -> tuple[TemperatureCurve, Looked] | None:
+        judge = self._judge
+        if judge is None:
+            return None
+        looks = self._sample.look(TEMPERATURES)
+        points = []
+        for looked in looks:
+            shown, left_out = looked.ranks
+            points.append(
+                TemperaturePoint(
+                    temperature=looked.temperature,
+                    effective_heads=float(np.median(looked.effective_heads)),
+                    constant_cosine=looked.constant()[0],
+                    mrr=judge.mrr(shown),
+                    left_out_mrr=judge.mrr(left_out) if judge.knows_left_out else None,
+                )
+            )
+        best = best_temperature(points)
+        curve = TemperatureCurve(num_judged=judge.num_judged, points=tuple(points), best=best)
+        return curve, looks[TEMPERATURES.index(best)]
 
-    def _weights(self, part: slice, temperature: float) -> Matrix:
-        scores: Matrix = self._cosines(part) / np.float32(temperature)
-        scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=1, keepdims=True)
-        return scores
-
-    def _ranks(
-        self, part: slice, weights: Matrix, outputs: NDArray[np.float64]
-    ) -> NDArray[np.float64] | float:
-        """Return the rank of each query's best true answer; NaN where there is none.
-
-        The outputs' products with the answers come from those of the heads, where these are kept.
-        """
-        if self._answers is None or self._truth is None:
-            return np.nan
-        lengths = np.maximum(np.linalg.norm(outputs, axis=1, keepdims=True), 1e-300)
-        products: NDArray[np.floating]
-        if self._head_scores is None:
-            products = outputs @ self._answers.directions.T
-        else:
-            products = weights @ self._head_scores
-        return rank_scores(products / lengths, self._truth[part]).best_rank
-
-
-def _recall_and_mrr(ranks: NDArray[np.float64]) -> tuple[float, float] | tuple[None, None]:
-    return (float((ranks == 1).mean()), float((1.0 / ranks).mean())) if len(ranks) else (None, None)
+    def _findings_of(self, looked: Looked) -> Findings | None:
+        if self._judge is None or self._curve_and_best is None:
+            return None
+        curve, best = self._curve_and_best
+        return self._judge.findings(looked.temperature, looked.ranks, curve, best.ranks)
 
 
 def _teacher_warnings(constant: float, heads: float, num_heads: int, recall: float | None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_core.arrays import Ids, Matrix, Values, chunks, nearest_rows, unit_rows
-from distill_core.database.records import Answer, Question
+from distill_core.database.records import Answer, Head, Question
 from distill_core.errors import VectorError
 from distill_core.evaluation.retrieval import AnswerIndex
 
@@ -39,6 +39,22 @@ def query_clusters(question_ids: Iterable[int], questions: Mapping[int, Question
     found = [questions[number].cluster_ids if number in questions else () for number in question_ids]
     labels = [min(clusters) if clusters else -1 - row for row, clusters in enumerate(found)]
     return np.array(labels, np.int64)
+
+
+def question_heads(
+    question_ids: Iterable[int], questions: Mapping[int, Question], heads: Sequence[Head]
+) -> tuple[tuple[int, ...], ...]:
+    """Return for each question the rows of the heads of its clusters, ascending; none if it has none."""
+    rows: dict[int, list[int]] = {}
+    for row, head in enumerate(heads):
+        rows.setdefault(head.cluster_id, []).append(row)
+    nowhere: list[int] = []
+    return tuple(
+        tuple(sorted(row for cluster in questions[number].cluster_ids for row in rows.get(cluster, nowhere)))
+        if number in questions
+        else ()
+        for number in question_ids
+    )
 
 
 def true_answers(

@@ -22,6 +22,7 @@ from distill_core.evaluation.retrieval import (
     chance_levels,
     retrieval_scores,
 )
+from distill_core.evaluation.teacher_findings import Findings
 from distill_core.evaluation.verdict import Verdict, decide
 
 
@@ -63,6 +64,7 @@ def assess(
     baselines: Iterable[Baseline],
     costs: CostComparison,
     *,
+    teacher: Findings | None = None,
     seed: int = 0,
 ) -> Assessment:
     """Judge a student's projections (n, d) of the test queries against the teacher and the baselines.
@@ -72,6 +74,7 @@ def assess(
         predicted: (n, d), the student's projections; may hold NaN.
         baselines: The fitted ladder.
         costs: To run student and teacher, measured if they were.
+        teacher: What the teacher finds beside what is found without it, if that was looked at.
         seed: Of the bootstrap.
 
     Raises:
@@ -110,6 +113,7 @@ def assess(
         verdict=decide(
             msgspec.structs.replace(
                 _evidence(own, scores, retrieval, costs, scorer, bootstrap),
+                teacher=teacher,
                 cancelled=0 if held_out.cancelled is None else int(held_out.cancelled.sum()),
             )
         ),

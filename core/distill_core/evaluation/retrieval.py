@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from distill_core.arrays import Ids, Values, chunks
 from distill_core.errors import VectorError
@@ -96,14 +96,22 @@ def rank_scores(scores: Values, true_positions: Ids) -> Ranking:
     Cosines are compared to nine decimals: the same answer twice must tie, and a matrix product may compute
     its two cosines in different orders.
     """
-    rounded = np.round(scores, _DECIMALS)
-    broken = ~np.isfinite(rounded).all(axis=1)
-    rounded[broken] = 0.0
+    rounded, broken = _rounded(scores)
     top = _best_positions(rounded, min(TOP, scores.shape[1]))
-    ranks = _best_ranks(rounded, true_positions)
     top[broken] = -1
-    ranks[broken & ~np.isnan(ranks)] = np.inf
-    return Ranking(top, ranks)
+    return Ranking(top, _best_ranks(rounded, broken, true_positions))
+
+
+def best_ranks(scores: Values, true_positions: Ids) -> Values:
+    """Return the rank (n,) of each query's best true answer alone, as `rank_scores` has it."""
+    return _best_ranks(*_rounded(scores), true_positions)
+
+
+def _rounded(scores: Values) -> tuple[Values, NDArray[np.bool_]]:
+    rounded = np.round(scores, _DECIMALS)
+    broken = np.asarray(~np.isfinite(rounded).all(axis=1))
+    rounded[broken] = 0.0
+    return rounded, broken
 
 
 def _best_positions(scores: Values, k: int) -> Ids:
@@ -118,8 +126,8 @@ def _best_positions(scores: Values, k: int) -> Ids:
     return np.take_along_axis(positions, order, axis=1)
 
 
-def _best_ranks(scores: Values, true_positions: Ids) -> Values:
-    """Return 1 + how many answers stand before the best true one, (n,); NaN without a true one."""
+def _best_ranks(scores: Values, broken: NDArray[np.bool_], true_positions: Ids) -> Values:
+    """Return 1 + how many answers stand before the best true one, (n,): infinite if broken, NaN if none."""
     true_scores = np.take_along_axis(scores, np.maximum(true_positions, 0), axis=1)
     true_scores[true_positions < 0] = -np.inf
     first = true_scores.argmax(axis=1)[:, None]  # positions ascend, so the first of equals has the lowest id
@@ -127,6 +135,7 @@ def _best_ranks(scores: Values, true_positions: Ids) -> Values:
     position = np.take_along_axis(true_positions, first, axis=1)
     before = np.arange(scores.shape[1]) < position
     ranks = 1.0 + ((scores > score) | ((scores == score) & before)).sum(axis=1)
+    ranks[broken] = np.inf
     return np.where(position[:, 0] < 0, np.nan, ranks)
 
 

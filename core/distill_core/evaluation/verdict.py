@@ -14,6 +14,7 @@ import msgspec
 from distill_core.evaluation import evidence as words
 from distill_core.evaluation.evidence import Evidence, Rival
 from distill_core.evaluation.intervals import TRUSTED_CLUSTERS, Estimate
+from distill_core.evaluation.teacher_findings import remedy_words
 
 Kind = Literal["keep_lda", "use_simpler", "distil", "cannot_tell"]
 Nearness = Literal["yes", "no", "unsure"]
@@ -31,7 +32,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: "keep_lda", "use_simpler", "distil" or "cannot_tell".
         sentence: The verdict in one sentence.
-        reasons: Three lines with numbers: skill, retrieval, cost.
+        reasons: Lines with numbers: skill, retrieval, cost, and a better temperature if there is one.
         would_change: What would lead to another verdict.
         rule: The name of the rule that decided, as in `docs/verdict.md`.
         baseline: The name of the baseline that "use_simpler" speaks of.
@@ -39,7 +40,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Kind
     sentence: str
-    reasons: tuple[str, str, str]
+    reasons: tuple[str, ...]
     would_change: str
     rule: str
     baseline: str | None = None
@@ -50,6 +51,7 @@ def decide(evidence: Evidence) -> Verdict:
     for rule in (
         _broken,
         _cancelling_teacher,
+        _worse_than_none,
         _constant_teacher,
         _too_little_data,
         _no_better_than_constant,
@@ -93,6 +95,22 @@ def _cancelling_teacher(evidence: Evidence) -> Verdict | None:
         f"Cannot tell: the teacher's answers cancel for {evidence.cancelled} of {evidence.num_queries} test "
         "queries, and what is left has next to no length: its direction is rounding.",
         "A lower temperature, or answers that do not cancel: this teacher gives no direction to learn.",
+    )
+
+
+def _worse_than_none(evidence: Evidence) -> Verdict | None:
+    findings = evidence.teacher
+    if findings is None or not findings.finds_less:
+        return None
+    return _verdict(
+        evidence,
+        "use_simpler",
+        "finds less than none",
+        "Use something simpler: the LDA finds less than no projection at all "
+        f"(MRR {words.interval(findings.lda.mrr)}, the bare query {words.interval(findings.query.mrr)}), so "
+        "a student of it is the wrong question.",
+        remedy_words(findings),
+        baseline="query",
     )
 
 
@@ -188,9 +206,17 @@ def _by_retrieval(evidence: Evidence) -> Verdict:
         evidence,
         "distil",
         "beats all and is cheaper",
-        "Distil: the student beats every simpler rival, retrieves what the LDA retrieves, and costs less.",
+        "Distil: the student beats every simpler rival, retrieves what the LDA retrieves, and costs less."
+        + _at_a_better_temperature(evidence),
         "Fewer heads, or a faster LDA: then the exact teacher costs less than the student.",
     )
+
+
+def _at_a_better_temperature(evidence: Evidence) -> str:
+    findings = evidence.teacher
+    if findings is None or not findings.is_behind:
+        return ""
+    return f" But first take temperature {findings.curve.best:g}: there the LDA finds more than here."
 
 
 def _not_near(evidence: Evidence, unbeaten: list[Rival]) -> Verdict:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from distill_core.architecture import Shape
 from distill_core.config import RunConfig, parse_config
-from distill_core.database import LdaDatabase
+from distill_core.database import open_database
 from distill_core.errors import DistillError
 from distill_core.runs.checkpoint_info import read_metadata
 from distill_core.runs.folder import RunFolder
@@ -239,7 +239,7 @@ def _test_queries(config: RunConfig | None, data: DataRecord | None, dimension: 
     if config is None or data is None:
         return nothing
     try:
-        with LdaDatabase(config.data.database) as database:
+        with open_database(config.data.database) as database:
             labelled = read_questions(database, config.data.mh_id, config.data.temperature)
         if what_differs(data, labelled, config.data.database):
             return nothing

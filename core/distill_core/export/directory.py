@@ -10,6 +10,7 @@ from typing import Self
 
 import msgspec
 
+from distill_core.database import folder_of_vectors_around
 from distill_core.errors import CheckpointError, ExportError, OutputError, RunError
 from distill_core.outputs import run_around
 from distill_core.runs.atomic_files import reason, write_atomically, writing_error
@@ -214,6 +215,11 @@ class ExportDirectory:
         if inside.is_relative_to(folder) or run_around(inside) is not None:
             raise ExportError(
                 f"{self.path} is inside a run, which an export never changes.", "Choose another folder."
+            )
+        if folder_of_vectors_around(inside) is not None:
+            raise ExportError(
+                f"{self.path} is in a database, a folder of vectors, which is never written to.",
+                "Choose another folder.",
             )
 
     def _require_free(self) -> None:

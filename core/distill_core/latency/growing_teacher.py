@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from distill_core.arrays import Ids, Matrix
 from distill_core.errors import SettingsError
@@ -100,7 +99,7 @@ def heads_that_fit(dimension: int, available_bytes: int | None = None, *, spare_
         available_bytes: Free memory; by default what this machine has free now.
         spare_arrays: Further float32 arrays (N, d) that are needed at the same time.
     """
-    free = available_memory_bytes() if available_bytes is None else available_bytes
+    free = psutil.virtual_memory().available if available_bytes is None else available_bytes
     arrays = _ARRAYS_AT_THE_PEAK + spare_arrays
     return int(free * _USABLE_SHARE) // (4 * arrays * dimension + dimension + _SMALL_PER_HEAD)
 
@@ -139,16 +138,6 @@ def require_fitting(
 def spare_arrays_on(device_type: str) -> int:
     """Return the arrays (N, d) in host memory that bringing the LDA to a device takes for a moment."""
     return 0 if device_type == "cpu" else _MORE_ARRAYS_OFF_THE_CPU
-
-
-def available_memory_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
-    """Return the memory that can be taken without swapping; without /proc, half of what is installed."""
-    try:
-        lines = meminfo.read_text().splitlines()
-        (available,) = [line for line in lines if line.startswith("MemAvailable:")]
-        return int(available.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def _distribution(teacher: MultiHeadLDA, seed: int) -> tuple[Matrix, Matrix]:

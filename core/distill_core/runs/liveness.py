@@ -93,8 +93,8 @@ def is_alive(pid: int, start: str) -> bool | None:
     here, there = _place(process_start(os.getpid())), _place(start)
     if not here or here != there:
         return None
-    if not _takes_signals(pid) or _is_zombie(pid):
-        return False
+    if _stat_fields(pid)[_STATE_FIELD : _STATE_FIELD + 1] == ["Z"]:
+        return False  # it has ended, and its parent has not yet asked how
     return process_start(pid) == start
 
 
@@ -107,7 +107,8 @@ def this_host() -> str:
 def process_start(pid: int) -> str:
     """Return what tells a process from all others: the boot, the namespace of its number, its first tick.
 
-    Empty where the system does not tell.
+    Empty where the system does not tell. The tick is read as the kernel counts it: psutil makes a time of the
+    day of it, which moves with the clock of the machine.
     """
     try:
         if int((_PROC / "self").readlink().name) != os.getpid():
@@ -140,23 +141,6 @@ def _sign(file: Path) -> tuple[int, int, int]:
     finally:
         os.close(descriptor)
     return (found.st_mtime_ns, found.st_size, found.st_ino)
-
-
-def _takes_signals(pid: int) -> bool:
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether it has ended, and its parent has not yet asked how."""
-    return _stat_fields(pid)[_STATE_FIELD : _STATE_FIELD + 1] == ["Z"]
 
 
 def _stat_fields(pid: int) -> list[str]:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from distill_core.config import RunConfig
-from distill_core.database import LdaDatabase
+from distill_core.database import is_database, is_vector_folder, open_database
 from distill_core.errors import DistillError, RunError
 from distill_core.runs.atomic_files import reading_error
 from distill_core.runs.folder import RunFolder, absolute
@@ -26,12 +26,15 @@ _PACKAGES = ("distill-tui", "torch", "numpy", "scipy", "safetensors", "msgspec")
 
 
 def database_sha256(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal.
+    """Return the SHA-256 of a file's bytes, or of the content of a folder of vectors, in hexadecimal.
 
     Raises:
-        RunError: The file is missing or cannot be read.
+        DistillError: It is missing or cannot be read.
     """
     file = Path(path)
+    if is_vector_folder(file):
+        with open_database(file) as folder:
+            return folder.sha256
     try:
         with file.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
@@ -169,19 +172,19 @@ def changed(database: str | os.PathLike[str], folder: RunFolder, difference: str
 
 
 def _difference(config: RunConfig, data: DataRecord) -> str:
-    with LdaDatabase(config.data.database) as database:
+    with open_database(config.data.database) as database:
         labelled = read_questions(database, config.data.mh_id, config.data.temperature)
     return what_differs(data, labelled, config.data.database)
 
 
 def _found(folder: RunFolder, config: RunConfig, data: DataRecord | None) -> Path | None:
-    """Return the first file nearby that holds the same; without a record of that nothing is taken."""
+    """Return the first database nearby that holds the same; without a record of that nothing is taken."""
     if data is None:
         return None
     for candidate in dict.fromkeys(_candidates(folder, Path(config.data.database))):
         with contextlib.suppress(DistillError, OSError):
             there = config.with_values(data=config.data.with_values(database=str(candidate)))
-            if candidate.is_file() and not _difference(there, data):
+            if is_database(candidate) and not _difference(there, data):
                 return candidate
     return None
 
@@ -197,4 +200,5 @@ def _candidates(folder: RunFolder, old: Path) -> Iterator[Path]:
     for beside in dict.fromkeys((*([] if kept is None else [kept]), runs, runs.parent, Path.cwd())):
         with contextlib.suppress(OSError):
             folders = (entry for entry in os.scandir(beside) if entry.is_dir(follow_symlinks=False))
-            yield from (Path(entry.path, old.name) for entry in islice(folders, _MAX_FOLDERS))
+            for entry in islice(folders, _MAX_FOLDERS):
+                yield from (Path(entry.path, old.name), Path(entry.path))

@@ -105,8 +105,7 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
         Near | None,
         Meta(
             title="Near heads",
-            description="How near heads are found: scan of 4-bit codes, nearest cells, or lda for all "
-            "of them; auto: chosen by the fit.",
+            description="Scan of 4-bit codes, nearest cells, lda: all; auto: chosen by the fit.",
         ),
     ] = None
     opened: Annotated[

@@ -12,6 +12,7 @@ from distill_core.architecture import lda_cost
 from distill_core.config import RunConfig
 from distill_core.evaluation.baselines import Baseline, ladder
 from distill_core.evaluation.evidence import CostComparison
+from distill_core.evaluation.health import HealthProbe
 from distill_core.evaluation.held_out import HeldOut
 from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.metrics import Evaluation, cosine_similarities, evaluate
@@ -67,7 +68,12 @@ def judge_student(
         student_answers=_best_answers(held_out, predicted),
     )
     assessment = assess(
-        held_out, predicted, baselines, _costs(data, config, measured), seed=config.training.seed
+        held_out,
+        predicted,
+        baselines,
+        _costs(data, config, measured),
+        teacher=HealthProbe(data.labelled).findings(),
+        seed=config.training.seed,
     )
     yield Assessed(assessment=assessment)
     yield _finished(evaluate(predicted, held_out.targets, held_out.constant), assessment, trained)

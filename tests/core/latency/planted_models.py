@@ -57,7 +57,7 @@ def drifting(clock: PlantedClock, factors: Sequence[float]) -> Callable[[], None
 
 def plant(monkeypatch: pytest.MonkeyPatch, lda: Project, student: Project) -> None:
     monkeypatch.setattr(comparison, "lda_call", lambda teacher, device: lda)
-    monkeypatch.setattr(comparison, "student_call", lambda model: student)
+    monkeypatch.setattr(comparison, "runner_call", lambda model, device: (student, "tensors"))
 
 
 def finished(events: Iterator[LatencyEvent]) -> LatencyFinished:

@@ -68,9 +68,10 @@ def planted_three(monkeypatch: pytest.MonkeyPatch, clock: PlantedClock) -> None:
     monkeypatch.setattr(comparison, "lda_call", lambda teacher, device: lambda queries: lda())
     monkeypatch.setattr(
         comparison,
-        "student_call",
-        lambda model: (
-            (lambda queries: unfolded()) if isinstance(model, Student) else (lambda queries: folded())
+        "runner_call",
+        lambda model, device: (
+            lambda queries: unfolded() if isinstance(model, Student) else folded(),
+            "tensors",
         ),
     )
 
@@ -112,8 +113,11 @@ def test_what_only_the_unfolded_form_suffers_leaves_the_ratio_and_is_told(
     monkeypatch.setattr(comparison, "lda_call", lambda teacher, device: lambda queries: steady())
     monkeypatch.setattr(
         comparison,
-        "student_call",
-        lambda model: lambda queries: unsteady() if isinstance(model, Student) else steady(),
+        "runner_call",
+        lambda model, device: (
+            lambda queries: unsteady() if isinstance(model, Student) else steady(),
+            "tensors",
+        ),
     )
     result = finished(folding.compare(blocks=5))
     assert result.unfolded is not None

@@ -4,10 +4,12 @@ import itertools
 import json
 import math
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
+import psutil
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ from distill_core.latency import (
     summarised,
 )
 from distill_core.latency.timing import crossover_contestants as lineup
-from distill_core.latency.timing.calls import Project
+from distill_core.latency.timing.calls import AnyStudent, Form, Project, runner_call
 from distill_core.students import (
     MemoryStudent,
     MlpStudent,
@@ -81,12 +83,14 @@ def planted(monkeypatch: pytest.MonkeyPatch, clock: PlantedClock) -> None:
         call = clock.call_taking(300 + 0.5 * teacher.num_heads)
         return lambda queries: call()
 
-    def module(student: torch.nn.Module) -> Project:
+    def runner(student: AnyStudent, device: torch.device) -> tuple[Project, Form]:
+        if not isinstance(student, torch.nn.Module):
+            return runner_call(student, device)
         call = clock.call_taking(6_300)
-        return lambda queries: call()
+        return lambda queries: call(), "tensors"
 
     monkeypatch.setattr(lineup, "lda_call", lda)
-    monkeypatch.setattr(lineup, "student_call", module)
+    monkeypatch.setattr(lineup, "runner_call", runner)
 
 
 def real_teacher() -> MultiHeadLDA:
@@ -222,7 +226,7 @@ def test_the_result_as_json_has_a_bracket_for_each_case(clock: PlantedClock) -> 
 def test_more_heads_than_fit_are_refused_with_the_number_that_does(
     monkeypatch: pytest.MonkeyPatch, clock: PlantedClock
 ) -> None:
-    monkeypatch.setattr(growing_teacher, "available_memory_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1_000_000))
     fitting = growing_teacher.heads_that_fit(8)
     with pytest.raises(SettingsError, match=f"{fitting:,} do"):
         next(events(PlantedStudent(clock, 1.0), clock, max_heads=fitting + 1))
@@ -232,7 +236,7 @@ def test_more_heads_than_fit_are_refused_with_the_number_that_does(
 def test_by_default_as_many_heads_as_fit_are_taken(
     monkeypatch: pytest.MonkeyPatch, clock: PlantedClock
 ) -> None:
-    monkeypatch.setattr(growing_teacher, "available_memory_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1_000_000))
     started = next(events(PlantedStudent(clock, 1.0), clock, max_heads=None))
     assert isinstance(started, CrossoverStarted)
     assert started.max_heads == started.heads_that_fit == growing_teacher.heads_that_fit(8)

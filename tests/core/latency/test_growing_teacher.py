@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 from distill_core.errors import SettingsError
 from distill_core.latency import growing_teacher
 from distill_core.latency.growing_teacher import (
     GrowingTeacher,
-    available_memory_bytes,
     heads_that_fit,
     require_fitting,
 )
@@ -113,28 +112,10 @@ def test_what_fits_is_counted_at_the_peak() -> None:
 
 def test_too_many_heads_are_refused_before_any_memory_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     real = real_teacher()
-    monkeypatch.setattr(growing_teacher, "available_memory_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1_000_000))
     monkeypatch.setattr(np, "empty", lambda *_: pytest.fail("memory was taken"))
     fitting = heads_that_fit(6, 1_000_000)
     require_fitting(fitting, 6)
     with pytest.raises(SettingsError, match=f"do not fit in the free memory; {fitting:,} do") as caught:
         GrowingTeacher(real, fitting + 1)
     assert caught.value.field == "max_heads"
-
-
-def test_free_memory_is_read_from_the_kernel(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal:  100 kB\nMemFree:  7 kB\nMemAvailable:   42 kB\n")
-    assert available_memory_bytes(meminfo) == 42 * 1024
-
-
-@pytest.mark.parametrize("content", [None, "", "MemAvailable:\n", "MemAvailable: much\n"])
-def test_without_the_kernels_word_half_of_the_memory_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
-) -> None:
-    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
-    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
-    meminfo = tmp_path / "meminfo"
-    if content is not None:
-        meminfo.write_text(content)
-    assert available_memory_bytes(meminfo) == 4096 * 1000 // 2

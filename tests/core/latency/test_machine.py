@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
+import psutil
 import pytest
 import torch
 
@@ -14,39 +15,41 @@ from distill_core.devices import cpu_threads
 from distill_core.latency import MachineRecord, read_machine
 from distill_core.latency.timing import machine
 
-CPUINFO = (
-    "processor\t: 0\nmodel name\t: Fast CPU: mark 2\ncpu MHz\t\t: 2300.500\n\n"
-    "processor\t: 1\ncpu MHz\t\t: 1.0\n"
-)
+CPUINFO = "processor\t: 0\nmodel name\t: Fast CPU: mark 2\n\nprocessor\t: 1\nmodel name\t: Other CPU\n"
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc/cpuinfo").write_text(CPUINFO)
-    return tmp_path
+def cpuinfo(tmp_path: Path) -> Path:
+    (tmp_path / "cpuinfo").write_text(CPUINFO)
+    return tmp_path / "cpuinfo"
 
 
-def test_the_model_and_the_clock_are_those_of_the_first_core(root: Path) -> None:
-    record = read_machine(root=root)
+def test_the_model_and_the_clock_are_those_of_the_first_core(
+    cpuinfo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = [SimpleNamespace(current=mhz) for mhz in (2300.5, 1.0)]
+    monkeypatch.setattr(psutil, "cpu_freq", lambda *, percpu: clocks if percpu else None)
+    record = read_machine(cpuinfo=cpuinfo)
     assert record.cpu == "Fast CPU: mark 2"
     assert record.clock_mhz == 2300.5
 
 
-def test_the_clock_of_sysfs_goes_first(root: Path) -> None:
-    folder = root / "sys/devices/system/cpu/cpu0/cpufreq"
-    folder.mkdir(parents=True)
-    (folder / "scaling_cur_freq").write_text("3100000\n")
-    assert read_machine(root=root).clock_mhz == 3100.0
-
-
-def test_a_machine_without_proc_still_has_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("told", [None, [], [SimpleNamespace(current=0.0)], OSError(), NotImplementedError()])
+def test_a_machine_that_tells_nothing_still_has_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Exception | list[SimpleNamespace] | None
+) -> None:
     def unknown() -> tuple[float, float, float]:
         raise OSError
 
+    def clocks(*, percpu: bool) -> list[SimpleNamespace] | None:
+        if isinstance(told, Exception):
+            raise told
+        return told
+
     monkeypatch.setattr(os, "getloadavg", unknown)
+    monkeypatch.setattr(psutil, "cpu_freq", clocks)
     monkeypatch.setattr(machine, "threadpool_info", list)
-    record = read_machine(root=tmp_path)
+    record = read_machine(cpuinfo=tmp_path / "none")
     assert record.cpu
     assert (record.clock_mhz, record.load_average, record.blas, record.gpu) == (None, None, None, None)
     assert not record.is_busy
@@ -125,10 +128,11 @@ def test_a_machine_is_busy_above_half_its_cores(
     monkeypatch: pytest.MonkeyPatch, load: float, busy: bool
 ) -> None:
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
-    monkeypatch.setattr(machine, "_usable_cores", lambda: 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
     assert read_machine().is_busy is busy
 
 
-def test_the_record_goes_through_json(root: Path) -> None:
-    record = read_machine(root=root)
+def test_the_record_goes_through_json() -> None:
+    record = read_machine()
     assert msgspec.json.decode(msgspec.json.encode(record), type=MachineRecord) == record

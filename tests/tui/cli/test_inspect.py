@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distill_tui.cli import run
-from tests.core.database_factory import write_lda_db
+from tests.core.database_factory import write_lda_db, write_vector_folder
 from tests.core.test_database_schema import execute
 
 
@@ -106,3 +106,62 @@ def test_a_name_without_end_leaves_the_figures_in_view(
     assert max(map(len, lines)) <= 500
     assert sum("4 heads, temperature 0.1, 24 questions" in line for line in lines) == 1
     assert sum("8 dimensions" in line for line in lines) == 1
+
+
+def test_a_folder_of_vectors_is_inspected_like_a_database(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contents = inspected(write_vector_folder(tmp_path), capsys)
+    assert [projection["temperature"] for projection in contents["projections"]] == [0.1, 1.0]  # type: ignore[attr-defined]
+    assert contents["num_questions"] == 24
+    assert contents["problems"] == []
+
+
+def test_what_a_folder_without_texts_cannot_tell_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["inspect", str(write_vector_folder(tmp_path, texts=False))]) == 0
+    out = capsys.readouterr().out
+    assert "their true heads are unknown. Recall@1 and MRR cannot be told" in out
+    assert "who finds a true answer" not in out
+
+
+def test_a_teacher_that_finds_less_than_none_hears_it_first(
+    reference_db: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The published tools' own database, at the temperature that they give by default, and at a good one."""
+    database = str(reference_db / "n30" / "lda.db")
+    assert run(["inspect", database, "--temperature", "1.0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = [lines[row + 1] for row, line in enumerate(lines) if line.startswith("projection")]
+    assert len(told) == 2
+    for line in told:
+        assert line.startswith("  warning: The LDA finds less than no projection at all")
+    named = [float(line.split()[5].rstrip(",")) for line in lines if "temperature that finds most" in line]
+    assert len(named) == 2
+    assert all(0.02 <= tau <= 0.1 for tau in named)
+    assert run(["inspect", database, "--temperature", "0.03"]) == 0
+    assert "finds less" not in capsys.readouterr().out
+
+
+def test_the_figures_stand_beside_those_without_the_teacher(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["inspect", str(database)])
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("LDA", "LDA, left out", "bare query", "nearest head", "nearest, left out"):
+        (first, *_rest) = [line for line in lines if line.strip().startswith(f"{name}  ")]
+        assert first.count("[") == 3
+    findings = inspected(database, capsys)["health"]["2"]["findings"]  # type: ignore[index]
+    assert findings["num_judged"] == 24
+    assert findings["num_clusters"] == 4
+    assert {"lda", "query", "nearest", "left_out", "finds_less", "behind"} <= set(findings)
+
+
+def test_another_temperature_is_for_every_projection(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["inspect", str(database), "--temperature", "0.3", "--json"]) == 0
+    health = json.loads(capsys.readouterr().out)["health"]
+    assert [found["temperature"] for found in health.values()] == [0.3, 0.3]
+    assert run(["inspect", str(database), "--temperature", "-1"]) == 2

@@ -14,34 +14,14 @@ from numpy.typing import NDArray
 from textual.widgets import Input, Label
 
 from distill_core.latency import CrossoverSettings, LatencyComparison, LatencyEvent, LatencyFinished
-from distill_core.runs import RunFolder
-from distill_core.runs.recording.checkpoint import save_weights
-from distill_core.students import new_student, student_bytes
 from distill_tui.jobs import Answered, Jobs, JobState, Progressed
 from distill_tui.latency.crossover import typed_settings
 from distill_tui.latency.desk import NO_QUERIES
 from distill_tui.teacher.loading import load_teacher
 from distill_tui.training.watching import Watching
 from tests.tui import events
-from tests.tui.runs_on_disk import Made, answer, make_run, show_runs
-from tests.tui.stage import NARROW, PromptJobs, Stage, staged
-
-
-def with_weights(database: Path, **made: object) -> RunFolder:
-    """Write a run of the database's first projection whose weights can be told from untrained ones."""
-    folder = make_run(Made("mine", database=str(database), **made))  # type: ignore[arg-type]
-    student = new_student(folder.read_config().student, 8, 4)
-    for parameter in student.parameters():
-        parameter.data.fill_(0.25)
-    save_weights(folder.best_checkpoint, student_bytes(student, folder.read_config()))
-    return folder
-
-
-async def open_first(stage: Stage) -> None:
-    await show_runs(stage)
-    await stage.press("enter")
-    await answer(stage)
-    await stage.go("latency")
+from tests.tui.runs_on_disk import answer, open_first, with_weights
+from tests.tui.stage import NARROW, PromptJobs, staged
 
 
 async def test_what_was_measured_of_an_opened_run_is_shown_again(database: Path) -> None:
@@ -51,7 +31,7 @@ async def test_what_was_measured_of_an_opened_run_is_shown_again(database: Path)
     folder.write_result("contestants", events.contestants_finished())
     async with staged(database) as stage:
         await stage.show_teacher()
-        await open_first(stage)
+        await open_first(stage, "latency")
         shown = " ".join(stage.text("#latency-headline").split())
         assert "LDA 61x faster" in shown
         assert "the student of mine" in shown
@@ -71,7 +51,7 @@ async def test_a_run_without_measurements_shows_none_of_another(database: Path) 
         stage.app.latency.comparison.start()
         await stage.tell(Progressed(stage.app.latency.comparison, (events.latency_finished(),)))
         await stage.end_job()
-        await open_first(stage)
+        await open_first(stage, "latency")
         assert stage.app.latency.comparison.view.finished is None
         assert "enter measures LDA and the student of mine" in stage.text("#latency-headline")
 
@@ -150,7 +130,7 @@ async def test_the_limits_of_the_crossover_are_asked_for_and_remembered(database
         assert "do not fit in the free memory" in str(stage.find("#crossover-note", Label).render())
         await stage.fill("#max-heads", "4,096")
         await stage.press("enter")
-        assert stage.app.latency.crossover_settings == CrossoverSettings(budget_seconds=20.0, max_heads=4_096)
+        assert stage.app.latency.crossover.settings == CrossoverSettings(budget_seconds=20.0, max_heads=4_096)
         assert stage.app.latency.crossover.view.state is JobState.RUNNING
 
 

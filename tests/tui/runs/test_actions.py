@@ -14,7 +14,7 @@ from distill_core.export import ExportFinished, ExportReport, PartLeftOut, PartW
 from distill_core.runs import RunFolder, RunStore
 from distill_core.students import EncoderConfig, MemoryConfig
 from distill_tui.jobs import Answered, JobState
-from distill_tui.teacher.loading import load_teacher, open_database
+from distill_tui.teacher.loading import load_teacher, read_database
 from tests.core.database_factory import write_lda_db
 from tests.tui.runs.table import marks, names, put_cursor
 from tests.tui.runs_on_disk import Made, answer, make_run, root, show_runs, store
@@ -149,7 +149,7 @@ async def test_cloning_opens_the_database_of_the_run_if_it_is_another(database: 
         await stage.press("c")
         await answer(stage)
         assert stage.opened[-1] == other
-        await stage.tell(Answered(stage.app.teacher.show_database, open_database(other)))
+        await stage.tell(Answered(stage.app.teacher.show_database, read_database(other)))
         assert stage.app.busy_with.view == "reading projection 2", "its projection, not the first"
         await stage.tell(Answered(stage.app.teacher.show_teacher, load_teacher(other, 2)))
         assert stage.run_config() == config

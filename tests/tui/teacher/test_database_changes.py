@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
 from distill_core.config import SplitConfig, TrainingConfig
+from distill_core.latency import Measurement
+from distill_core.latency.measurement import Samples
 from distill_core.students import EncoderConfig
+from distill_core.teacher import MultiHeadLDA
 from distill_tui.jobs import JobState
 from distill_tui.student.desk import RunSettings
 from tests.core.database_factory import write_lda_db
@@ -26,6 +31,29 @@ SETTINGS = RunSettings(
     EncoderConfig(heads=2, layers=1, ff_dim=8),
     TrainingConfig(recipe="book", epochs=1, device="cpu", threads=1),
 )
+
+
+class Planted(Measurement[Any, Any]):
+    """A measurement that does what a test wants in place of measuring, and has no result."""
+
+    name, result_type = "planted", int
+
+    def __init__(
+        self, begin: Callable[[MultiHeadLDA], Iterator[object]], teacher: MultiHeadLDA, *_of: object
+    ) -> None:
+        self._begin = partial(begin, teacher)
+
+    def __iter__(self) -> Iterator[object]:
+        return self._begin()
+
+    def result(self) -> None:
+        return None
+
+    def samples(self) -> Samples:
+        return {}
+
+    def is_better_than(self, kept: object) -> bool:
+        return False
 
 
 def rewrite(database: Path) -> None:
@@ -141,13 +169,13 @@ async def test_a_measurement_is_of_what_is_there(
 ) -> None:
     heads: list[int] = []
 
-    def build(view: object, config: object, timed: object) -> list[object]:
-        heads.append(view.projection.num_heads)  # type: ignore[attr-defined]
-        return []
+    def begin(teacher: MultiHeadLDA) -> Iterator[object]:
+        heads.append(teacher.num_heads)
+        return iter(())
 
     async with staged(database, jobs=PromptJobs) as stage:
         desk = getattr(stage.app.latency, kind)
-        desk.kind = replace(desk.kind, build=build)
+        desk.kind = replace(desk.kind, load=lambda: partial(Planted, begin))
         rewrite(database)
         assert desk.start()
         await stage.settle()
@@ -168,11 +196,11 @@ async def test_a_measurement_whose_database_changes_meanwhile_is_not_shown_under
     async with staged(database, jobs=PromptJobs) as stage:
         desk = stage.app.latency.comparison
 
-        def build(view: object, config: object, timed: object) -> list[object]:
+        def begin(teacher: object) -> Iterator[object]:
             rewrite(database)
-            return [object()]
+            yield object()
 
-        desk.kind = replace(desk.kind, build=build)  # type: ignore[arg-type]
+        desk.kind = replace(desk.kind, load=lambda: partial(Planted, begin))
         assert desk.start()
         await stage.settle()
         assert header(stage)[0] == 3

@@ -13,6 +13,7 @@ from distill_tui.jobs import JobState
 from distill_tui.training.desk import TrainingView
 from distill_tui.ui.database_picker import DatabasePicker, PathCompletion
 from distill_tui.ui.dialogs import SaveDialog
+from tests.core.database_factory import write_vector_folder
 from tests.tui.stage import PromptJobs, Stage, staged
 
 
@@ -84,14 +85,20 @@ async def test_a_wrong_path_is_said_and_the_dialog_stays(
     async with staged(database, picker=True) as stage:
         for typed, complaint in (
             ("", "Type a path."),
-            ("absent.db", "There is no file absent.db."),
-            ("absent[/red].db", "There is no file absent[/red].db."),
-            (str(folder / "[bold]"), f"{folder}/[bold] is a folder; name the lda.db in it."),
-            ("~", f"{folder} is a folder; name the lda.db in it."),
-            ("~nobody-of-this-name/lda.db", "There is no file ~nobody-of-this-name/lda.db."),
-            ("x" * 250, f"There is no file {'x' * 250}."),
-            ("x" * 300, f"There is no file {'x' * 183}…{'x' * 98}."),  # 300 characters, both ends kept
-            (f"{database}/lda.db", f"There is no file {database}/lda.db."),
+            ("absent.db", "There is no file or folder absent.db."),
+            ("absent[/red].db", "There is no file or folder absent[/red].db."),
+            (
+                str(folder / "[bold]"),
+                f"{folder}/[bold] is a folder without centroids.npy; name the lda.db in it.",
+            ),
+            ("~", f"{folder} is a folder without centroids.npy; name the lda.db in it."),
+            ("~nobody-of-this-name/lda.db", "There is no file or folder ~nobody-of-this-name/lda.db."),
+            ("x" * 250, f"There is no file or folder {'x' * 250}."),
+            (
+                "x" * 300,
+                f"There is no file or folder {'x' * 173}…{'x' * 98}.",
+            ),  # 300 characters, both ends kept
+            (f"{database}/lda.db", f"There is no file or folder {database}/lda.db."),
         ):
             await submit_path(stage, typed)
             assert isinstance(stage.screen, DatabasePicker)
@@ -265,3 +272,29 @@ async def test_the_trained_student_is_written_or_it_is_said_why_not(
             assert why in stage.text("#save-note")
     for name in ("student.safetensors", "student.pt"):
         assert load_student(folder / name, dimension=8).ff_dim == 16
+
+
+async def test_a_folder_of_vectors_is_offered_and_opens(database: Path, folder: Path) -> None:
+    vectors = write_vector_folder(folder / "vectors")
+    places.remember(vectors)
+    async with staged(database, picker=True) as stage:
+        await tree_is_read(stage)
+        assert "vectors  vectors" in stage.visible("#files")
+        await stage.press("enter")  # the one opened last
+        await stage.press("o")
+        await submit_path(stage, str(vectors))
+        await stage.press("o")
+        await tree_is_read(stage)
+        stage.find("#files", DirectoryTree).focus()
+        await stage.press("down", "enter")
+        assert stage.opened == [vectors] * 3
+        assert not isinstance(stage.screen, DatabasePicker)
+
+
+async def test_the_teacher_of_a_folder_of_vectors_is_shown(database: Path, folder: Path) -> None:
+    vectors = write_vector_folder(folder / "vectors", temperatures=(0.1, 0.05))
+    async with staged(database) as stage:
+        await stage.show_teacher(2, vectors)
+        assert "0.05" in stage.visible("#facts")
+        assert "question 0 about topic 0" in stage.visible("#questions")
+        assert "true cluster: topic 0" in stage.visible("#routing-caption")

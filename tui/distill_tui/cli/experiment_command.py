@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from distill_core.config import DataConfig, TrainingConfig
-from distill_core.database import LdaDatabase
+from distill_core.database import open_database
 from distill_core.experiments.hl_events import STUDENTS, HlSettings
 from distill_core.outputs import Output
 from distill_tui.cli.options import (
@@ -204,7 +204,7 @@ def _read(options: HlOptions) -> LabelledQuestions:
 
     if options["out"] is not None:
         _output(options)
-    with LdaDatabase(chosen_database(options["database"], options["database_option"])) as database:
+    with open_database(chosen_database(options["database"], options["database_option"])) as database:
         return read_questions(database, options["mh_id"], options["temperature"])
 
 

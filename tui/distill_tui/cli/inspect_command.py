@@ -8,57 +8,73 @@ from typing import Any
 
 import click
 
-from distill_core.database import LdaDatabase
+from distill_core.config import DataConfig
+from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, told
 from distill_core.evaluation.health import HealthProbe, TeacherHealth
 from distill_core.foreign_text import visible
-from distill_core.teacher_data import read_questions
-from distill_tui.cli.options import chosen_database, database_argument, json_option
+from distill_core.teacher_data import heads_sha256, read_questions
+from distill_core.wording import estimate_words
+from distill_tui.cli.options import chosen_database, database_argument, json_option, setting
 from distill_tui.cli.output import say, say_object
+from distill_tui.text import best_temperature_words, finding_rows, left_out_words
 
 _NAME_CHARACTERS = 100
 
 
 @click.command("inspect")
 @database_argument
+@setting(DataConfig, "temperature")
 @json_option
-def inspect_database(database: Path | None, database_option: Path | None, *, as_json: bool) -> None:
+def inspect_database(
+    database: Path | None, database_option: Path | None, temperature: float | None, *, as_json: bool
+) -> None:
     """Show the models, the projections with their teachers' health, and the problems of a database."""
     path = chosen_database(database, database_option)
     if as_json:
-        say_object(_read(path))
+        say_object(_read(path, temperature))
         return
-    for line in inspection_lines(path):
+    for line in inspection_lines(path, temperature):
         say(line)
 
 
-def inspection_lines(path: Path) -> Iterator[str]:
+def inspection_lines(path: Path, temperature: float | None = None) -> Iterator[str]:
     """Yield what a database holds, in lines for a reader."""
-    yield from _lines(_read(path))
+    yield from _lines(_read(path, temperature))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    with LdaDatabase(path) as database:
+def _read(path: Path, temperature: float | None) -> dict[str, Any]:
+    with open_database(path) as database:
         projections = database.projections()
-        health = {projection.id: _health(database, projection.id) for projection in projections}
+        health = _health(database, [projection.id for projection in projections], temperature)
         return {
             "path": str(database.path),
             "sha256": database.sha256,
             "models": database.models(),
             "num_questions": len(database.questions()),
             "projections": projections,
-            "health": {str(number): found for number, found in health.items() if found is not None},
+            "health": health,
             "problems": database.problems(),
         }
 
 
-def _health(database: LdaDatabase, mh_id: int) -> TeacherHealth | None:
-    """Return the health of a teacher; None where it cannot be used, which the problems explain."""
-    try:
-        labelled = read_questions(database, mh_id)
-    except DatabaseError:
-        return None
-    return HealthProbe(labelled.teacher, labelled.queries, labelled.answers, labelled.true_answers).at()
+def _health(database: Database, numbers: list[int], temperature: float | None) -> dict[str, TeacherHealth]:
+    """Return the health of the teachers that can be used, by number; the problems explain the others.
+
+    Projections that differ in their temperature alone share what is known of their heads.
+    """
+    probes: dict[str, HealthProbe] = {}
+    health = {}
+    for number in numbers:
+        try:
+            labelled = read_questions(database, number, temperature)
+        except DatabaseError:
+            continue
+        identity = heads_sha256(labelled)
+        if identity not in probes:
+            probes[identity] = HealthProbe(labelled)
+        health[str(number)] = probes[identity].at(labelled.teacher.temperature)
+    return health
 
 
 def _lines(contents: dict[str, Any]) -> Iterator[str]:
@@ -89,17 +105,34 @@ def _of(number: int, total: int) -> str:
 
 
 def _health_lines(health: TeacherHealth) -> Iterator[str]:
-    heads = health.effective_heads
-    yield (
-        f"  effective heads {heads.median:.1f} (5th to 95th percentile {heads.p5:.1f} to {heads.p95:.1f}) "
-        f"of {health.num_heads}; {len(health.unused_heads)} heads that no question prefers"
-    )
-    yield f"  a constant would score a mean cosine of {health.constant_cosine:.4f}"
-    if health.recall_at_1 is not None and health.mrr is not None:
-        over = _of(health.num_judged, health.num_queries)
-        judged = "" if health.num_judged == health.num_queries else f" over {over} questions"
-        yield f"  the teacher itself: Recall@1 {health.recall_at_1:.3f}, MRR {health.mrr:.3f}{judged}"
-    if health.near_duplicates:
-        yield f"  {health.near_duplicates} pairs of near-duplicate questions"
     for warning in health.warnings:
         yield f"  warning: {warning}"
+    heads = health.effective_heads
+    if health.num_looked_at < health.num_queries:
+        yield f"  seen through {_of(health.num_looked_at, health.num_queries)} questions, drawn at random"
+    yield (
+        f"  at temperature {health.temperature:g}: effective heads {heads.median:.1f} "
+        f"(5th to 95th percentile {heads.p5:.1f} to {heads.p95:.1f}) of {health.num_heads}; "
+        f"{len(health.unused_heads)} heads that no question prefers"
+    )
+    yield f"  a constant would score a mean cosine of {health.constant_cosine:.4f}"
+    yield from _finding_lines(health)
+    if health.near_duplicates:
+        yield f"  {health.near_duplicates} pairs of near-duplicate questions"
+    for note in health.notes:
+        yield f"  note: {note}"
+
+
+def _finding_lines(health: TeacherHealth) -> Iterator[str]:
+    findings = health.findings
+    if findings is None:
+        return
+    some = _of(findings.num_judged, health.num_looked_at)
+    yield f"  who finds a true answer, over {some} questions of {findings.num_clusters} clusters, with 95 %:"
+    yield f"    {'':19}{'Recall@1':22}{'Recall@10':22}MRR"
+    for name, found in finding_rows(findings):
+        figures = (found.recall_at_1, found.recall_at_10, found.mrr)
+        yield f"    {name:19}{''.join(f'{estimate_words(figure, 3):22}' for figure in figures)}".rstrip()
+    yield f"    {left_out_words(findings)}"
+    yield f"  the LDA's MRR minus the bare query's: {estimate_words(findings.difference, 3)}"
+    yield f"  the temperature that finds most: {best_temperature_words(findings)}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 import click
 import msgspec
 
-from distill_core.database import LdaDatabase
+from distill_core.database import open_database
 from distill_core.errors import DistillError
 from distill_core.outputs import Output
 from distill_core.runs import RunStore
@@ -117,7 +117,7 @@ def what_is_timed(options: TimedOptions, run: RunFolder | None) -> ToTime:
         data, recorded = settings.data, run.read_data()
         path, mh_id = Path(data.database), data.mh_id
         temperature = data.temperature if recorded is None else recorded.temperature
-    with LdaDatabase(path) as database:
+    with open_database(path) as database:
         teacher = database.teacher(mh_id, temperature=temperature)
         _, queries = database.queries(mh_id)
     student = _student(options, run, teacher).load(teacher.dimension, teacher.num_heads)

@@ -160,7 +160,11 @@ def timed_student(name: str, options: Mapping[str, object], num_heads: int, dime
 def database_argument(command: Command) -> Command:
     """Add `[DB]` and `--db DB`; the command receives `database`, checked to be given once."""
     command = click.option(
-        "--db", "database_option", type=click.Path(path_type=Path), metavar="DB", help="The lda.db to open."
+        "--db",
+        "database_option",
+        type=click.Path(path_type=Path),
+        metavar="DB",
+        help="The lda.db, or the folder of vectors, to open.",
     )(command)
     return click.argument("database", required=False, metavar="[DB]", type=click.Path(path_type=Path))(
         command

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
-from distill_core.database import LdaDatabase
+from distill_core.database import open_database
 from distill_core.errors import DistillError, told
 from distill_core.outputs import Output
 from distill_core.runs import RunStore
@@ -100,7 +100,7 @@ def train(
 
 def _warn_of_places(data: DataConfig) -> None:
     """Say on stderr where the vectors are read from, if that is not where the database says."""
-    with LdaDatabase(data.database) as database:
+    with open_database(data.database) as database:
         for warning in database.place_warnings(data.mh_id):
             say(f"{warning.severity}: {told(warning.message, warning.hint)}", err=True)
 
@@ -114,7 +114,7 @@ def run_config(options: Mapping[str, object]) -> RunConfig:
     argument, option = (cast("Path | None", options[name]) for name in ("database", "database_option"))
     path = chosen_database(argument, option)
     data = DataConfig(database=str(path), **given(DataConfig, options))
-    with LdaDatabase(path) as database:
+    with open_database(path) as database:
         projection = database.projection(data.mh_id)
     student = shaped_student(
         str(options["student"]), options, max(projection.num_heads, 1), projection.dimension

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,12 +21,11 @@ from distill_tui.teacher.desk import TeacherView
 from distill_tui.ui.desk import Desk
 
 if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from distill_core.latency.measurement import Measurement
     from distill_core.runs import RecordedMeasurement, StudentToTime
     from distill_tui.app import DistillApp
-
-Build = Callable[[TeacherView, RunConfig, "StudentToTime"], "RecordedMeasurement[Any, Any]"]
-"""Makes a measurement of a teacher and a student, in the measuring thread; the settings give the device."""
-
 
 Shape = tuple[StudentConfig, str, int]
 """What times depend on: the student, and its teacher's database and projection."""
@@ -60,21 +60,50 @@ class MeasurementView:
 
 @dataclass(frozen=True)
 class MeasurementKind:
-    """A kind of measurement that screen 5 can make.
+    """A kind of measurement that the app can make.
 
     Attributes:
-        name: Of the job, and of its files in a run's folder.
-        build: Makes it, on the measuring thread.
+        name: Of the job, of its screen if it has one, and of its files in a run's folder.
+        load: Imports the class, on the measuring thread; it is called with a teacher, a student, queries
+            of shape (n, d) and the settings.
+        settings: What it is first made with; the run's settings give device and threads.
         result_type: Of its last event.
+        screen: Makes a screen of its own, with a key and a place in the bar on top; None on screen 5.
     """
 
     name: str
-    build: Build
+    load: Callable[[], Callable[..., Measurement[Any, Any]]]
+    settings: LatencySettings | CrossoverSettings
     result_type: type
+    screen: Callable[[], Screen[None]] | None = None
+
+
+def _engine(name: str) -> Callable[[], Callable[..., Measurement[Any, Any]]]:
+    """Return what imports a measurement of the engine, which loads what times."""
+
+    def load() -> Callable[..., Measurement[Any, Any]]:
+        found: Callable[..., Measurement[Any, Any]] = getattr(import_module("distill_core.latency"), name)
+        return found
+
+    return load
+
+
+MEASUREMENTS = [
+    MeasurementKind("latency", _engine("LatencyComparison"), LatencySettings(), LatencyFinished),
+    MeasurementKind("crossover", _engine("Crossover"), CrossoverSettings(), CrossoverFinished),
+    MeasurementKind(
+        "contestants", _engine("ContestantsComparison"), ContestantsSettings(), ContestantsFinished
+    ),
+]
+"""Every kind, in one line: an app makes a desk for each, and a screen where it brings one."""
 
 
 class MeasurementDesk(Desk[MeasurementView]):
-    """One kind of measurement, and the shape of the student that its figures are of."""
+    """One kind of measurement, and the shape of the student that its figures are of.
+
+    Attributes:
+        settings: Of the next one.
+    """
 
     is_timing = True
 
@@ -85,6 +114,7 @@ class MeasurementDesk(Desk[MeasurementView]):
         self._is_stale, self._starts_again = False, True
         self.kind = kind
         self.job_name = kind.name
+        self.settings = kind.settings
 
     def start(self, *, again: bool = True) -> bool:
         """Start to measure; False, and a word to the user, where that cannot be.
@@ -97,7 +127,7 @@ class MeasurementDesk(Desk[MeasurementView]):
             return False
         config = app.student.run_config(teacher)
         timed = app.latency.student_to_time(config)
-        build = partial(self.kind.build, teacher, config, timed)
+        build = partial(self._made, teacher, config, timed)
         made: list[RecordedMeasurement[Any, Any]] = []
         self._is_stale, self._starts_again = False, again
 
@@ -150,6 +180,17 @@ class MeasurementDesk(Desk[MeasurementView]):
         if not self.view.state.is_active:
             self.publish(MeasurementView())
 
+    def _made(
+        self, view: TeacherView, config: RunConfig, timed: StudentToTime
+    ) -> RecordedMeasurement[Any, Any]:
+        """Make the measurement, on the measuring thread."""
+        from distill_core.runs import RecordedMeasurement
+
+        training, teacher = config.training, view.teacher
+        settings = msgspec.structs.replace(self.settings, device=training.device, threads=training.threads)
+        student = timed.load(teacher.dimension, teacher.num_heads)
+        return RecordedMeasurement(self.kind.load()(teacher, student, view.queries, settings), timed.run)
+
     def _require_present(self, view: TeacherView, timed: StudentToTime) -> None:
         """Compare what is to be measured with what is on disk, on the measuring thread."""
         from distill_tui.teacher.loading import reread
@@ -178,17 +219,20 @@ class LatencyDesk:
     """What screen 5 measures: of this run's student, of an opened run's, or of an untrained one.
 
     Attributes:
-        crossover_settings: Of the next search for the crossover.
-        all: The kinds of measurement, each with its desk.
+        by_name: The desk of each kind of measurement.
     """
 
     def __init__(self, app: DistillApp) -> None:
         self._app = app
-        self.crossover_settings = CrossoverSettings()
-        self.comparison = self._desk("latency", _comparison, LatencyFinished)
-        self.crossover = self._desk("crossover", self._crossover, CrossoverFinished)
-        self.contestants = self._desk("contestants", _contestants, ContestantsFinished)
-        self.all = (self.comparison, self.crossover, self.contestants)
+        self.by_name = {kind.name: MeasurementDesk(app, kind) for kind in MEASUREMENTS}
+        self.comparison, self.crossover, self.contestants = (
+            self.by_name[name] for name in ("latency", "crossover", "contestants")
+        )
+
+    @property
+    def all(self) -> Collection[MeasurementDesk]:
+        """The desks, one for each kind."""
+        return self.by_name.values()
 
     def can_measure(self) -> bool:
         """Tell the user what keeps a measurement from starting; True if nothing does."""
@@ -274,43 +318,6 @@ class LatencyDesk:
             return None
         return student
 
-    def _desk(self, name: str, build: Build, result_type: type) -> MeasurementDesk:
-        return MeasurementDesk(self._app, MeasurementKind(name, build, result_type))
-
-    def _crossover(
-        self, view: TeacherView, config: RunConfig, timed: StudentToTime
-    ) -> RecordedMeasurement[Any, Any]:
-        from distill_core.latency import Crossover
-
-        return _recorded(Crossover, view, config, timed, self.crossover_settings)
-
 
 def _shape(config: RunConfig) -> Shape:
     return config.student.without_recipe(), config.data.database, config.data.mh_id
-
-
-def _comparison(view: TeacherView, config: RunConfig, timed: StudentToTime) -> RecordedMeasurement[Any, Any]:
-    from distill_core.latency import LatencyComparison
-
-    return _recorded(LatencyComparison, view, config, timed, LatencySettings())
-
-
-def _contestants(view: TeacherView, config: RunConfig, timed: StudentToTime) -> RecordedMeasurement[Any, Any]:
-    from distill_core.latency import ContestantsComparison
-
-    return _recorded(ContestantsComparison, view, config, timed, ContestantsSettings())
-
-
-def _recorded(
-    kind: Callable[..., Any],
-    view: TeacherView,
-    config: RunConfig,
-    timed: StudentToTime,
-    settings: msgspec.Struct,
-) -> RecordedMeasurement[Any, Any]:
-    from distill_core.runs import RecordedMeasurement
-
-    training, teacher = config.training, view.teacher
-    settings = msgspec.structs.replace(settings, device=training.device, threads=training.threads)
-    student = timed.load(teacher.dimension, teacher.num_heads)
-    return RecordedMeasurement(kind(teacher, student, view.queries, settings), timed.run)

@@ -138,7 +138,9 @@ class LatencyScreen(WorkbenchScreen):
         """Ask for the time budget and the largest N, then search."""
         if not self.workbench.latency.can_measure():
             return
-        dialog = CrossoverDialog(self.workbench.latency.crossover_settings, self._check_limits)
+        settings = self.workbench.latency.crossover.settings
+        assert isinstance(settings, CrossoverSettings)
+        dialog = CrossoverDialog(settings, self._check_limits)
         self.app.push_screen(dialog, self._search_within)
 
     def action_contestants(self) -> None:
@@ -177,7 +179,7 @@ class LatencyScreen(WorkbenchScreen):
 
     def _search_within(self, settings: CrossoverSettings | None) -> None:
         if settings is not None:
-            self.workbench.latency.crossover_settings = settings
+            self.workbench.latency.crossover.settings = settings
             self.action_crossover()
 
     def _show_crossover(self, view: MeasurementView) -> None:

@@ -139,9 +139,9 @@ class TeacherDesk(Desk["TeacherView | None"]):
         """Start reading a database; what is shown stays until it is read."""
 
         def work() -> DatabaseView:
-            from distill_tui.teacher.loading import open_database
+            from distill_tui.teacher.loading import read_database
 
-            return open_database(path)
+            return read_database(path)
 
         self._app.busy_with.publish(f"opening {path.name}")
         self._app.jobs.ask(work, self.show_database, self.say_not_opened)

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_core.database import LdaDatabase
+from distill_core.database import open_database
 from distill_core.database.connection import file_stamp
 from distill_core.errors import DistillError, ProjectionNotFoundError
 from distill_core.evaluation.health import HealthProbe
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from distill_core.runs import RecordedRun
 
 
-def open_database(path: Path) -> DatabaseView:
+def read_database(path: Path) -> DatabaseView:
     """Read the projections of a database.
 
     Raises:
         DatabaseError: It cannot be read, or holds no projection.
     """
-    with LdaDatabase(path) as database:
+    with open_database(path) as database:
         projections = database.projections()
         if not projections:
             raise ProjectionNotFoundError(
@@ -38,10 +38,10 @@ def load_teacher(path: Path, mh_id: int) -> TeacherView:
     Raises:
         DatabaseError: The projection or its vectors cannot be used.
     """
-    with LdaDatabase(path) as database:
+    with open_database(path) as database:
         stamps: dict[Path, object] = {file: file_stamp(file) for file in database.files(mh_id)}
         labelled = read_questions(database, mh_id)
-        probe = HealthProbe(labelled.teacher, labelled.queries, labelled.answers, labelled.true_answers)
+        probe = HealthProbe(labelled)
         return TeacherView(
             path=database.path,
             projection=database.projection(mh_id),
@@ -75,7 +75,7 @@ def reread(view: TeacherView) -> TeacherView | DatabaseView | None:
     try:
         return load_teacher(view.path, view.projection.id)
     except ProjectionNotFoundError:
-        return open_database(view.path)
+        return read_database(view.path)
 
 
 def teacher_read(

@@ -1,10 +1,11 @@
-"""The dialog that asks for a database: recent ones, a path, a tree of files."""
+"""The dialog that asks for a database: recent ones, a path, a tree of files and folders."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
+from rich.style import Style
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -13,10 +14,12 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import DirectoryTree, Input, Label, OptionList
+from textual.widgets._directory_tree import DirEntry
 from textual.widgets.option_list import Option
+from textual.widgets.tree import TreeNode
 from textual_autocomplete import DropdownItem, PathAutoComplete, TargetState
 
-from distill_core.database import demo_database_path
+from distill_core.database import demo_database_path, is_vector_folder
 from distill_core.foreign_text import visible
 from distill_tui.places import is_folder, is_there, read_recent, typed_path
 from distill_tui.ui.screen import KeyFooter
@@ -25,22 +28,38 @@ _SQLITE_SUFFIXES = {".db", ".sqlite", ".sqlite3", ".db3"}
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
-class SqliteTree(DirectoryTree):
-    """A tree of folders and SQLite files; hidden ones and everything else stay out."""
+class DatabaseTree(DirectoryTree):
+    """A tree of folders and SQLite files; hidden ones and everything else stay out.
+
+    A folder of vectors says so, and opens at enter as a file does.
+    """
 
     ICON_NODE = "▸ "
     ICON_NODE_EXPANDED = "▾ "
     ICON_FILE = "  "
 
+    def __init__(self, path: Path, id: str | None = None) -> None:  # noqa: A002 - Textual's own parameter
+        super().__init__(path, id=id)
+        self._vector_folders: set[Path] = set()
+
     def process_label(self, label: str | Text) -> Text:
         """Return a file's name as it may be drawn; its base would read markup in it."""
         return Text(visible(str(label)))
 
+    def render_label(self, node: TreeNode[DirEntry], base_style: Style, style: Style) -> Text:
+        """Return the label as it is drawn, with a word on what opens of the folders."""
+        label = super().render_label(node, base_style, style)
+        if node.data is not None and node.data.path in self._vector_folders:
+            label.append("  vectors", base_style + Style(dim=True))
+        return label
+
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
-        """Keep folders and SQLite files."""
-        return [
+        """Keep folders and SQLite files; called in a thread of its own."""
+        kept = [
             path for path in paths if not path.name.startswith(".") and (is_folder(path) or _is_sqlite(path))
         ]
+        self._vector_folders |= {path for path in kept if is_vector_folder(path)}
+        return kept
 
 
 class PathCompletion(PathAutoComplete):
@@ -56,9 +75,10 @@ class PathCompletion(PathAutoComplete):
         return super().get_candidates(TargetState(typed, len(typed)))
 
     def should_show_dropdown(self, search_string: str) -> bool:
-        """Offer nothing once the whole path of a file is typed: enter then opens it."""
+        """Offer nothing once the whole path of a database is typed: enter then opens it."""
         path = typed_path(self.target.value)
-        return super().should_show_dropdown(search_string) and (is_folder(path) or not is_there(path))
+        is_whole = is_vector_folder(path) or (is_there(path) and not is_folder(path))
+        return super().should_show_dropdown(search_string) and not is_whole
 
 
 class DatabasePicker(ModalScreen[Path | None]):
@@ -74,11 +94,11 @@ class DatabasePicker(ModalScreen[Path | None]):
             yield Label("Recent, enter opens", classes="caption")
             yield OptionList(*self._recent_options(), id="recent", compact=True, markup=False)
             yield Label("Or type a path, enter opens", classes="caption")
-            path = Input(placeholder="path/to/lda.db", id="path", compact=True)
+            path = Input(placeholder="path/to/lda.db, or a folder of vectors", id="path", compact=True)
             yield path
             yield Label("", id="path-error", classes="error", markup=False)
-            yield Label(visible(f"Or choose a file below {Path.cwd()}"), classes="caption", markup=False)
-            yield SqliteTree(Path.cwd(), id="files")
+            yield Label(visible(f"Or choose one below {Path.cwd()}"), classes="caption", markup=False)
+            yield DatabaseTree(Path.cwd(), id="files")
         yield PathCompletion(
             path, show_dotfiles=False, folder_prefix=Content("▸ "), file_prefix=Content("  ")
         )
@@ -92,10 +112,10 @@ class DatabasePicker(ModalScreen[Path | None]):
     def _choose_typed(self, event: Input.Submitted) -> None:
         path = typed_path(event.value)
         error = "" if event.value.strip() else "Type a path."
-        if not error and is_folder(path):
-            error = f"{path} is a folder; name the lda.db in it."
+        if not error and is_folder(path) and not is_vector_folder(path):
+            error = f"{path} is a folder without centroids.npy; name the lda.db in it."
         elif not error and not is_there(path):
-            error = f"There is no file {path}."
+            error = f"There is no file or folder {path}."
         if error:
             self._show_error(error)
         else:
@@ -108,6 +128,11 @@ class DatabasePicker(ModalScreen[Path | None]):
     @on(DirectoryTree.FileSelected)
     def _choose_file(self, event: DirectoryTree.FileSelected) -> None:
         self.dismiss(event.path)
+
+    @on(DirectoryTree.DirectorySelected)
+    def _choose_folder(self, event: DirectoryTree.DirectorySelected) -> None:
+        if is_vector_folder(event.path):
+            self.dismiss(event.path)
 
     def _show_error(self, error: str) -> None:
         label = self.query_one("#path-error", Label)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -17,8 +17,7 @@ from distill_core.foreign_text import visible
 if TYPE_CHECKING:
     from distill_core.config import RunConfig
     from distill_tui.app import DistillApp
-
-SCREENS = ("teacher", "student", "train", "validate", "latency", "runs")
+    from distill_tui.ui.desk import Desk
 
 
 class TopBar(Widget):
@@ -46,13 +45,14 @@ class TopBar(Widget):
     def on_mount(self) -> None:
         """Follow what the app is doing."""
         app = cast("DistillApp", self.app)
-        for desk in (app.teacher, app.training, *app.latency.all, app.busy_with):
+        desks: tuple[Desk[Any], ...] = (app.teacher, app.training, *app.latency.all, app.busy_with)
+        for desk in desks:
             desk.follow(self, lambda _view: self._update_status())
 
     def render(self) -> Text:
         """Draw the tabs, and as much of the status as fits."""
         bar = Text(no_wrap=True, overflow="crop")
-        for number, screen in enumerate(SCREENS, 1):
+        for number, screen in enumerate(cast("DistillApp", self.app).modes, 1):
             part = "current" if screen == self._current else "other"
             bar.append(
                 f" {number} {screen.capitalize()} ", self.get_visual_style(f"top-bar--{part}").rich_style

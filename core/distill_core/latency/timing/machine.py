@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from threadpoolctl import threadpool_info
 
@@ -15,10 +16,12 @@ from distill_core.latency.events import MachineRecord
 from distill_core.wording import plural
 
 
-def read_machine(device: torch.device | None = None, *, root: Path = Path("/")) -> MachineRecord:
-    """Return the record of this machine, with the threads as they are set now; `root` is for tests."""
+def read_machine(
+    device: torch.device | None = None, *, cpuinfo: Path = Path("/proc/cpuinfo")
+) -> MachineRecord:
+    """Return the record of this machine, with the threads as they are set now; `cpuinfo` is for tests."""
     return MachineRecord(
-        cpu=_cpu_model(root / "proc/cpuinfo"),
+        cpu=_cpu_model(cpuinfo),
         cores=os.cpu_count() or 1,
         usable_cores=_usable_cores(),
         threads=torch.get_num_threads(),
@@ -27,7 +30,7 @@ def read_machine(device: torch.device | None = None, *, root: Path = Path("/")) 
         torch_cpu_capability=torch.backends.cpu.get_cpu_capability(),
         gpu=_gpu(device),
         gpu_clock_mhz=_gpu_clock_mhz(device),
-        clock_mhz=_clock_mhz(root),
+        clock_mhz=_clock_mhz(),
         load_average=_load_average(),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
@@ -48,31 +51,21 @@ def _load_average() -> float | None:
 
 
 def _cpu_model(cpuinfo: Path) -> str:
-    return _cpuinfo_field(cpuinfo, "model name") or platform.processor() or platform.machine()
-
-
-def _clock_mhz(root: Path) -> float | None:
-    """Return the clock from sysfs, in kHz there, or from cpuinfo, in MHz there."""
+    """Return the name that Linux gives the first core, which neither psutil nor Python tells."""
     try:
-        text = (root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq").read_text()
-        return float(text) / 1000
-    except (OSError, ValueError):
-        pass
-    try:
-        return float(_cpuinfo_field(root / "proc/cpuinfo", "cpu MHz") or "")
-    except ValueError:
-        return None
+        fields = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+        named = next(value.strip() for key, _, value in fields if key.strip() == "model name")
+    except (OSError, StopIteration):
+        named = ""
+    return named or platform.processor() or platform.machine()
 
 
-def _cpuinfo_field(cpuinfo: Path, name: str) -> str | None:
+def _clock_mhz() -> float | None:
+    """Return the present clock of the first core; None where the system does not tell."""
     try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return None
-    values = (
-        value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == name
-    )
-    return next(values, None)
+        return float(psutil.cpu_freq(percpu=True)[0].current) or None
+    except (OSError, RuntimeError, AttributeError, IndexError, TypeError):
+        return None  # psutil: another of these on each system
 
 
 def _blas(pools: list[dict[str, Any]]) -> str | None:
