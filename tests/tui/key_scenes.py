@@ -39,6 +39,19 @@ async def on_epochs(stage: Stage) -> None:
     stage.find("#epochs", Input).focus()
 
 
+async def on_recipe(stage: Stage) -> None:
+    stage.find("#recipe", Input).focus()
+
+
+async def shown_field(stage: Stage) -> None:
+    """Leave the fields, so that a letter goes to one."""
+    stage.screen.set_focus(None)
+
+
+def chosen_recipe(stage: Stage) -> object:
+    return stage.find("#recipe", Input).value
+
+
 async def at_another_temperature(stage: Stage) -> None:
     await stage.press("right_square_bracket")
 

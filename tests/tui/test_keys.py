@@ -17,6 +17,7 @@ from textual.widgets._footer import FooterKey
 import distill_tui
 from distill_tui.app import DistillApp
 from distill_tui.jobs import JobState
+from distill_tui.student.rows import LETTERS
 from tests.tui.key_scenes import (
     against,
     against_heads,
@@ -24,6 +25,7 @@ from tests.tui.key_scenes import (
     asking,
     at_another_temperature,
     batch_size,
+    chosen_recipe,
     comparing,
     contestants,
     copied,
@@ -49,6 +51,7 @@ from tests.tui.key_scenes import (
     on_epochs,
     on_filter,
     on_questions,
+    on_recipe,
     on_run_filter,
     order,
     pasted,
@@ -63,6 +66,7 @@ from tests.tui.key_scenes import (
     scrolled,
     searching,
     shown,
+    shown_field,
     shown_heads,
     sorted_by,
     tab,
@@ -138,6 +142,10 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("student.edit", "e", focus, "kind"),
         Press("student.leave", "escape", focus, "candidates", on_epochs),
         Press("student.candidates", "c", focus, "candidates"),
+        *(Press(f"student.{field}", letter, focus, field, shown_field) for letter, field in LETTERS.items()),
+        Press("form.choice_next", "right", chosen_recipe, "book", on_recipe),
+        Press("form.choice_before", "left", chosen_recipe, "strong", on_recipe),
+        Press("form.choice_next", "space", chosen_recipe, "book", on_recipe),
         Press("form.next", "down", focus, "learning_rate", on_epochs),
         Press("form.next", "enter", focus, "learning_rate", on_epochs),
         Press("form.previous", "up", focus, "cosine_weight", on_epochs),
