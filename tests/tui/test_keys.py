@@ -162,6 +162,7 @@ PRESSES: dict[str, tuple[Press, ...]] = {
     "validate": (Press("validate.tab", "t", tab, "tab-cosines"),),
     "latency": (
         Press("latency.measure", "enter", latency, JobState.RUNNING),
+        Press("latency.measure_form", "f", latency, JobState.RUNNING),
         Press("latency.stop", "s", latency, JobState.STOPPING, measuring),
         Press("latency.view", "v", shown, "curves"),
         Press("latency.contestants", "a", contestants, JobState.RUNNING),

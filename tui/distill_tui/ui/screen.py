@@ -72,7 +72,10 @@ class TopBar(Widget):
             parts.append(f"{app.busy_with.view}…")
         if app.jobs.is_busy:
             parts.append(f"{app.jobs.job_name} {app.jobs.state}")
-        if (view := app.teacher.view) is not None:
+        run = app.training.view
+        if self._current in ("train", "validate") and run.teacher_words:
+            parts.append(run.teacher_words)  # the figures below are of this one, whichever is open
+        elif (view := app.teacher.view) is not None:
             parts.append(f"N {view.projection.num_heads} τ {view.teacher.temperature:g}")
             parts.append(f"{view.path.parent.name}/{view.path.name}")
         self.status = visible(" · ".join(parts))
