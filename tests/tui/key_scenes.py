@@ -310,5 +310,10 @@ def pasted(stage: Stage) -> object:
     return " ".join(stage.app.clipboard.split()[:2])
 
 
+def first_chart(stage: Stage) -> object:
+    chart = stage.find("#chart-cosine", MetricChart)
+    return chart.title, chart.log_y
+
+
 def curves(stage: Stage) -> object:
     return len(stage.app.training.curves.view)

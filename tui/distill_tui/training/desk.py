@@ -57,6 +57,7 @@ class TrainingView:
 
     Attributes:
         watched: None for a run that is, or was, trained here.
+        best: The epoch with the best validation cosine so far.
         run_id: The short one of the run; empty until its folder is made.
         teacher: What the run was started on; the user may look at another projection meanwhile.
     """
@@ -66,6 +67,7 @@ class TrainingView:
     started: RunStarted | None = None
     progress: EpochFinished | StepsFinished | None = None
     epoch: EpochFinished | None = None
+    best: EpochFinished | None = None
     tested: TestEvaluated | None = None
     baselines: tuple[BaselineFitted, ...] = ()
     assessment: Assessment | None = None

@@ -133,6 +133,8 @@ def _numbers(view: TrainingView) -> Text:
     ]
     if view.state.is_active:
         parts.append(f"{_clock(view.progress.eta_seconds)} to go")
+    if view.best is not None and view.best.validation is not None:
+        parts.append(f"best {view.best.validation.cosine:.5f} @{view.best.epoch:,}")
     if view.epoch is not None and view.epoch.mse_gradient_share is not None:
         parts.append(f"MSE term has {view.epoch.mse_gradient_share:.1%} of the gradient")
     return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
