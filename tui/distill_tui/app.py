@@ -29,10 +29,12 @@ from distill_tui.training.desk import TrainingDesk
 from distill_tui.ui.database_picker import DatabasePicker
 from distill_tui.ui.desk import Desk
 from distill_tui.ui.dialogs import Leaving, QuitDialog, SaveDialog
-from distill_tui.ui.terminal import OnlyWhatIsSeen, copying
+from distill_tui.ui.terminal import OnlyWhatIsSeen, copying, notifying
 from distill_tui.ui.typing import InOrder
 
 _TOAST_CHARACTERS = 600
+_OWN_SCREENS = {"training": ("train", "validate")}
+"""Where the end of a job is seen without a toast, by its name; of a measurement on screen 5 otherwise."""
 
 
 def screen_factory(module: str, name: str) -> Callable[[], Screen[None]]:
@@ -114,13 +116,15 @@ class DistillApp(App[int]):
         """Open what was asked for, once the screen is painted."""
         self._event_loop = asyncio.get_running_loop()
         self._apply_keymap()
+        self.student.recall()
         if self._first_database is not None:
             self.call_after_refresh(self.teacher.open, self._first_database)
         else:
             self.call_after_refresh(self.action_open_database)
 
     def on_unmount(self) -> None:
-        """Look at no run any more: a thread that does would keep the process from ending."""
+        """Keep the settings; look at no run any more, or a thread would keep the process from ending."""
+        self.student.keep(self.teacher.view)
         self.training.leave()
 
     async def on_event(self, event: Event) -> None:
@@ -137,6 +141,19 @@ class DistillApp(App[int]):
     @on(JobEnded)
     def _end_job(self, message: JobEnded) -> None:
         self.jobs.end(message)
+        if message.outcome in (JobState.FINISHED, JobState.FAILED):
+            self._draw_attention(message)
+
+    def _draw_attention(self, ended: JobEnded) -> None:
+        """Tell of the end of some work whoever looks at another screen, or at another window."""
+        name = ended.desk.job_name
+        words = f"The {name} has {'failed' if ended.error else 'finished'}."
+        if self.current_mode not in _OWN_SCREENS.get(name, ("latency",)):
+            self.notify(ended.error or words, title=words if ended.error else "")
+        if self._driver is not None and places.may_ring():
+            self.bell()
+            for sequence in notifying(f"distill-tui: {words}"):
+                self._driver.write(sequence)
 
     @on(Answered)
     def _take_answer(self, message: Answered) -> None:

@@ -47,6 +47,12 @@ def copying(text: str) -> Iterator[str]:
         yield through_tmux(sequence)
 
 
+def notifying(words: str) -> Iterator[str]:
+    """Yield what makes a terminal that can do so show a notice on the desktop (OSC 9)."""
+    sequence = f"\x1b]9;{visible(words)}\a"
+    yield through_tmux(sequence) if "TMUX" in os.environ else sequence
+
+
 def through_tmux(sequence: str) -> str:
     """Return a sequence as tmux hands it on to the terminal that it is drawn on."""
     return f"\x1bPtmux;{sequence.replace(chr(27), chr(27) * 2)}{_END}"
