@@ -48,7 +48,7 @@ async def test_damaged_settings_are_not_taken(database: Path, tmp_path: Path, da
         assert stage.app.student.view.training == TrainingConfig()
 
 
-async def test_another_database_changes_an_untouched_shape_and_says_so(
+async def test_another_database_changes_an_untouched_shape_and_says_it(
     database: Path, tmp_path: Path
 ) -> None:
     many = write_lda_db(tmp_path / "many", num_heads=70, dimension=8, questions_per_head=2)

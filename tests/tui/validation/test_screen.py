@@ -134,7 +134,7 @@ async def test_texts_with_brackets_are_shown_as_they_are(database: Path) -> None
         await stage.go("validate")
         await stage.train(events.run_started(), told, events.run_finished())
         await show_tab(stage, "worst")
-        table = stage.text("#worst")
+        table = stage.text("#worst") + stage.text("#worst-text")
     assert "why is [/b] in a[i] odd?" in table
     assert "lists [/i]" in table
     assert "because [/of] x[j]" in table

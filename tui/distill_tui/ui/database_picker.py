@@ -83,7 +83,8 @@ class PathCompletion(PathAutoComplete):
     def should_show_dropdown(self, search_string: str) -> bool:
         """Offer nothing once the whole path of a database is typed: enter then opens it."""
         path = typed_path(self.target.value)
-        is_whole = is_vector_folder(path) or (is_there(path) and not is_folder(path))
+        has_database = is_there(path / DATABASE_NAME) and not self.target.value.endswith("/")
+        is_whole = has_database or is_vector_folder(path) or (is_there(path) and not is_folder(path))
         return super().should_show_dropdown(search_string) and not is_whole
 
 
