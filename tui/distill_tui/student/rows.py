@@ -59,7 +59,8 @@ class ChoiceField(Input, inherit_bindings=False):
         return False
 
     async def _on_key(self, event: Key) -> None:
-        """Let every key be what it is on the screen."""
+        """Let every key be what it is on the screen; the base would insert it."""
+        event.prevent_default()
 
     def _on_paste(self, event: Paste) -> None:
         """Take no text."""

@@ -93,7 +93,6 @@ class DatabasePicker(ModalScreen[Path | None]):
 
     BINDINGS = [
         Binding("escape", "dismiss(None)", "Back", id="picker.back"),
-        Binding("down", "recent", "Recent", show=False, id="picker.recent", tooltip="Go to the recent ones"),
     ]
     AUTO_FOCUS = "#path"
 
@@ -105,7 +104,7 @@ class DatabasePicker(ModalScreen[Path | None]):
             path = Input(placeholder="path/to/lda.db, or a folder with it", id="path", compact=True)
             yield path
             yield Label("", id="path-error", classes="error", markup=False)
-            yield Label("Recent, down goes there", classes="caption")
+            yield Label("Recent, tab goes there", classes="caption")
             yield OptionList(*self._recent_options(), id="recent", compact=True, markup=False)
             yield Label(visible(f"Or choose one below {Path.cwd()}"), classes="caption", markup=False)
             yield DatabaseTree(Path.cwd(), id="files")
@@ -113,10 +112,6 @@ class DatabasePicker(ModalScreen[Path | None]):
             path, show_dotfiles=False, folder_prefix=Content("▸ "), file_prefix=Content("  ")
         )
         yield KeyFooter()
-
-    def action_recent(self) -> None:
-        """Go to the recent databases."""
-        self.query_one("#recent").focus()
 
     @on(OptionList.OptionSelected, "#recent")
     def _choose_recent(self, event: OptionList.OptionSelected) -> None:
