@@ -6,7 +6,7 @@ SOURCES := core tui tests benchmarks scripts
 
 SMOKE := $(patsubst %.py,%,$(notdir $(shell grep -l '^if __name__ == "__main__"' benchmarks/*.py)))
 
-.PHONY: demo test test-lowest smoke check format pictures wheel clean help
+.PHONY: demo test test-lowest smoke check format pictures man wheel clean help
 
 help:            ## Show what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -49,6 +49,9 @@ format: $(VENV)/.ready  ## Apply the formatter and the linter's safe fixes.
 
 pictures: $(VENV)/.ready  ## Draw every screen into docs/screens, from the real app on the demo.
 	$(BIN)/python scripts/draw_screens.py
+
+man: $(VENV)/.ready  ## Write a man page for each command into dist/man.
+	$(BIN)/click-man distill-tui --target dist/man
 
 wheel: $(VENV)/.ready  ## Build the wheel into dist/.
 	$(BIN)/python -m build --wheel --outdir dist

@@ -30,6 +30,7 @@ _CODE = re.compile(r"```.*\n([\s\S]*?)```|((?:^    .*\n)+)|`([^`\n]+)`", re.MULT
 
 SKIPPED = {
     r"distill-tui \S*lda\.db$": "opens the app",
+    r"distill-tui doctor": "ends as the machine is",
     r"scripts\.build_docs_database": "needs the environment of scripts/build_demo.py",
 }
 SUBSTITUTIONS = {
@@ -47,6 +48,7 @@ SUBSTITUTIONS = {
     r"--layers L": "--layers 1",
     r"--reference-db DIR": "",
     r"resume RUN": "resume SPARE",
+    r"completion \S+": "completion bash",
     r"--to DIR": "--to PLACE/export",
     r"--save FILE": "--save PLACE/student.safetensors",
     r"--samples FILE": "--samples PLACE/samples.npz",
@@ -66,6 +68,7 @@ ADDED = {
 }
 """What is added to shorten a command, where it says nothing of it."""
 VERBS = {
+    "list": "",
     "rename": "RUN another",
     "tag": "RUN short",
     "note": "RUN tried",

@@ -68,8 +68,11 @@ def check_field(settings: type[msgspec.Struct], name: str, value: object) -> obj
     try:
         return msgspec.convert(value, hint, strict=not isinstance(value, str))
     except msgspec.ValidationError as error:
-        title = describe(settings, name).title if get_args(hint) else name
-        raise SettingsError(f"{title}: {in_words(error)}.", field=name) from error
+        described = describe(settings, name) if get_args(hint) else FieldDescription(name, name, "")
+        words = in_words(error)
+        if described.choices:
+            words = f"{value!r} is none of {', '.join(described.choices)}"
+        raise SettingsError(f"{described.title}: {words}.", field=name) from error
 
 
 def is_optional(settings: type[msgspec.Struct], name: str) -> bool:

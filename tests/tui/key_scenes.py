@@ -41,12 +41,38 @@ async def on_epochs(stage: Stage) -> None:
     stage.find("#epochs", Input).focus()
 
 
+async def on_recipe(stage: Stage) -> None:
+    stage.find("#recipe", Input).focus()
+
+
+async def shown_field(stage: Stage) -> None:
+    """Leave the fields, so that a letter goes to one."""
+    stage.screen.set_focus(None)
+
+
+def chosen_recipe(stage: Stage) -> object:
+    return stage.find("#recipe", Input).value
+
+
 async def at_another_temperature(stage: Stage) -> None:
     await stage.press("right_square_bracket")
 
 
 async def running(stage: Stage) -> None:
     await stage.start_training()
+
+
+async def told_of_run(stage: Stage) -> None:
+    await stage.start_training()
+    await stage.tell(Progressed(stage.app.training, (events.run_started(),)))
+
+
+async def deleted(stage: Stage) -> None:
+    """Have moved the run under the cursor to the trash."""
+    await asking(stage, key="d")
+    await stage.press("y")
+    work_off(stage)
+    await stage.settle()
 
 
 async def measuring(stage: Stage) -> None:
@@ -285,6 +311,15 @@ def trashed(stage: Stage) -> object:
 
 def copied(stage: Stage) -> object:
     return bool(stage.app.clipboard)
+
+
+def pasted(stage: Stage) -> object:
+    return " ".join(stage.app.clipboard.split()[:2])
+
+
+def first_chart(stage: Stage) -> object:
+    chart = stage.find("#chart-cosine", MetricChart)
+    return chart.title, chart.log_y
 
 
 def curves(stage: Stage) -> object:

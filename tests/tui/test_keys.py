@@ -17,6 +17,7 @@ from textual.widgets._footer import FooterKey
 import distill_tui
 from distill_tui.app import DistillApp
 from distill_tui.jobs import JobState
+from distill_tui.student.rows import LETTERS
 from tests.tui.key_scenes import (
     against,
     against_heads,
@@ -24,6 +25,7 @@ from tests.tui.key_scenes import (
     asking,
     at_another_temperature,
     batch_size,
+    chosen_recipe,
     comparing,
     contestants,
     copied,
@@ -32,8 +34,10 @@ from tests.tui.key_scenes import (
     cursor,
     curve,
     curves,
+    deleted,
     elsewhere,
     experimented,
+    first_chart,
     focus,
     heat_axes,
     heat_cursor,
@@ -50,9 +54,12 @@ from tests.tui.key_scenes import (
     mode,
     nothing,
     on_epochs,
+    on_filter,
     on_questions,
+    on_recipe,
     on_run_filter,
     order,
+    pasted,
     pinned,
     quitting,
     run_columns,
@@ -64,11 +71,13 @@ from tests.tui.key_scenes import (
     scrolled,
     searching,
     shown,
+    shown_field,
     shown_heads,
     sorted_by,
     tab,
     tau,
     toasted,
+    told_of_run,
     trained,
     training,
     trashed,
@@ -125,7 +134,10 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("app.help", "f1", screen, "HelpScreen"),
         Press("app.quit", "q", screen, "QuitDialog", running),
         Press("app.quit", "ctrl+q", screen, "QuitDialog", running),
+        Press("screen.copy", "y", copied, True, on_questions),
+        Press("screen.copy_command", "Y", pasted, "distill-tui train", told_of_run),
         Press("teacher.filter", "slash", focus, "filter"),
+        Press("teacher.leave", "escape", focus, "questions", on_filter),
         Press("teacher.cooler", "left_square_bracket", tau, 0.0891),
         Press("teacher.hotter", "right_square_bracket", tau, 0.1),
         Press("teacher.temperature", "T", screen, "TextDialog"),
@@ -141,6 +153,10 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("student.edit", "e", focus, "kind"),
         Press("student.leave", "escape", focus, "candidates", on_epochs),
         Press("student.candidates", "c", focus, "candidates"),
+        *(Press(f"student.{field}", letter, focus, field, shown_field) for letter, field in LETTERS.items()),
+        Press("form.choice_next", "right", chosen_recipe, "book", on_recipe),
+        Press("form.choice_before", "left", chosen_recipe, "strong", on_recipe),
+        Press("form.choice_next", "space", chosen_recipe, "book", on_recipe),
         Press("form.next", "down", focus, "learning_rate", on_epochs),
         Press("form.next", "enter", focus, "learning_rate", on_epochs),
         Press("form.previous", "up", focus, "cosine_weight", on_epochs),
@@ -151,12 +167,15 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("train.stop", "s", training, JobState.STOPPING, running),
         Press("train.log_y", "L", log_axes, [(False, False), (False, True), (False, True)]),
         Press("train.log_x", "X", log_axes, [(True, False), (True, True), (True, True)]),
+        Press("train.error", "c", first_chart, ("cosine", False)),
         Press("train.zoom", "z", zoomed, "cosine"),
         *(Press("train.curves", key, curves, 0, with_curves) for key in ("v", "escape")),
     ),
     "validate": (Press("validate.tab", "t", tab, "tab-cosines"),),
     "latency": (
+        Press("app.suspend", "ctrl+z", toasted, True, measuring),
         Press("latency.measure", "enter", latency, JobState.RUNNING),
+        Press("latency.measure_form", "f", latency, JobState.RUNNING),
         Press("latency.stop", "s", latency, JobState.STOPPING, measuring),
         Press("latency.view", "v", shown, "curves"),
         Press("latency.contestants", "a", contestants, JobState.RUNNING),
@@ -188,7 +207,7 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("runs.export", "e", screen, "TextDialog", with_runs),
         Press("runs.delete", "d", screen, "ConfirmDialog", with_runs),
         Press("runs.empty_trash", "T", screen, "ConfirmDialog", with_runs),
-        Press("runs.copy", "y", copied, True, with_runs),
+        Press("runs.undo", "u", trashed, 0, deleted),
         Press("runs.clone", "c", answered_mode, "student", with_runs),
         Press("runs.curves", "v", answered_mode, "train", with_runs),
         Press("runs.show", "enter", mode, "train", with_runs),
@@ -303,7 +322,8 @@ def test_every_binding_has_an_id_of_its_own_and_a_verb() -> None:
 
 def test_no_key_needs_a_modifier_that_terminals_eat() -> None:
     keys = {key: owner for owner, binding in bindings() for key in binding.key.split(",")}
-    assert not set(keys) & {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+c", "ctrl+z"}
+    assert not set(keys) & {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+c"}
+    assert keys["ctrl+z"] == "DistillApp", "what suspends elsewhere suspends here"
     for owner, binding in bindings():
         assert binding.key != "ctrl+q", f"{owner}: ctrl+q alone"
 

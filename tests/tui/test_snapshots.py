@@ -70,6 +70,7 @@ def picture(snap_compare: Compare, playbooks: Path) -> Callable[[Scene, tuple[in
             await stage.settle()
             await open_fixed(stage)
             await scene(stage)
+            app.clear_notifications()  # they go by the clock
             await stage.settle()
 
         return snap_compare(app, terminal_size=size, run_before=play)

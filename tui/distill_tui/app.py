@@ -8,12 +8,10 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from rich.cells import cell_len
-from rich.segment import Segment
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding
-from textual.color import Color
+from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -32,8 +30,12 @@ from distill_tui.training.desk import TrainingDesk
 from distill_tui.ui.database_picker import DatabasePicker
 from distill_tui.ui.desk import Desk
 from distill_tui.ui.dialogs import Leaving, QuitDialog, SaveDialog
+from distill_tui.ui.terminal import OnlyWhatIsSeen, copying, notifying
+from distill_tui.ui.typing import InOrder
 
 _TOAST_CHARACTERS = 600
+_OWN_SCREENS = {"training": ("train", "validate")}
+"""Where the end of a job is seen without a toast, by its name; of a measurement on screen 5 otherwise."""
 
 
 def screen_factory(module: str, name: str) -> Callable[[], Screen[None]]:
@@ -44,26 +46,6 @@ def screen_factory(module: str, name: str) -> Callable[[], Screen[None]]:
         return screen
 
     return make
-
-
-class OnlyWhatIsSeen(LineFilter):
-    """Keeps whatever a terminal would obey out of what is drawn, also where a widget forgot to.
-
-    A widget has laid out its line by now: what takes no room is left out, what takes some becomes blank.
-    """
-
-    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Return the segments of a line, as wide as they were."""
-        return [
-            segment
-            if segment.text.isprintable()
-            else Segment("".join(map(_drawn, segment.text)), segment.style, segment.control)
-            for segment in segments
-        ]
-
-
-def _drawn(character: str) -> str:
-    return character if visible(character) == character else " " * cell_len(character)
 
 
 class DistillApp(App[int]):
@@ -105,6 +87,7 @@ class DistillApp(App[int]):
         Binding("escape", "cancel_reading", "Cancel", id="app.cancel_reading", tooltip="Stop reading"),
         Binding("question_mark,f1", "show_help_panel", "Help", key_display="?", id="app.help"),
         Binding("q,ctrl+q", "leave", "Quit", key_display="q", id="app.quit"),
+        Binding("ctrl+z", "suspend", "Suspend", show=False, id="app.suspend", tooltip="fg goes on"),
     ]
 
     def __init__(self, first_database: Path | None = None) -> None:
@@ -123,6 +106,7 @@ class DistillApp(App[int]):
                 self._add_screen(kind.name, kind.screen)
         self._first_database = first_database
         self._only_what_is_seen = OnlyWhatIsSeen()
+        self._typed = InOrder(self, super().on_event)
         self.detached_run: Callable[[], Path | None] = lambda: None
         """Tells, once the app has ended, which run is to go on in a process of its own."""
         self._event_loop: asyncio.AbstractEventLoop | None = None
@@ -137,14 +121,23 @@ class DistillApp(App[int]):
         """Open what was asked for, once the screen is painted."""
         self._event_loop = asyncio.get_running_loop()
         self._apply_keymap()
+        self.student.recall()
         if self._first_database is not None:
             self.call_after_refresh(self.teacher.open, self._first_database)
         else:
             self.call_after_refresh(self.action_open_database)
 
     def on_unmount(self) -> None:
-        """Look at no run any more: a thread that does would keep the process from ending."""
+        """Keep the settings; look at no run any more, or a thread would keep the process from ending."""
+        self.student.keep(self.teacher.view)
         self.training.leave()
+
+    async def on_event(self, event: Event) -> None:
+        """Take keys one by one, in the order in which they come; anything else as Textual does."""
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self._typed.handle(event)
+        else:
+            await super().on_event(event)
 
     @on(Progressed)
     def _fold(self, message: Progressed) -> None:
@@ -153,6 +146,19 @@ class DistillApp(App[int]):
     @on(JobEnded)
     def _end_job(self, message: JobEnded) -> None:
         self.jobs.end(message)
+        if message.outcome in (JobState.FINISHED, JobState.FAILED):
+            self._draw_attention(message)
+
+    def _draw_attention(self, ended: JobEnded) -> None:
+        """Tell of the end of some work whoever looks at another screen, or at another window."""
+        name = ended.desk.job_name
+        words = f"The {name} has {'failed' if ended.error else 'finished'}."
+        if self.current_mode not in _OWN_SCREENS.get(name, ("latency",)):
+            self.notify(ended.error or words, title=words if ended.error else "")
+        if self._driver is not None and places.may_ring():
+            self.bell()
+            for sequence in notifying(f"distill-tui: {words}"):
+                self._driver.write(sequence)
 
     @on(Answered)
     def _take_answer(self, message: Answered) -> None:
@@ -179,6 +185,13 @@ class DistillApp(App[int]):
             timeout=timeout,
             markup=False,
         )
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Put a text into the terminal's clipboard, also through tmux."""
+        self._clipboard = text
+        if self._driver is not None:
+            for sequence in copying(text):
+                self._driver.write(sequence)
 
     def complain(self, title: str) -> Callable[[DistillError], None]:
         """Return what tells the user of an error under a title."""
@@ -300,6 +313,13 @@ class DistillApp(App[int]):
 
         if not self.screen.is_modal:
             self.push_screen(HelpScreen(self.screen))
+
+    def action_suspend(self) -> None:
+        """Go to the shell, with all threads at rest; not while something is timed."""
+        if self.jobs.is_timing:
+            self.notify("Not while something is timed: the rest would be in the times.", severity="warning")
+        else:
+            self.action_suspend_process()
 
     async def action_quit(self) -> None:
         """Quit as `q` does: Textual's palette would leave without the question."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from distill_core.database import is_database
+from distill_core.errors import RunError
+from distill_core.runs.atomic_files import write_atomically
 from distill_core.user_folders import user_folder
 
 
@@ -77,6 +83,11 @@ def read_keymap() -> dict[str, str]:
     return keymap
 
 
+def may_ring() -> bool:
+    """Tell whether the terminal may ring and notify at the end of work: unless DISTILL_TUI_QUIET is set."""
+    return not os.environ.get("DISTILL_TUI_QUIET")
+
+
 def read_recent() -> tuple[Path, ...]:
     """Return the databases opened last, newest first; those that are gone are left out."""
     file = _recent_file()
@@ -90,16 +101,35 @@ def read_recent() -> tuple[Path, ...]:
 def remember(path: Path) -> None:
     """Put a database at the head of the recent ones; a folder that cannot be written to is no error."""
     paths = [path, *(known for known in read_recent() if known != path)][:MAX_RECENT]
-    file = _recent_file()
+    _write(_recent_file(), "".join(f"{path}\n" for path in paths).encode())
+
+
+def read_settings() -> dict[str, Any] | None:
+    """Return what `keep_settings` kept; None where there is nothing, or nothing that can be read."""
+    file = _settings_file()
+    try:
+        kept = msgspec.json.decode(file.read_bytes()) if file else None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return kept if isinstance(kept, dict) else None
+
+
+def keep_settings(settings: dict[str, Any]) -> None:
+    """Keep the settings of the next run; a folder that cannot be written to is no error."""
+    _write(_settings_file(), msgspec.json.encode(settings))
+
+
+def _write(file: Path | None, content: bytes) -> None:
     if file is None:
         return
-    try:
+    with contextlib.suppress(OSError, RunError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
-        temporary.replace(file)
-    except OSError:
-        return
+        write_atomically(file, content)
+
+
+def _settings_file() -> Path | None:
+    folder = state_dir()
+    return folder / "settings.json" if folder else None
 
 
 def _recent_file() -> Path | None:

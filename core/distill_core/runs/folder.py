@@ -24,7 +24,14 @@ from distill_core.runs.metrics import (
     cut_metrics,
     read_metrics,
 )
-from distill_core.runs.new_folder import Clock, create_folder, create_folder_called, run_prefix, utc_now
+from distill_core.runs.new_folder import (
+    Clock,
+    create_folder,
+    create_folder_called,
+    run_id,
+    run_prefix,
+    utc_now,
+)
 from distill_core.runs.records import (
     Attempt,
     DataRecord,
@@ -107,6 +114,11 @@ class RunFolder:
     def name(self) -> str:
         """The folder's name, which never changes; the name that the user gave is in the notes."""
         return self.path.name
+
+    @property
+    def id(self) -> str:
+        """The digits by which its name differs from others."""
+        return run_id(self.name)
 
     @property
     def checkpoints(self) -> Path:

@@ -21,7 +21,7 @@ from distill_core.runs.atomic_files import write_atomically
 from distill_core.runs.checkpoint_info import read_checkpoint_info, read_metadata
 from distill_core.runs.folder import RunFolder, is_run
 from distill_core.runs.metrics import count_damaged
-from distill_core.runs.new_folder import Clock
+from distill_core.runs.new_folder import Clock, run_id
 from distill_core.runs.records import DataRecord, EvaluationRecord, RunNotes, RunState, ShownState
 from distill_core.user_folders import cache_folder
 
@@ -63,6 +63,11 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool
     problem: str
     content_sha256: str = ""
+
+    @property
+    def id(self) -> str:
+        """The four digits by which its folder's name differs from others, in place of the whole name."""
+        return run_id(Path(self.path).name)
 
 
 def _require_whole_metrics(run: RunFolder) -> None:

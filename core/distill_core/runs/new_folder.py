@@ -43,6 +43,14 @@ def _short(database: str) -> str:
     return words[:MAX_SHORT_CHARACTERS].strip("-") or "run"
 
 
+def run_id(folder: str) -> str:
+    """Return the digits by which the name of a run's folder differs from others; else all of it."""
+    found = _ID.search(folder)
+    return found[1] if found else folder
+
+
+_ID = re.compile(r"-([0-9a-f]{4})(?:-\d+)?$")
+"""The trash adds a number where it has a folder of this name already."""
 _ATTEMPTS = 100
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 

@@ -95,8 +95,8 @@ _NAMED_IN_HINT = 5
 
 
 def names_of(summary: RunSummary) -> set[str]:
-    """Return the names that a run answers to: the folder's and the user's."""
-    return {summary.name, Path(summary.path).name}
+    """Return the names that a run answers to: the folder's, the user's, and the short one."""
+    return {summary.name, Path(summary.path).name, summary.id}
 
 
 def match_run(asked: str, summaries: Sequence[RunSummary]) -> str | None:
@@ -130,7 +130,7 @@ def checked_name(name: str, others: Iterable[RunSummary]) -> str:
         raise RunError(f"A run's name cannot have {len(stripped)} characters.", hint)
     if "/" in stripped or not stripped.isprintable():
         raise RunError(f"{stripped!r} cannot be a run's name.", hint)
-    if any(stripped in names_of(other) for other in others):
+    if any(stripped in (other.name, Path(other.path).name) for other in others):
         raise RunError(f"Another run has the name {stripped}.", "Take another name.")
     return stripped
 
@@ -291,12 +291,13 @@ class RunStore:
             return self._trash.move(run.path)
 
     def restore(self, name: str) -> RunFolder:
-        """Take a run out of the trash, by the name of its folder there.
+        """Take a run out of the trash, by a name that it answers to or the beginning of one.
 
         Raises:
-            RunError: It is not in the trash, its name is taken meanwhile, or it cannot be moved.
+            RunError: It is not in the trash, several fit, its name is taken meanwhile, or it cannot be moved.
         """
-        return RunFolder(self._trash.restore(name), self._clock)
+        found = match_run(name, self.trashed())
+        return RunFolder(self._trash.restore(Path(found).name if found else name), self._clock)
 
     def empty_trash(self) -> int:
         """Delete what is in the trash for good; return how many runs that were.

@@ -58,8 +58,8 @@ def test_every_training_is_kept(database: Path, store: RunStore, capsys: pytest.
     assert (summary.state, summary.seed, summary.recipe) == ("finished", 5, "strong")
     assert f"cosine mean {summary.cosine:.4f}" in lines[-1]
     table, _ = told(["runs"], capsys)
-    assert table[0].split()[:2] == ["run", "state"]
-    assert table[1].split()[:2] == [summary.name, "finished"]
+    assert table[0].split()[:2] == ["id", "state"]
+    assert table[1].split()[:2] == [summary.id, "finished"]
     (row,), _ = told(["runs", "--json"], capsys)
     assert json.loads(row)["path"] == summary.path
 
@@ -157,7 +157,7 @@ def test_runs_are_named_tagged_pinned_deleted_and_restored(
     (summary,) = store.list()
     assert (summary.name, summary.tags, summary.pinned) == ("wide", ("tau",), True)
     assert folder.read_notes().annotation == "a try"
-    assert told(["runs"], capsys)[0][1].startswith("* wide")
+    assert told(["runs"], capsys)[0][1].startswith(f"*{folder.id} ")
     _, err = told(["runs", "delete", "wide"], capsys)
     assert store.list() == ()
     assert len(told(["runs", "trash"], capsys)[0]) == 2

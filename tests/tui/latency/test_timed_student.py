@@ -71,7 +71,7 @@ async def test_without_a_run_an_untrained_student_of_the_shape_is_timed(
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.kind)
-async def test_the_student_of_the_last_run_is_timed_while_its_shape_is_asked_for(
+async def test_the_student_of_the_last_run_is_timed_whatever_the_form_says(
     database: Path, timed: list[object], monkeypatch: pytest.MonkeyPatch, shape: StudentConfig
 ) -> None:
     """A session holds its settings resolved, and the form has `auto` for the dropout; they are the same."""
@@ -93,9 +93,16 @@ async def test_the_student_of_the_last_run_is_timed_while_its_shape_is_asked_for
 
         await measure(stage, shape)
         assert stage.app.latency.comparison.view.trained
-        await measure(stage, shape.with_values(layers=2))
-        assert not stage.app.latency.comparison.view.trained
+        subject = stage.app.latency.comparison.view.subject
+        assert f"{shape.words(8, 4)}, trained" in subject
+        assert subject.endswith("against LDA N 4 of db/lda.db")
         await measure(stage, SHAPES[SHAPES.index(shape) - 1])
+        assert stage.app.latency.comparison.view.trained
+        assert stage.app.latency.comparison.view.subject == subject
+        await stage.go("latency")
+        await stage.press("f")
         assert not stage.app.latency.comparison.view.trained
-    assert timed[0] is trained
-    assert all(student is not trained for student in timed[1:])
+        asked = SHAPES[SHAPES.index(shape) - 1].words(8, 4)
+        assert stage.app.latency.comparison.view.subject.startswith(f"an untrained {asked}")
+    assert timed[0] is timed[1] is trained
+    assert timed[2] is not trained

@@ -11,7 +11,9 @@ from distill_core.config import TrainingConfig
 from distill_core.settings import describe
 from distill_core.students import EncoderConfig, MlpConfig
 from distill_core.students.spec import StudentConfig
-from distill_tui.student.form import SettingRow, SettingsForm
+from distill_tui.student import rows
+from distill_tui.student.form import SettingsForm
+from distill_tui.student.rows import SettingRow
 from tests.core.database_factory import write_lda_db
 from tests.tui.stage import NARROW, WIDE, Stage, staged
 
@@ -38,7 +40,9 @@ async def test_every_setting_has_a_field_with_its_default_and_a_line_that_explai
         }
         for row in stage.screen.query(SettingRow):
             if row.field not in EXPLAINED and row.display:
-                assert hint(stage, row.field) == describe(row.settings, row.field).description
+                assert describe(row.settings, row.field).description in hint(stage, row.field)
+        assert hint(stage, "learning_rate").startswith("0.003. "), "what auto is with this recipe"
+        assert hint(stage, "epochs").startswith("3,000 steps. ")
         values = {row.field: row.input.value for row in stage.screen.query(SettingRow)}
     assert float(values["cosine_weight"]) == 0.7
     assert (values["kind"], values["recipe"], values["ff_dim"]) == ("encoder", "strong", "512")
@@ -345,3 +349,36 @@ async def test_the_whole_hint_of_the_field_in_hand_is_below_the_form_and_nothing
         assert {row.field: row.virtual_region for row in stage.screen.query(SettingRow)} == regions
         await stage.press("escape")
         assert stage.visible("#field-hint").strip() == ""
+
+
+async def test_choices_are_turned_and_what_is_not_possible_here_is_said(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "missing_devices", lambda: {"cuda": "there is no GPU", "mps": "no Apple"})
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.press("2", "d")
+        assert "‹auto = cpu› cpu  no cuda  no mps" in stage.visible("#form")
+        assert "No cuda: there is no GPU." in stage.visible("#field-hint")
+        await stage.press("right")
+        assert stage.app.student.view.training.device == "cpu"
+        await stage.press("right")
+        assert stage.app.student.view.training.device != "cpu", "what is not here is passed over"
+        await stage.press("r", "right")
+        assert stage.app.student.view.training.recipe == "book"
+        await stage.fill("#device", "cuda")
+        assert "cuda cannot be used here, there is no GPU." in hint(stage, "device")
+        assert not stage.app.training.start(), "nothing starts that must fail"
+
+
+async def test_five_settings_and_a_start_take_sixteen_keys(database: Path) -> None:
+    keys = ("2", "h", "2", "down", "3", "escape", "w", ".", "5", "escape", "r", "right", "n", "1", "ctrl+t")
+    assert len(keys) <= 16
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.press(*keys)
+        settings = stage.app.student.view
+        assert settings.student == EncoderConfig(heads=2, layers=3)
+        assert settings.training == TrainingConfig(cosine_weight=0.5, recipe="book", seed=1)
+        assert stage.app.current_mode == "train"
+        assert stage.jobs.is_busy

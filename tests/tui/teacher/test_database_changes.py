@@ -139,7 +139,7 @@ async def test_a_run_is_shown_under_what_it_has_read(database: Path, change: Cha
         assert len(changed_words(stage)) == 1
         assert str(database) in changed_words(stage)[0]
         await stage.go("validate")
-        assert stage.screen.query_one("#verdict-pane").border_title == "Verdict"
+        assert stage.screen.query_one("#verdict-pane").border_subtitle == ""
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -158,9 +158,9 @@ async def test_a_change_before_the_result_leaves_the_run_its_own_header(
         assert stage.app.teacher.view.content != before.content
         assert len(changed_words(stage)) == 1
         await stage.go("validate")
-        title = stage.screen.query_one("#verdict-pane").border_title
-        assert title == "Verdict on another teacher: N 4, τ 0.1"
-        assert not stage.app.training.has_student_for(stage.run_config())
+        title = stage.screen.query_one("#verdict-pane").border_subtitle
+        assert title == "of another teacher than the open one"
+        assert not stage.app.training.has_student_of(stage.run_config())
 
 
 @pytest.mark.parametrize("kind", ["comparison", "crossover", "contestants"])

@@ -69,8 +69,12 @@ async def test_a_run_shows_its_settings_its_progress_and_its_numbers(database: P
             "40 train, 6 validation, 12 test",
         ):
             assert part in settings
+        validated = stage.app.training.view.best
+        assert validated is not None
+        assert validated.validation is not None
+        best = f"best {validated.validation.cosine:.5f} @3"
         assert stage.text("#run-numbers").strip() == (
-            "epoch 3 of 10 · 1,234 samples/s · 00:02 gone · 01:05 to go"
+            "epoch 3 of 10 · 1,234 samples/s · 00:02 gone · 01:05 to go · " + best
         )
         bar = stage.find("#run-progress", ProgressBar)
         assert bar.visible
@@ -132,7 +136,7 @@ async def test_the_charts_get_every_epoch(database: Path) -> None:
     assert shown["loss"]["train"].y.tolist() == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
     assert shown["loss"]["validation"].y.tolist() == pytest.approx([1.1, 0.6, 1 / 3 + 0.1, 0.35, 0.3])
     assert shown["mse"]["train"].y.tolist() == pytest.approx([0.1, 0.05, 1 / 30, 0.025, 0.02])
-    assert shown["cosine"]["train"].y.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert shown["cosine"]["train"].y.tolist() == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5]), "1 - cosine"
 
 
 async def test_a_run_told_while_another_screen_is_shown_is_there_when_one_comes_back(database: Path) -> None:

@@ -23,7 +23,7 @@ def rows(stage: Stage, selector: str) -> list[tuple[str, ...]]:
 
 def worst(stage: Stage) -> list[tuple[str, ...]]:
     """Return cosine, question and true cluster of the rows of the worst queries."""
-    return [(cosine, question, cluster) for cosine, cluster, question, *_ in rows(stage, "#worst")]
+    return [(cosine, question, cluster) for cosine, _, question, cluster in rows(stage, "#worst")]
 
 
 async def show_tab(stage: Stage, name: str) -> None:
@@ -95,10 +95,15 @@ async def test_a_worst_query_names_the_answers_of_teacher_and_student(database: 
         await stage.show_teacher()
         await stage.go("validate")
         await stage.train(events.run_started(), told, events.run_finished())
-        (_, _, _, teacher, student), other = rows(stage, "#worst")
-    assert "answer 2 about topic 2" in teacher
-    assert "answer 4 about topic 4" in student
-    assert other[3] == other[4]
+        assert [row[1] for row in rows(stage, "#worst")] == ["other", "same"]
+        await stage.press("1", "4", "t", "t")
+        detail = stage.visible("#worst-detail")
+        await stage.press("down")
+        other = stage.visible("#worst-detail")
+    assert "LDA's answer     topic_2: answer 2 about topic 2" in detail
+    assert "student's answer topic_4: answer 4 about topic 4" in detail
+    assert "question         question 9 about topic 2" in detail
+    assert "same answer first" in other
 
 
 async def test_at_most_a_hundred_worst_queries_are_listed(tmp_path: Path) -> None:
@@ -129,7 +134,7 @@ async def test_texts_with_brackets_are_shown_as_they_are(database: Path) -> None
         await stage.go("validate")
         await stage.train(events.run_started(), told, events.run_finished())
         await show_tab(stage, "worst")
-        table = stage.text("#worst")
+        table = stage.text("#worst") + stage.text("#worst-text")
     assert "why is [/b] in a[i] odd?" in table
     assert "lists [/i]" in table
     assert "because [/of] x[j]" in table

@@ -7,12 +7,16 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from distill_core.errors import DistillError, TakenOverError, TrainingError
 from distill_tui.cli.output import prepare_streams, say
+from distill_tui.places import is_there
 from distill_tui.threads import fit_to_thread_limit, no_more_threads
 
 COMMANDS = {
@@ -29,6 +33,8 @@ COMMANDS = {
     "sweep": ("sweep_command", "sweep"),
     "experiment": ("experiment_command", "experiment"),
     "export": ("export_command", "export"),
+    "doctor": ("doctor_command", "doctor"),
+    "completion": ("completion", "completion"),
 }
 """Module and name of each command; imported when it is called, so that the app starts at once."""
 
@@ -37,33 +43,59 @@ BY_SIGNAL = 128
 """Exit codes above are this and the number of a signal, after which everything is saved."""
 
 
+class LateCommands(Mapping[str, click.Command]):
+    """The commands by name, in the order of a first visit; each is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, attribute = COMMANDS[name]
+        command: click.Command = getattr(import_module(f"distill_tui.cli.{module}"), attribute)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
 class DatabaseOrCommand(click.Group):
     """A group whose first word may also be a database, or nothing: both open the app."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the hidden command `open` before a first word that is no command."""
+        """Put the hidden command `open` before a first word that is a path, and where there is none.
+
+        Raises:
+            click.NoSuchCommand: The first word is neither; what it may have meant is named.
+        """
         first = next((arg for arg in args if not arg.startswith("-")), None)
-        if (first is None and not set(args) & {"--help", "-h", "--version"}) or (
-            first is not None and first not in COMMANDS
-        ):
+        if ctx.resilient_parsing:  # a shell asks how the line may go on
+            return super().parse_args(ctx, args)
+        if first is None and not set(args) & {"--help", "-h", "--version"}:
+            args = ["open", *args]
+        elif first is not None and first not in COMMANDS:
+            if not _may_be_path(first):
+                words = f"'{first}' is neither a command nor a file."
+                raise click.NoSuchCommand(first, words, possibilities=self.list_commands(ctx), ctx=ctx)
             args = ["open", *args]
         return super().parse_args(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so; where none does, a path is being typed."""
+        return super().shell_complete(ctx, incomplete) or [CompletionItem(incomplete, type="file")]
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of a first visit."""
+        """Return the names in their order, which is not the alphabet's."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"distill_tui.cli.{module}"), name)
-        return command
+
+def _may_be_path(word: str) -> bool:
+    return is_there(Path(word)) or bool(Path(word).suffix) or os.sep in word
 
 
 @click.group(
-    cls=DatabaseOrCommand, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=DatabaseOrCommand,
+    commands=LateCommands(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="distill-tui")
 def commands() -> None:

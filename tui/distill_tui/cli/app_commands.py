@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import click
 from distill_core.database import check_database, demo_database_path
 from distill_core.errors import DistillError
 from distill_tui.cli.output import say
-from distill_tui.places import is_there
 from distill_tui.threads import APP_THREADS, can_start_threads, no_more_threads
 
 
@@ -19,7 +19,7 @@ from distill_tui.threads import APP_THREADS, can_start_threads, no_more_threads
 def open_database(database: Path | None) -> int:
     """Open the app, on a database if one is given."""
     if database is not None:
-        _require_database(database)
+        check_database(database)  # on stderr, before the app takes the screen
     return _run_app(database)
 
 
@@ -29,13 +29,25 @@ def demo() -> int:
     return _run_app(demo_database_path())
 
 
-def _require_database(database: Path) -> None:
-    """Refuse a wrong path on stderr, before the app takes the screen."""
-    if not is_there(database) and not database.suffix and len(database.parts) == 1:
-        raise DistillError(
-            f"'{database}' is neither a command nor a file.", "'distill-tui --help' lists the commands."
-        )
-    check_database(database)
+_PLAIN_TERMINALS = ("", "dumb", "unknown")
+"""Values of TERM of terminals that can print lines and no more."""
+
+
+def _say_plainly(database: Path | None) -> int:
+    """Print what a database holds: the terminal cannot move its cursor, which every screen needs.
+
+    Raises:
+        DistillError: No database is given.
+    """
+    from distill_tui.cli.inspect_command import inspection_lines
+
+    hint = "Every command works in plain lines: 'distill-tui --help' lists them."
+    if database is None:
+        raise DistillError("This terminal (TERM) can print lines and no screens.", hint)
+    for line in inspection_lines(database):
+        say(line)
+    say(f"This terminal (TERM) can print lines and no screens. {hint}", err=True)
+    return 0
 
 
 def _run_app(database: Path | None) -> int:
@@ -44,6 +56,8 @@ def _run_app(database: Path | None) -> int:
             "The app needs a terminal on stdin and stderr.",
             "Without one, use 'distill-tui train', 'inspect' or 'latency'; each takes --help.",
         )
+    if os.environ.get("TERM", "") in _PLAIN_TERMINALS:
+        return _say_plainly(database)
     if not can_start_threads(APP_THREADS):
         raise no_more_threads()
     from distill_tui.app import DistillApp
@@ -69,4 +83,4 @@ def _detach(path: Path) -> None:
     if folder.is_finished:
         return  # it ended while it was being left
     detach(folder)
-    say(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)
+    say(f"It trains on its own; 'distill-tui attach {folder.id}' shows it.", err=True)

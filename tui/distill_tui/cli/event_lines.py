@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -106,7 +106,8 @@ def assessment_lines(assessment: Assessment) -> Iterator[str]:
     header = ("", "mean cosine", "min", "skill", "parameters")
     yield from table([header, *map(_score_row, assessment.ranked())])
     if assessment.retrieval is not None:
-        yield from _retrieval_lines(assessment.retrieval)
+        labels = {score.name: score.label for score in assessment.baselines}
+        yield from _retrieval_lines(assessment.retrieval, labels)
 
 
 def _score_row(score: Score) -> tuple[str, ...]:
@@ -121,12 +122,16 @@ def _score_row(score: Score) -> tuple[str, ...]:
     )
 
 
-def _retrieval_lines(retrieval: RetrievalTable) -> Iterator[str]:
+def _retrieval_lines(retrieval: RetrievalTable, labels: Mapping[str, str]) -> Iterator[str]:
+    """Yield who finds which answers, named as in the ladder."""
     yield f"retrieval over {retrieval.num_answers} answers; agreement is with the teacher's best answers"
     rows: list[tuple[str, ...]] = [("", "agree@1", "agree@10", "recall@1", "recall@10", "MRR")]
     for row in retrieval.scores:
         figures = (row.agreement_at_1, row.agreement_at_10, row.recall_at_1, row.recall_at_10, row.mrr)
         rows.append(
-            (f"  {row.name}", *("-" if figure.value is None else f"{figure.value:.3f}" for figure in figures))
+            (
+                f"  {labels.get(row.name, row.name)}",
+                *("-" if figure.value is None else f"{figure.value:.3f}" for figure in figures),
+            )
         )
     yield from table(rows)

@@ -36,12 +36,17 @@ def inspect_database(
     as_json: bool,
 ) -> None:
     """Show the models, the projections with their teachers' health, and the problems of a database."""
-    contents = _read(chosen_database(database, database_option), temperature, whole=whole)
+    path = chosen_database(database, database_option)
     if as_json:
-        say_object(contents)
+        say_object(_read(path, temperature, whole=whole))
         return
-    for line in _lines(contents):
+    for line in inspection_lines(path, temperature, whole=whole):
         say(line)
+
+
+def inspection_lines(path: Path, temperature: float | None = None, *, whole: bool = False) -> Iterator[str]:
+    """Yield what a database holds, in lines for a reader."""
+    yield from _lines(_read(path, temperature, whole=whole))
 
 
 def _read(path: Path, temperature: float | None, *, whole: bool) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from distill_core.students.kinds import (
     student_fields,
     student_kind,
 )
+from distill_tui.cli.completion import one_of, runs_that_begin
 
 if TYPE_CHECKING:
     from distill_core.runs import StudentToTime
@@ -96,7 +97,14 @@ def kind_option(command: Command) -> Command:
     shown = default_student().kind
     check = SettingType("kind", lambda value: student_kind(value) and value)
     help_text = _help(describe_kind(), shown)
-    return click.option("--student", type=check, default=shown, metavar="NAME", help=help_text)(command)
+    return click.option(
+        "--student",
+        type=check,
+        default=shown,
+        metavar="NAME",
+        help=help_text,
+        shell_complete=one_of(tuple(STUDENT_KINDS)),
+    )(command)
 
 
 def timed_student_option(command: Command) -> Command:
@@ -178,7 +186,8 @@ runs_dir_option = click.option(
     help=f"Where the runs are kept.  [default: ${ENVIRONMENT_VARIABLE}, else your data directory]",
 )
 
-run_argument = click.argument("run", metavar="RUN")
+run_argument = click.argument("run", metavar="RUN", shell_complete=runs_that_begin)
+optional_run_argument = click.argument("run", metavar="[RUN]", required=False, shell_complete=runs_that_begin)
 
 
 def _option(
@@ -190,6 +199,7 @@ def _option(
         type=SettingType(description.name, check),
         default=default,
         metavar="NAME" if _is_named(description) else number,
+        shell_complete=one_of(description.choices),
         help=_help(description, shown),
     )
 

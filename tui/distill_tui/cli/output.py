@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
 import re
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +20,8 @@ from distill_core.foreign_text import visible
 
 _LINE_CHARACTERS = 1000
 _CELL_CHARACTERS = 80
+_FEWEST_CELLS = 16
+"""To which a column is cut that has to give way: a date with its time stays whole."""
 _GAP = "  "
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]")
 _SUBSTITUTES = str.maketrans(
@@ -45,17 +49,46 @@ def say_object(value: object) -> None:
     click.echo(_NOT_ASCII.sub(lambda found: _as_json(found[0]), text))
 
 
-def table(rows: Iterable[Sequence[str]], *, left: Sequence[int] = (0,)) -> Iterator[str]:
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that is printed to; None where a file or a program reads."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else None
+
+
+def table(
+    rows: Iterable[Sequence[str]], *, left: Sequence[int] = (0,), width: int | None = None
+) -> Iterator[str]:
     """Yield rows, the header being the first, in columns as wide as their widest cell.
 
     Args:
         rows: All of the same length.
         left: The columns that are flush left; the others are flush right.
+        width: What a row may take, in cells; the widest columns that are flush left are cut to fit, and the
+            last ones left out where that is not enough.
     """
     cells = [[visible(cell, _CELL_CHARACTERS) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    if width is not None:
+        widths = _fitting(widths, left, width)
     for row in cells:
-        yield table_row(row, widths, left=left)
+        shown = [_cut(cell, room) for cell, room in zip(row, widths, strict=False)]
+        yield table_row(shown, widths, left=left)
+
+
+def _fitting(widths: Sequence[int], left: Sequence[int], width: int) -> list[int]:
+    fitting = list(widths)
+    while (over := sum(fitting) + len(_GAP) * (len(fitting) - 1) - width) > 0:
+        widest = max((column for column in left if column < len(fitting)), key=fitting.__getitem__, default=0)
+        if fitting[widest] > _FEWEST_CELLS:
+            fitting[widest] = max(_FEWEST_CELLS, fitting[widest] - over)
+        elif len(fitting) > 1:
+            fitting.pop()
+        else:
+            return [max(width, 1)]
+    return fitting
+
+
+def _cut(cell: str, room: int) -> str:
+    return cell if cell_len(cell) <= room else f"{set_cell_size(cell, room - 1)}…"
 
 
 def table_row(cells: Sequence[str], widths: Sequence[int], *, left: Sequence[int] = (0,)) -> str:

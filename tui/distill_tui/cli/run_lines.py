@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
 
 from distill_core.runs import RunSummary
 from distill_core.runs.comparing import PairedDifference, RunComparison, RunSpeed
 from distill_core.wording import plural, several_words, signed
-from distill_tui.cli.output import table
+from distill_tui.cli.output import table, terminal_width
 from distill_tui.runs.rows import database_words
 from distill_tui.text import bracket_words, different_machines
 
-_COLUMNS = (
-    "run",
-    "state",
-    "when",
-    "database",
-    "projection",
-    "tau",
-    "student",
-    "H",
-    "L",
-    "lambda",
-    "recipe",
-    "seed",
-    "cosine",
-    "skill",
-    "p90 µs",
-)
+_SHARED = ("database", "projection", "tau", "student", "lambda", "recipe")
+"""Columns that are said once where all runs agree in them."""
 
 
 def run_table(runs: Sequence[RunSummary]) -> Iterator[str]:
-    """Yield a header and a line for each run, in columns as wide as they need to be."""
+    """Yield a header and a line for each run; what all of them have in common stands above, once."""
     if not runs:
         yield "No runs yet: 'distill-tui train lda.db' makes one."
         return
-    lines = table([_COLUMNS, *(_row(run) for run in runs)], left=range(len(_COLUMNS)))
+    width = terminal_width()
+    rows = [_row(run) for run in runs]
+    shared = {name for name in _SHARED if len(runs) > 1 and len({row[name] for row in rows}) == 1}
+    if said := [f"{name} {rows[0][name]}" for name in _SHARED if name in shared and rows[0][name]]:
+        words = f"all: {', '.join(said)}"
+        yield from (words if width is None else click.wrap_text(words, width, "", "  ")).splitlines()
+    names = [name for name in rows[0] if name not in shared and any(row[name] for row in rows)]
+    cells = [names, *([row[name] for name in names] for row in rows)]
+    lines = table(cells, left=[*range(len(names))], width=width)
     for number, line in enumerate(lines):
         yield line
         if number and runs[number - 1].problem:
@@ -68,24 +64,30 @@ def common_queries(difference: PairedDifference) -> str:
     return f"{queries} of {plural(difference.num_clusters, 'cluster')}"
 
 
-def _row(run: RunSummary) -> tuple[str, ...]:
-    pin = "* " if run.pinned else ""
-    return (
-        pin + run.name,
-        run.state,
-        run.created.astimezone().strftime("%Y-%m-%d %H:%M"),
-        database_words(run),
-        *(
-            "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-            for value in (run.projection, run.temperature, run.student, run.heads, run.layers)
-        ),
-        "" if run.cosine_weight is None else f"{run.cosine_weight:g}",
-        run.recipe,
-        "" if run.seed is None else str(run.seed),
-        "" if run.cosine is None else f"{run.cosine:.4f}",
-        "" if run.skill is None else f"{run.skill:.3f}",
-        "" if run.latency_us is None else f"{run.latency_us:.0f}",
-    )
+def _row(run: RunSummary) -> dict[str, str]:
+    """Return the cells of a run by column: by what it is called first, then what it is worth."""
+    return {
+        "id": f"{'*' if run.pinned else ''}{run.id}",
+        "state": run.state,
+        "H": _number(run.heads),
+        "L": _number(run.layers),
+        "lambda": _number(run.cosine_weight),
+        "student": run.student,
+        "recipe": run.recipe,
+        "seed": _number(run.seed),
+        "cosine": _number(run.cosine, ".4f"),
+        "skill": _number(run.skill, ".3f"),
+        "p90 µs": _number(run.latency_us, ",.0f"),
+        "when": f"{run.created.astimezone():%Y-%m-%d %H:%M}",
+        "tau": _number(run.temperature),
+        "projection": _number(run.projection),
+        "database": database_words(run),
+        "name": "" if run.name == Path(run.path).name else run.name,
+    }
+
+
+def _number(value: float | None, shape: str = "g") -> str:
+    return "" if value is None else format(value, shape)
 
 
 def speed_lines(comparison: RunComparison) -> Iterator[str]:

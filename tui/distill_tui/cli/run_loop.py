@@ -130,7 +130,7 @@ def train_to_end(run: RecordedRun, write: Callable[[TrainEvent], None]) -> int:
                 break
     if stop.exit_code is not None:
         with contextlib.suppress(OSError):
-            say(f"Saved; go on with 'distill-tui resume {run.folder.name}'.", err=True)
+            say(f"Saved; go on with 'distill-tui resume {run.folder.id}'.", err=True)
     return stop.exit_code or 0
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from distill_core.errors import TrainingError
+from distill_core.errors import RunError, TrainingError
 from distill_core.runs import RunFolder, RunStore, RunWatcher
+from distill_core.runs.new_folder import run_id
 from distill_core.training.events import TrainEvent
 from distill_tui.cli.event_lines import write_json, write_lines
-from distill_tui.cli.options import json_option, run_argument, runs_dir_option
+from distill_tui.cli.options import json_option, optional_run_argument, run_argument, runs_dir_option
 from distill_tui.cli.output import say, say_object
 from distill_tui.cli.run_lines import comparison_lines, run_table, speed_lines
 
@@ -24,11 +25,22 @@ from distill_tui.cli.run_lines import comparison_lines, run_table, speed_lines
 def runs(ctx: click.Context, runs_dir: Path | None, *, as_json: bool) -> None:
     """List the runs, newest first; or name, tag, pin, compare, delete one.
 
-    RUN is a run's name, the beginning of its name, or its folder.
+    RUN is a run's id, its name, the beginning of its name, or its folder.
     """
-    store = ctx.obj = RunStore(runs_dir)
-    if ctx.invoked_subcommand is not None:
-        return
+    ctx.obj = RunStore(runs_dir)
+    if ctx.invoked_subcommand is None:
+        _list(ctx.obj, as_json=as_json)
+
+
+@runs.command("list")
+@json_option
+@click.pass_obj
+def list_runs(store: RunStore, *, as_json: bool) -> None:
+    """List the runs, newest first, as 'runs' alone does."""
+    _list(store, as_json=as_json)
+
+
+def _list(store: RunStore, *, as_json: bool) -> None:
     kept = store.watched()
     for run in kept if as_json else ():
         say_object(run)
@@ -110,14 +122,14 @@ def command(store: RunStore, run: str) -> None:
 def delete(store: RunStore, run: str) -> None:
     """Move RUN to the trash."""
     place = store.move_to_trash(run)
-    say(f"In the trash; 'distill-tui runs restore {place.name}' takes it out.", err=True)
+    say(f"In the trash; 'distill-tui runs restore {run_id(place.name)}' takes it out.", err=True)
 
 
 @runs.command()
 @click.argument("name")
 @click.pass_obj
 def restore(store: RunStore, name: str) -> None:
-    """Take a run out of the trash by the NAME of its folder there."""
+    """Take a run out of the trash by its id, its NAME, or the beginning of it."""
     store.restore(name)
 
 
@@ -145,15 +157,16 @@ _ENDS = {
 
 
 @click.command()
-@run_argument
+@optional_run_argument
 @runs_dir_option
 @json_option
-def attach(run: str, runs_dir: Path | None, *, as_json: bool) -> int:
-    """Show RUN as it is written, wherever it is trained, until it ends.
+def attach(run: str | None, runs_dir: Path | None, *, as_json: bool) -> int:
+    """Show RUN as it is written, wherever it is trained, until it ends; by default the newest in training.
 
     Ctrl+C leaves the run alone and ends only the watching.
     """
-    folder = RunStore(runs_dir).find(run)
+    store = RunStore(runs_dir)
+    folder = _newest_in_training(store) if run is None else store.find(run)
     write = write_json if as_json else write_lines
     try:
         for event in watch(folder):
@@ -163,10 +176,23 @@ def attach(run: str, runs_dir: Path | None, *, as_json: bool) -> int:
         return 0
     state = folder.shown_state()
     if state in _ENDS:
-        say(f"{folder.name} {_ENDS[state].format(name=folder.name)}.", err=True)
+        say(f"{folder.name} {_ENDS[state].format(name=folder.id)}.", err=True)
     if state == "failed":
         raise TrainingError(f"{folder.name} failed: {folder.read_state().error}")
     return 0
+
+
+def _newest_in_training(store: RunStore) -> RunFolder:
+    running = [run for run in store.watched() if run.state == "running"]
+    if not running:
+        raise RunError(f"No run in {store.root} is being trained.", "'distill-tui runs' lists them.")
+    if len(running) > 1:
+        others = ", ".join(run.id for run in running[1:])
+        say(
+            f"{running[0].id} is the newest of {len(running)} that are trained; the others: {others}",
+            err=True,
+        )
+    return RunFolder.open(Path(running[0].path))
 
 
 def watch(folder: RunFolder, wait: Callable[[float], None] = time.sleep) -> Iterator[TrainEvent]:

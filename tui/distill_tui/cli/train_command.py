@@ -129,7 +129,7 @@ def run_config(options: Mapping[str, object]) -> RunConfig:
 def _detach(folder: RunFolder) -> None:
     detach(folder)
     say(f"run: {folder.path}", err=True)
-    say(f"It trains on its own; 'distill-tui attach {folder.name}' shows it.", err=True)
+    say(f"It trains on its own; 'distill-tui attach {folder.id}' shows it.", err=True)
 
 
 def _with_saved(event: TrainEvent, run: RecordedRun, file: Output | None) -> TrainEvent:
@@ -167,7 +167,7 @@ def _save(session: TrainingSession, file: Output) -> Path:
 def resume(run: str, runs_dir: Path | None, database: Path | None, *, take_over: bool, as_json: bool) -> int:
     """Go on with RUN from its last checkpoint, to the same end as if it had never stopped.
 
-    RUN is a run's name, the beginning of its name, or its folder. A process of another machine counts as
+    RUN is a run's id, its name, the beginning of it, or its folder. A process of another machine counts as
     gone when nothing in the run changes for a few seconds; should it wake up, it stops at its next write.
     """
     folder = RunStore(runs_dir).find(run)

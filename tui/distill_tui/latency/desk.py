@@ -46,6 +46,7 @@ class MeasurementView:
         finished: What was measured, also by one that was stopped or failed.
         trained: Whether the student is a run's; else an untrained one of the settings.
         run: The name of the run, if it is one that was opened from its folder.
+        subject: Whose student is timed, against which teacher; empty of what was read from a run.
     """
 
     state: JobState = JobState.IDLE
@@ -54,6 +55,7 @@ class MeasurementView:
     finished: Any = None
     trained: bool = False
     run: str = ""
+    subject: str = ""
     error: str = ""
     trace: str = ""
 
@@ -111,25 +113,26 @@ class MeasurementDesk(Desk[MeasurementView]):
         super().__init__(MeasurementView())
         self._app = app
         self._shape: Shape | None = None
-        self._is_stale, self._starts_again = False, True
+        self._is_stale, self._starts_again, self._of_form = False, True, False
         self.kind = kind
         self.job_name = kind.name
         self.settings = kind.settings
 
-    def start(self, *, again: bool = True) -> bool:
+    def start(self, *, of_form: bool = False, again: bool = True) -> bool:
         """Start to measure; False, and a word to the user, where that cannot be.
 
         Args:
+            of_form: Whether to time an untrained student of the form's shape, whatever run is in hand.
             again: Whether to start once more, on what is there now, if the database has changed.
         """
         app, teacher = self._app, self._app.teacher.view
         if not app.latency.can_measure() or teacher is None:
             return False
         config = app.student.run_config(teacher)
-        timed = app.latency.student_to_time(config)
+        timed = app.latency.student_to_time(config, of_form=of_form)
         build = partial(self._made, teacher, config, timed)
         made: list[RecordedMeasurement[Any, Any]] = []
-        self._is_stale, self._starts_again = False, again
+        self._is_stale, self._starts_again, self._of_form = False, again, of_form
 
         def events() -> Iterator[Any]:
             self._require_present(teacher, timed)
@@ -141,9 +144,10 @@ class MeasurementDesk(Desk[MeasurementView]):
 
         if not app.jobs.start(self, events, conclude):
             return False
-        self._shape = _shape(config)
+        self._shape = _shape(app.latency.timed_config(timed, config))
         run = app.latency.opened_name(timed)
-        self.publish(MeasurementView(JobState.RUNNING, trained=timed.is_trained, run=run))
+        subject = app.latency.subject(timed, config, teacher)
+        self.publish(MeasurementView(JobState.RUNNING, trained=timed.is_trained, run=run, subject=subject))
         return True
 
     def fold(self, events: tuple[Any, ...]) -> None:
@@ -165,7 +169,7 @@ class MeasurementDesk(Desk[MeasurementView]):
     def conclude(self, outcome: JobState) -> None:
         """Hand what was measured on to whom it concerns."""
         if self._is_stale and outcome is JobState.FAILED:
-            self.start(again=False)
+            self.start(of_form=self._of_form, again=False)
             return
         self._app.latency.use(self)
         self._app.teacher.look()
@@ -248,18 +252,35 @@ class LatencyDesk:
             return True
         return False
 
-    def student_to_time(self, config: RunConfig) -> StudentToTime:
-        """Return the opened run's student, else the last run's of this shape, else an untrained one."""
+    def student_to_time(self, config: RunConfig, *, of_form: bool = False) -> StudentToTime:
+        """Return the opened run's student, else the last run's, else an untrained one of the form's shape."""
         from distill_core.runs import StudentToTime
 
-        opened = self._opened_student()
+        opened = None if of_form else self._opened_student()
         if opened is not None:
             return opened
         training = self._app.training
         run = training.run
-        if run is None or run.session is None or not training.has_student_for(config):
+        if of_form or run is None or run.session is None or not training.has_student_of(config):
             return StudentToTime(config.student)
         return StudentToTime.of_run(run.folder, run.session.student)
+
+    def timed_config(self, timed: StudentToTime, config: RunConfig) -> RunConfig:
+        """Return the settings of the last run, if its student is timed, else those asked for."""
+        session = self._app.training.session
+        return session.config if session is not None and timed.source is session.student else config
+
+    def subject(self, timed: StudentToTime, config: RunConfig, teacher: TeacherView) -> str:
+        """Say whose student is timed, and against which teacher."""
+        num_heads, path = teacher.teacher.num_heads, teacher.path
+        shape = self.timed_config(timed, config).student.words(teacher.teacher.dimension, num_heads)
+        if timed.run is None:
+            words = f"an untrained {shape}"
+        elif self.opened_name(timed):
+            words = f"run {timed.run.id}, trained"
+        else:
+            words = f"run {timed.run.id} ({shape}, trained)"
+        return f"{words} against LDA N {num_heads} of {path.parent.name}/{path.name}"
 
     def opened_name(self, timed: StudentToTime) -> str:
         """Return the name of the opened run whose student is timed; empty if it is not an opened one's."""

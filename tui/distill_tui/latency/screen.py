@@ -41,8 +41,9 @@ class LatencyScreen(WorkbenchScreen):
     (A B C C B A), after a warm-up. *Single-stream* is one query at a time, headline p90; *offline* is in
     batches, headline queries a second; both as in MLPerf, shortened. The ratio is the median over blocks,
     with a 95 % bootstrap interval, which the bars have, too: `├─┤`. Outliers are counted beyond the outer
-    quartile fences, and kept. An untrained student of the same shape is as fast as a trained one. While a
-    run of screen 6 is opened, it is that run's student, and the results go into the run's folder.
+    quartile fences, and kept. `enter` times the run in hand: the one opened on screen 6, else the last one
+    that was trained here, and the results go into its folder; before any run, an untrained student of the
+    form's shape, which is as fast as a trained one. `f` times that one at any time.
 
     *Doubtful*: others take part of the cores (busy), the process has one core only, or blocks of one model
     differ by half and more. Repeat it on a quiet machine.
@@ -64,6 +65,7 @@ class LatencyScreen(WorkbenchScreen):
     """
     BINDINGS = [
         Binding("enter", "measure", "Measure", id="latency.measure"),
+        Binding("f", "measure_form", "Measure the form's student", id="latency.measure_form", show=False),
         Binding("x", "crossover", "Crossover", id="latency.crossover"),
         Binding("X", "limits", "Crossover within limits", id="latency.limits", show=False),
         Binding("a", "contestants", "All contestants", id="latency.contestants", show=False),
@@ -116,7 +118,7 @@ class LatencyScreen(WorkbenchScreen):
         match action:
             case "stop":
                 return jobs.is_timing
-            case "measure" | "crossover" | "contestants" | "limits":
+            case "measure" | "measure_form" | "crossover" | "contestants" | "limits":
                 return not jobs.is_timing
             case "sort":
                 return self.shown == "table"
@@ -128,6 +130,11 @@ class LatencyScreen(WorkbenchScreen):
         """Time both models now."""
         self.shown = "bars"
         self.workbench.latency.comparison.start()
+
+    def action_measure_form(self) -> None:
+        """Time an untrained student of the form's shape, whatever run is in hand."""
+        self.shown = "bars"
+        self.workbench.latency.comparison.start(of_form=True)
 
     def action_crossover(self) -> None:
         """Search from how many heads on the student is faster."""
@@ -237,7 +244,7 @@ def _headline(view: MeasurementView, teacher: TeacherView | None) -> Text:
     if view.finished is not None:
         return _result(view, view.finished)
     if view.state.is_active:
-        return Text("Warming up and timing; nothing is drawn meanwhile but the progress.", "bold")
+        return Text(visible(f"Timing {view.subject}; nothing is drawn meanwhile but the progress."), "bold")
     if view.state is JobState.STOPPED:
         return Text("Stopped before the end: enter measures again.", "bold")
     return Text(visible(_before(view, teacher)), "bold")
@@ -259,7 +266,8 @@ def _result(view: MeasurementView, result: LatencyFinished) -> Text:
     for case, words in faster_lines(result):
         text.append(f"{case}: ", "dim").append(f"{words}\n", "bold")
     threads = plural(result.threads, "thread")
-    text.append(f"N {result.num_heads:,}, {_student_words(view)}, {result.device}, {threads}", "dim")
+    subject = view.subject or f"{_student_words(view)} against LDA N {result.num_heads:,}"
+    text.append(f"Timed: {visible(subject)}, {result.device}, {threads}", "dim")
     if result.ended != "complete":
         text.append(", stopped early", "dim")
     return text

@@ -30,7 +30,9 @@ class RunActions(WorkbenchScreen):
         Binding("d", "delete", "Delete", show=False, id="runs.delete", tooltip="Move to the trash"),
         Binding("T", "empty_trash", "Empty trash", show=False, id="runs.empty_trash"),
         Binding("e", "export", "Export", show=False, id="runs.export", tooltip="Write it for others to use"),
-        Binding("y", "copy_path", "Copy path", show=False, id="runs.copy"),
+        Binding(
+            "u", "undo", "Undo", show=False, id="runs.undo", tooltip="Take the last one out of the trash"
+        ),
     ]
 
     @property
@@ -45,7 +47,7 @@ class RunActions(WorkbenchScreen):
             return run is not None
         if action == "clone":
             return run is not None and bool(run.database)
-        if action in ("rename", "tag", "annotate", "pin", "delete", "export", "copy_path"):
+        if action in ("rename", "tag", "annotate", "pin", "delete", "export"):
             return run is not None
         return True
 
@@ -111,11 +113,18 @@ class RunActions(WorkbenchScreen):
             )
             self._ask(question, lambda text: self._export(run, text))
 
-    def action_copy_path(self) -> None:
-        """Copy the run's folder to the clipboard, where the terminal lets that be."""
-        if self.chosen is not None:
-            self.app.copy_to_clipboard(self.chosen.path)
-            self.notify(self.chosen.path, title="Copied", markup=False)
+    def action_undo(self) -> None:
+        """Take the run that was deleted last out of the trash."""
+        self.workbench.runs.restore_last()
+
+    def in_hand(self) -> str:
+        """Return the run's folder."""
+        return self.chosen.path if self.chosen is not None else ""
+
+    def action_copy_command(self) -> None:
+        """Copy the command that trains anew with the run's settings, once they are read."""
+        if (run := self.chosen) is not None:
+            self.workbench.runs.read_command(run.path, lambda command: self.copy(command, ""))
 
     def _ask(self, question: Question, then: Callable[[str], None]) -> None:
         self.app.push_screen(TextDialog(question), lambda text: None if text is None else then(text))

@@ -97,6 +97,8 @@ class RunsDesk(Desk["RunsView | None"]):
         self._app = app
         self._lock = threading.Lock()
         self._store: RunStore | None = None
+        self._deleted: list[str] = []
+        """Names in the trash of what was deleted here, oldest first."""
         self._waiting: RunConfig | None = None
         """Settings that wait for their projection to be read."""
         self.remarks: Desk[RunRemarks | None] = Desk(None)
@@ -186,9 +188,27 @@ class RunsDesk(Desk["RunsView | None"]):
 
         def change(store: RunStore) -> str:
             place = store.move_to_trash(run.path)
-            return f"{run.name} is in the trash; 'distill-tui runs restore {place.name}' takes it out."
+            self._deleted.append(place.name)
+            return f"{run.name} is in the trash; u takes it out."
 
         self._change(change, "Not deleted")
+
+    def restore_last(self) -> None:
+        """Take the run that was deleted last out of the trash: here, or else before."""
+
+        def change(store: RunStore) -> str:
+            trashed = [Path(run.path).name for run in store.trashed()]
+            here = [name for name in self._deleted if name in trashed]
+            if not trashed:
+                return "The trash is empty."
+            back = store.restore((here or trashed[::-1])[-1])
+            return f"{back.name} is back."
+
+        self._change(change, "Not restored")
+
+    def read_command(self, path: str, then: Callable[[str], object]) -> None:
+        """Read the command that trains anew with a run's settings."""
+        self._app.jobs.ask(partial(_command, path), then, self._app.complain("Run not read"), "remarks")
 
     def empty_trash(self) -> None:
         """Delete what is in the trash for good."""
@@ -271,6 +291,13 @@ class RunsDesk(Desk["RunsView | None"]):
 
 def _silently(_done: object) -> str:
     return ""
+
+
+def _command(path: str) -> str:
+    from distill_core.export.card import train_command
+    from distill_core.runs import RunFolder
+
+    return train_command(RunFolder(path).read_config())
 
 
 def _remarks(path: str) -> RunRemarks:

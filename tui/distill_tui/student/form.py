@@ -8,114 +8,25 @@ import msgspec
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.reactive import reactive
-from textual.suggester import SuggestFromList
-from textual.widgets import Input, Label, Static
+from textual.widgets import Input
 
 from distill_core.config import SplitConfig, TrainingConfig
 from distill_core.errors import SettingsError
-from distill_core.settings import AUTO, FieldDescription, check_field, describe
-from distill_core.students.kinds import (
-    STUDENT_KINDS,
-    default_student,
-    describe_kind,
-    student_fields,
-    student_kind,
-    student_settings,
-)
+from distill_core.settings import describe
+from distill_core.students.kinds import STUDENT_KINDS, student_fields, student_settings
 from distill_core.students.spec import StudentConfig
+from distill_core.training.recipes import RECIPES
 from distill_tui.student.desk import RunSettings
+from distill_tui.student.rows import KindRow, SettingRow, as_typed, default_of, says
 
 GROUPS: tuple[type[msgspec.Struct], ...] = (TrainingConfig, SplitConfig)
 """The settings below those of the student, in the order in which they are declared."""
 
 Values = dict[str, object]
 """The values of the fields by name; the names are all different."""
-
-
-class SettingRow(Horizontal):
-    """Title, field, and beside it what the setting means or what is wrong with the value."""
-
-    def __init__(self, field: str, settings: type[msgspec.Struct], value: object = None) -> None:
-        super().__init__()
-        self.field = field
-        self.settings = settings
-        """Where the setting is declared: in the group that has it, or in the chosen kind of student."""
-        self._value = value
-        self.hint = self.description.description
-        """What the setting means, or what is wrong with its value; beside the field it may be cut."""
-
-    @property
-    def description(self) -> FieldDescription:
-        """How the setting presents itself."""
-        return describe(self.settings, self.field)
-
-    def compose(self) -> ComposeResult:
-        """Lay out the three parts in a row."""
-        choices = self.description.choices
-        yield Label(self.description.title, classes="title")
-        yield Input(
-            _text(self._value),
-            compact=True,
-            id=self.field,
-            select_on_focus=True,
-            suggester=SuggestFromList(choices) if choices else None,
-        )
-        yield Static(self.hint, classes="hint", markup=False)
-
-    @property
-    def input(self) -> Input:
-        """The field."""
-        return self.query_one(Input)
-
-    def value(self) -> object:
-        """Return the value of the field.
-
-        Raises:
-            SettingsError: It cannot be used.
-        """
-        return check_field(self.settings, self.field, self.input.value.strip())
-
-    def complain(self, error: SettingsError) -> None:
-        """Show beside the field why its value cannot be used."""
-        self._show(str(error).removeprefix(f"{self.description.title}: "), failed=True)
-
-    def explain(self, value: object) -> None:
-        """Show beside the field what its value means."""
-        self._show(choice_hint(self.description, value), failed=False)
-
-    def declare(self, settings: type[msgspec.Struct]) -> None:
-        """Take the setting as another kind of student declares it; a value that was the default stays one."""
-        was_default = _says(self, _default(self.settings, self.field))
-        self.settings = settings
-        if was_default:
-            self.input.value = _text(_default(settings, self.field))
-        self.query_one(Label).update(self.description.title)
-
-    def _show(self, text: str, *, failed: bool) -> None:
-        self.hint = text
-        self.query_one(".hint", Static).update(text)
-        self.set_class(failed, "-failed")
-
-
-class KindRow(SettingRow):
-    """The choice of a kind of student."""
-
-    def __init__(self) -> None:
-        super().__init__("kind", StudentConfig, default_student().kind)
-
-    @property
-    def description(self) -> FieldDescription:
-        """The kinds, each in a few words."""
-        return describe_kind()
-
-    def value(self) -> str:
-        """Return the name of the kind."""
-        name = self.input.value.strip()
-        student_kind(name)
-        return name
 
 
 class SettingsForm(VerticalScroll):
@@ -146,7 +57,7 @@ class SettingsForm(VerticalScroll):
         """One row for each setting, of every kind of student."""
         yield KindRow()
         for field, kinds in student_fields().items():
-            yield SettingRow(field, kinds[0], _default(kinds[0], field))
+            yield SettingRow(field, kinds[0], default_of(kinds[0], field))
         for settings in GROUPS:
             for field in settings.__struct_fields__:
                 if describe(settings, field).extra.get("form", True):
@@ -160,9 +71,18 @@ class SettingsForm(VerticalScroll):
 
     @property
     def hint(self) -> str:
-        """All that there is to say of the field with the focus; empty if none of them has it."""
+        """All that there is to say of the field with the focus, else of the first that is wrong."""
         focused = self.screen.focused
-        return focused.parent.hint if focused is not None and isinstance(focused.parent, SettingRow) else ""
+        if focused is not None and isinstance(focused.parent, SettingRow):
+            return focused.parent.hint
+        wrong = next(iter(self.query(SettingRow).filter(".-failed")), None)
+        return f"{wrong.description.title}: {wrong.hint}" if wrong is not None and wrong.display else ""
+
+    def go_to(self, field: str) -> None:
+        """Put the cursor into a field, if it is shown."""
+        row = self._row(field)
+        if row.display:
+            row.input.focus()
 
     def watch_values(self, values: RunSettings) -> None:
         """Show other values."""
@@ -178,8 +98,8 @@ class SettingsForm(VerticalScroll):
             if part is None:
                 continue  # of another kind of student
             value = getattr(part, row.field)
-            if not _says(row, value):
-                row.input.value = _text(value)
+            if not says(row, value):
+                row.input.value = as_typed(value)
 
     def watch_teacher_shape(self) -> None:
         """Check again whether the student fits."""
@@ -216,6 +136,10 @@ class SettingsForm(VerticalScroll):
             if isinstance(row, KindRow):  # the first: by it the others are shown
                 self._take_kind(str(value))
             row.explain(value)
+        recipe = RECIPES.get(values.get("recipe", ""))  # type: ignore[call-overload]
+        for row in self.query(SettingRow):
+            if recipe is not None and row.display and values.get(row.field, "") is None:
+                row.tell_auto(recipe)
         return values, complete
 
     def _check_student(self, values: Values) -> bool:
@@ -242,7 +166,7 @@ class SettingsForm(VerticalScroll):
                 if row.display and row.settings is not settings:
                     row.declare(settings)
             for field, value in following.items():
-                self._row(field).input.value = _text(value)
+                self._row(field).input.value = as_typed(value)
         self._kind = kind
 
     def _following(self, kind: str, shape: tuple[int, int]) -> dict[str, int]:
@@ -251,8 +175,8 @@ class SettingsForm(VerticalScroll):
             return {}
         old, new = (STUDENT_KINDS[name].defaults(*shape) for name in (self._kind, kind))
         all_defaults = [known.defaults(*shape) for known in STUDENT_KINDS.values()]
-        is_untouched = all(_says(self._row(field), value) for field, value in old.items()) and all(
-            any(_says(self._row(field), defaults.get(field)) for defaults in all_defaults)
+        is_untouched = all(says(self._row(field), value) for field, value in old.items()) and all(
+            any(says(self._row(field), defaults.get(field)) for defaults in all_defaults)
             for field in new
             if field not in old
         )
@@ -262,32 +186,6 @@ class SettingsForm(VerticalScroll):
         return next(row for row in self.query(SettingRow) if row.field == field)
 
 
-def choice_hint(description: FieldDescription, value: object) -> str:
-    """Return what a setting means; where it explains its choices (`a: ...; b: ...`), what this one means."""
-    parts = [part.partition(": ") for part in description.description.removesuffix(".").split("; ")]
-    meanings = {name: words for name, _, words in parts}
-    if tuple(meanings) != description.choices:
-        return description.description
-    others = ", ".join(name for name in meanings if name != value)
-    return f"{meanings[str(value)]} (or {others})"
-
-
-def _says(row: SettingRow, value: object) -> bool:
-    try:
-        return row.value() == value
-    except SettingsError:
-        return False
-
-
-def _text(value: object) -> str:
-    """Return a value as it is typed."""
-    return AUTO if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
-
-
 def _of(settings: msgspec.Struct, values: Values) -> Values:
     """Return the values that are settings of this group."""
     return {name: values[name] for name in settings.__struct_fields__ if name in values}
-
-
-def _default(settings: type[msgspec.Struct], field: str) -> object:
-    return next(item for item in msgspec.structs.fields(settings) if item.name == field).default

@@ -15,10 +15,12 @@ from textual.reactive import reactive
 from textual.widgets import DataTable, Static
 
 from distill_core.architecture import lda_cost
+from distill_core.config import RunConfig
 from distill_core.students.kinds import STUDENT_KINDS
 from distill_core.students.spec import Candidate, StudentConfig
 from distill_tui.student.desk import RunSettings
 from distill_tui.student.form import SettingsForm
+from distill_tui.student.rows import LETTERS
 from distill_tui.teacher.desk import TeacherView
 from distill_tui.ui.screen import WorkbenchScreen
 
@@ -36,7 +38,7 @@ class CostTable(Static):
     """Whether the student is that of the form; False while a field of it cannot be used."""
 
     def watch_is_complete(self) -> None:
-        """Show nothing that is of other settings than the form."""
+        """Dim what is of other settings than the form."""
         self._show()
 
     def watch_view(self) -> None:
@@ -48,12 +50,11 @@ class CostTable(Static):
         self._show()
 
     def _show(self) -> None:
-        if not self.is_complete:
-            self.update(Text("Mend the marked field first.", "dim"))
-            return
         if self.view is None or self.student is None:
             self.update(Text("Choose a projection on screen 1.", "dim"))
             return
+        self.border_subtitle = "" if self.is_complete else "as it was before the marked field"
+        self.set_class(not self.is_complete, "-dimmed")
         self.update(_table(self.view, self.student))
 
 
@@ -109,6 +110,10 @@ class StudentScreen(WorkbenchScreen):
         Binding("escape", "leave_field", "Leave field", id="student.leave"),
         Binding("e", "edit", "Edit", id="student.edit", tooltip="Go to the first setting"),
         Binding("c", "candidates", "Candidates", id="student.candidates", tooltip="Choose an architecture"),
+        *(
+            Binding(letter, f"go_to('{field}')", f"Set {field}", show=False, id=f"student.{field}")
+            for letter, field in LETTERS.items()
+        ),
     ]
     AUTO_FOCUS = "#candidates"
 
@@ -123,11 +128,11 @@ class StudentScreen(WorkbenchScreen):
         with Container(id="student-body"):
             with Vertical(id="form-pane"):
                 yield SettingsForm(id="form")
-                yield Static("", id="field-hint", markup=False)
             with Vertical(id="student-side"):
                 yield CostTable(id="costs")
                 yield DataTable(id="candidates", cursor_type="row", zebra_stripes=True)
                 yield Static("", id="student-note", markup=False)
+        yield Static("", id="field-hint", markup=False)
 
     def on_mount(self) -> None:
         """Name the panes and follow the app."""
@@ -151,9 +156,18 @@ class StudentScreen(WorkbenchScreen):
         """Put the keys back to work: digits switch screens again."""
         self.query_one("#candidates").focus()
 
+    def command_in_hand(self) -> RunConfig | None:
+        """Return the settings of the form, on the teacher that is open."""
+        teacher = self.workbench.teacher.view
+        return self.workbench.student.run_config(teacher) if teacher is not None else None
+
     def action_edit(self) -> None:
         """Go to the first setting."""
         self.query_one("#kind").focus()
+
+    def action_go_to(self, field: str) -> None:
+        """Go to a setting by its letter."""
+        self.query_one(SettingsForm).go_to(field)
 
     def action_candidates(self) -> None:
         """Go to the candidate architectures."""
@@ -176,8 +190,6 @@ class StudentScreen(WorkbenchScreen):
         candidates = student.candidates(view.teacher.dimension, view.teacher.num_heads) if view else ()
         costs = self.query_one(CostTable)
         costs.is_complete = self.workbench.student.is_complete
-        if not costs.is_complete:
-            candidates, view = (), None
         self.query_one("#form").border_subtitle = _size_words(view, student)
         if candidates != self._listed:
             self._listed = candidates

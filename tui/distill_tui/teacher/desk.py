@@ -363,8 +363,8 @@ class TeacherDesk(Desk["TeacherView | None"]):
         database, before = self.database.view, self.view
         if database is not None and database.projections != view.projections:
             self.database.publish(replace(database, projections=view.projections))
-        is_new = before is None or before.projection.num_heads != view.projection.num_heads
-        self._app.student.suit(view, is_new=is_new)
+        if words := self._app.student.suit(view, before):
+            self._app.notify(words, title="Settings changed", timeout=12)
         self.publish(view)
         if before is not None and is_reread(before, view) and before.content != view.content:
             self._app.latency.forget()

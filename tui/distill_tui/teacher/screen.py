@@ -61,6 +61,7 @@ class TeacherScreen(WorkbenchScreen):
     """
     BINDINGS = [
         Binding("slash", "filter", "Filter", key_display="/", id="teacher.filter"),
+        Binding("escape", "leave_filter", "Leave filter", show=False, id="teacher.leave"),
         Binding(
             "left_square_bracket", "scale_temperature(-1)", "τ−, τ+", key_display="[ ]", id="teacher.cooler"
         ),
@@ -111,6 +112,11 @@ class TeacherScreen(WorkbenchScreen):
     def action_filter(self) -> None:
         """Type to filter the questions."""
         self.query_one("#filter").focus()
+
+    def action_leave_filter(self) -> None:
+        """Show all questions again, and go to them."""
+        self.query_one("#filter", Input).value = ""
+        self.query_one(QuestionList).focus()
 
     def action_scale_temperature(self, direction: int) -> None:
         """Look at the teacher at the next temperature, 20 of them to a factor of ten."""
@@ -174,6 +180,10 @@ class TeacherScreen(WorkbenchScreen):
 
     def _show_reading(self, words: str) -> None:
         self.query_one(TeacherFacts).reading = words
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to leave the filter only while in it."""
+        return action != "leave_filter" or (self.focused is not None and self.focused.id == "filter")
 
     def _show_database(self, view: DatabaseView | None) -> None:
         table = self.query_one("#projections", DataTable)

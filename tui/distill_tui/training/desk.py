@@ -57,6 +57,8 @@ class TrainingView:
 
     Attributes:
         watched: None for a run that is, or was, trained here.
+        best: The epoch with the best validation cosine so far.
+        run_id: The short one of the run; empty until its folder is made.
         teacher: What the run was started on; the user may look at another projection meanwhile.
     """
 
@@ -65,13 +67,38 @@ class TrainingView:
     started: RunStarted | None = None
     progress: EpochFinished | StepsFinished | None = None
     epoch: EpochFinished | None = None
+    best: EpochFinished | None = None
     tested: TestEvaluated | None = None
     baselines: tuple[BaselineFitted, ...] = ()
     assessment: Assessment | None = None
     finished: RunFinished | None = None
     watched: WatchedRun | None = None
+    run_id: str = ""
     error: str = ""
     trace: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What the figures are of: run, student, settings, teacher; empty before the run's first event."""
+        if self.started is None:
+            return ""
+        config, started = self.started.config, self.started
+        student = config.student.words(started.dimension, started.num_heads)
+        training = config.training
+        run = f"run {self.run_id} · " if self.run_id else ""
+        return (
+            f"{run}{student} · {training.recipe} λ {training.cosine_weight:g} seed {training.seed} · "
+            f"{self.teacher_words}"
+        )
+
+    @property
+    def teacher_words(self) -> str:
+        """The teacher of the run, as the bar on top names the open one."""
+        if self.started is None:
+            return ""
+        path = Path(self.started.config.data.database)
+        database = f"{path.parent.name}/{path.name}".removeprefix("/")
+        return f"N {self.started.num_heads} τ {self.started.temperature:g} · {database}"
 
     @property
     def planned_epochs(self) -> int | None:
@@ -166,7 +193,9 @@ class TrainingDesk(Desk[TrainingView]):
         self.histories.clear()
         self.curves.publish(())
         watched = WatchedRun(run.name, run.path, run.state)
-        self.publish(TrainingView(_job_state(run.state), self._teacher_of(run), watched=watched))
+        self.publish(
+            TrainingView(_job_state(run.state), self._teacher_of(run), watched=watched, run_id=run.id)
+        )
         self._watch(run.path)
         self._app.latency.read_measured(run.path)
         return True
@@ -182,19 +211,15 @@ class TrainingDesk(Desk[TrainingView]):
         runs = self._runs if self._app.jobs.is_active(self) else []
         return lambda: runs[0].folder.path if runs else None
 
-    def has_student_for(self, config: RunConfig) -> bool:
-        """Whether the last run's student is of this shape and from this projection.
-
-        What the session has taken from its recipe shapes nothing.
-        """
+    def has_student_of(self, config: RunConfig) -> bool:
+        """Whether the last run's student is from this projection, as it is now; its shape may be any."""
         session = self.session
         if session is None or session.student is None:
             return False
-        trained, asked = (run.student.without_recipe() for run in (session.config, config))
         teacher = self._app.teacher.view
         if self.run_content and teacher is not None and teacher.content != self.run_content:
             return False
-        return trained == asked and session.config.data == config.data
+        return session.config.data == config.data
 
     def judge_again(self, measured: LatencyFinished) -> None:
         """Judge the last student anew, with its measured cost."""
@@ -235,7 +260,10 @@ class TrainingDesk(Desk[TrainingView]):
         from distill_tui.training.histories import fold_training
 
         self.histories.extend(events)
-        self.publish(fold_training(self.view, events))
+        view = self.view
+        if not view.run_id and self._runs:
+            view = replace(view, run_id=self._runs[0].folder.id)
+        self.publish(fold_training(view, events))
         for event in events:
             if isinstance(event, RunNoted):
                 self._app.notify(event.words, severity="warning", timeout=12, markup=False)
@@ -334,7 +362,7 @@ class TrainingDesk(Desk[TrainingView]):
             return  # a late word of a watching that was left
         if seen.restarted:
             self.histories.clear()
-            view = TrainingView(teacher=view.teacher, watched=watched)
+            view = TrainingView(teacher=view.teacher, watched=watched, run_id=view.run_id)
         self.histories.extend(seen.events)
         self.publish(
             replace(

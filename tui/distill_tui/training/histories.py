@@ -22,7 +22,8 @@ from distill_core.training.events import (
 from distill_tui.charts.history import MetricHistory, SeriesName
 from distill_tui.training.desk import TrainingView
 
-METRICS = ("loss", "mse", "cosine")
+METRICS = ("loss", "mse", "cosine", "error")
+"""`error` is 1 - cosine, which shows on a log axis what a cosine near 1 hides."""
 TRAIN: SeriesName = "train"
 VALIDATION: SeriesName = "validation"
 
@@ -48,19 +49,25 @@ class Histories:
         for metric, history in self.by_metric.items():
             trained = [event for event in points if self._is_shown(event)]
             history.extend(
-                TRAIN, [event.epoch for event in trained], [getattr(event.train, metric) for event in trained]
+                TRAIN, [event.epoch for event in trained], [_value(event.train, metric) for event in trained]
             )
             validated = [event for event in points if isinstance(event, EpochFinished) and event.validation]
             history.extend(
                 VALIDATION,
                 [event.epoch for event in validated],
-                [getattr(event.validation, metric) for event in validated],
+                [_value(event.validation, metric) for event in validated],
             )
 
     def _is_shown(self, event: EpochFinished | StepsFinished) -> bool:
         if isinstance(event, StepsFinished) and event.epoch > 0:
             self._long_epochs = event.active_seconds / event.epoch > _LONG_EPOCH_SECONDS
         return isinstance(event, StepsFinished) == self._long_epochs
+
+
+def _value(told: object, metric: str) -> float:
+    """Return a metric of what an epoch has told; of an epoch that was not validated there is none."""
+    value: float = getattr(told, "cosine" if metric == "error" else metric)
+    return 1 - value if metric == "error" else value
 
 
 def fold_training(view: TrainingView, events: Iterable[TrainEvent]) -> TrainingView:
@@ -72,7 +79,7 @@ def fold_training(view: TrainingView, events: Iterable[TrainEvent]) -> TrainingV
             case StepsFinished():
                 view = replace(view, progress=event)
             case EpochFinished():
-                view = replace(view, progress=event, epoch=event)
+                view = replace(view, progress=event, epoch=event, best=_better(view.best, event))
             case BaselineFitted():
                 view = replace(view, baselines=(*view.baselines, event))
             case Assessed():
@@ -82,6 +89,15 @@ def fold_training(view: TrainingView, events: Iterable[TrainEvent]) -> TrainingV
             case RunFinished():
                 view = replace(view, finished=event)
     return view
+
+
+def _better(best: EpochFinished | None, event: EpochFinished) -> EpochFinished | None:
+    """Return whichever has the better validation cosine; None before the first."""
+    if event.validation is None:
+        return best
+    if best is None or best.validation is None:
+        return event
+    return event if event.validation.cosine > best.validation.cosine else best
 
 
 def past_epochs(run: RunFolder) -> Iterator[EpochFinished]:

@@ -234,11 +234,12 @@ class CurveLegend(Static):
         self.update(text)
 
 
-def curve_history(curves: tuple[RunCurve, ...]) -> MetricHistory:
-    """Return the curves as what a chart draws, by number."""
+def curve_history(curves: tuple[RunCurve, ...], *, of_errors: bool = False) -> MetricHistory:
+    """Return the curves as what a chart draws, by number: cosines, or 1 - cosine."""
     history = MetricHistory(RUN_NAMES[: len(curves)])
     for name, curve in zip(RUN_NAMES, curves, strict=False):
-        history.extend(name, curve.steps, curve.cosines)
+        values = tuple(1 - cosine for cosine in curve.cosines) if of_errors else curve.cosines
+        history.extend(name, curve.steps, values)
     return history
 
 

@@ -39,20 +39,27 @@ class TrainScreen(WorkbenchScreen):
     With the recipe *strong* an epoch is a round of newly drawn queries, *validation* is of averaged weights,
     and a run ends early when it gains no more.
 
-    The dashed lines are the ladder: what simple things score on the validation queries. A student below them
-    has learnt nothing that they have not; the ridge's strength was chosen on these very queries.
+    The first chart shows 1-cos on a log axis, lower is better: 0.1 is a cosine of 0.9, 1e-4 one of 0.9999;
+    `c` shows the cosine itself.
+
+    The dashed lines are the ladder: what simple things score on the validation queries. A student that
+    does not get past them has learnt nothing that they have not; the ridge's strength was chosen on these
+    very queries.
     """
     BINDINGS = [
         Binding("space", "pause", "Pause / go on", id="train.pause"),
         Binding("s", "stop", "Stop", id="train.stop", tooltip="Stop, and evaluate what was learnt"),
-        Binding("L", "toggle_log_y", "Log y", key_display="L", id="train.log_y"),
+        Binding("L", "toggle_log_y", "Log y", key_display="L", id="train.log_y", show=False),
         Binding("X", "toggle_log_x", "Log x", key_display="X", id="train.log_x", show=False),
+        Binding("c", "toggle_error", "1-cos / cosine", id="train.error", tooltip="1 - cosine, or the cosine"),
         Binding("z", "zoom", "Zoom", id="train.zoom", tooltip="All charts, or one after another"),
         Binding("v,escape", "leave_curves", "Back to the run", key_display="v", id="train.curves"),
         Binding("enter", "app.start_training", "Train", id="train.start", show=False),
     ]
 
     zoomed: reactive[str] = reactive("")
+    shows_error: reactive[bool] = reactive(True, init=False)
+    """Whether the first chart shows 1 - cosine on a log axis, where 0.997 and 0.9999 are far apart."""
 
     def compose_body(self) -> ComposeResult:
         """Lay out the status over the charts."""
@@ -68,6 +75,7 @@ class TrainScreen(WorkbenchScreen):
         """Give the charts their histories and follow the run."""
         for metric in CHARTS:
             self._chart(metric).history = self.workbench.training.histories.by_metric[metric]
+        self.watch_shows_error()
         self.workbench.training.follow(self, self._show_run)
         self.workbench.training.curves.follow(self, self._show_curves)
 
@@ -92,10 +100,20 @@ class TrainScreen(WorkbenchScreen):
         self.workbench.jobs.stop()
 
     def action_toggle_log_y(self) -> None:
-        """Switch loss and MSE between a linear and a logarithmic axis; a cosine may be negative."""
-        for metric in ("loss", "mse"):
+        """Switch between a linear and a logarithmic axis; only a cosine, which may be negative, has none."""
+        for metric in ("cosine", "loss", "mse") if self.shows_error else ("loss", "mse"):
             chart = self._chart(metric)
             chart.log_y = not chart.log_y
+
+    def action_toggle_error(self) -> None:
+        """Show the distance to the teacher in place of the cosine, or the other way round."""
+        self.shows_error = not self.shows_error
+
+    def watch_shows_error(self) -> None:
+        """Draw the first chart anew, on the axis that suits it."""
+        self._chart("cosine").log_y = self.shows_error
+        self._show_curves(self._curves)
+        self._show_baselines()
 
     def action_toggle_log_x(self) -> None:
         """Switch every chart's epochs between a linear and a logarithmic axis."""
@@ -134,15 +152,32 @@ class TrainScreen(WorkbenchScreen):
         self.query_one(RunStatus).display = not curves
         chart = self._chart("cosine")
         if curves:
-            chart.history, chart.x_total = curve_history(curves), last_step(curves)
-            chart.title, chart.x_label, chart.baselines = "validation cosine", "step", ()
+            chart.history = curve_history(curves, of_errors=self.shows_error)
+            chart.x_total, chart.x_label, chart.baselines = last_step(curves), "step", ()
+            chart.title = f"validation {self._title}"
             self.zoomed = "cosine"
-        elif chart.x_label == "step":
-            chart.history = self.workbench.training.histories.by_metric["cosine"]
-            chart.title, chart.x_label = CHARTS["cosine"], "epoch"
-            self.zoomed = ""
-            self._show_run(self.workbench.training.view)
+        else:
+            name = "error" if self.shows_error else "cosine"
+            chart.history, chart.title = self.workbench.training.histories.by_metric[name], self._title
+            if chart.x_label == "step":
+                chart.x_label, self.zoomed = "epoch", ""
+                self._show_run(self.workbench.training.view)
         self.refresh_bindings()
+
+    @property
+    def _title(self) -> str:
+        return "1-cos" if self.shows_error else CHARTS["cosine"]
+
+    def _show_baselines(self) -> None:
+        if self._curves:
+            return
+        self._chart("cosine").baselines = tuple(
+            Baseline(
+                line_name(rung.label),
+                1 - rung.validation_cosine if self.shows_error else rung.validation_cosine,
+            )
+            for rung in self.workbench.training.view.baselines
+        )
 
     def _show_run(self, view: TrainingView) -> None:
         self.query_one(RunStatus).view = view
@@ -152,11 +187,8 @@ class TrainScreen(WorkbenchScreen):
             chart = self._chart(metric)
             chart.x_total = None if view.planned_epochs is None else float(view.planned_epochs)
             chart.refresh_data()
-        cosine = self._chart("cosine")
-        if len(cosine.baselines) != len(view.baselines) and not self._curves:
-            cosine.baselines = tuple(
-                Baseline(line_name(rung.label), rung.validation_cosine) for rung in view.baselines
-            )
+        if len(self._chart("cosine").baselines) != len(view.baselines):
+            self._show_baselines()
 
 
 def line_name(label: str) -> str:

@@ -111,11 +111,9 @@ def _watched_words(run: WatchedRun, error: str) -> str:
 def _settings(view: TrainingView) -> Text:
     if view.started is None:
         return Text("")
-    run, student, training = view.started, view.started.config.student, view.started.config.training
+    run, training = view.started, view.started.config.training
     return Text(
-        f"{student.words(run.dimension, run.num_heads)} · {training.recipe} "
-        f"λ {training.cosine_weight:g} lr {training.learning_rate:g} "
-        f"batch {training.batch_size} seed {training.seed} · "
+        f"{visible(view.subject)} · lr {training.learning_rate:g} batch {training.batch_size} · "
         f"{run.num_train} train, {run.num_validation} validation, {run.num_test} test queries · "
         f"{run.device}, {plural(run.threads, 'thread')}",
         "dim",
@@ -135,6 +133,8 @@ def _numbers(view: TrainingView) -> Text:
     ]
     if view.state.is_active:
         parts.append(f"{_clock(view.progress.eta_seconds)} to go")
+    if view.best is not None and view.best.validation is not None:
+        parts.append(f"best {view.best.validation.cosine:.5f} @{view.best.epoch:,}")
     if view.epoch is not None and view.epoch.mse_gradient_share is not None:
         parts.append(f"MSE term has {view.epoch.mse_gradient_share:.1%} of the gradient")
     return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")

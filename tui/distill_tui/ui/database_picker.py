@@ -62,6 +62,10 @@ class DatabaseTree(DirectoryTree):
         return kept
 
 
+DATABASE_NAME = "lda.db"
+"""What a database is called that a folder stands for."""
+
+
 class PathCompletion(PathAutoComplete):
     """Completes absolute paths from the root and `~` from home, which its base looks for where we are."""
 
@@ -72,31 +76,36 @@ class PathCompletion(PathAutoComplete):
             folder = str(typed_path(folder))
         self.path = Path(slash) if slash and not folder else Path()
         typed = f"{folder}{slash}{name}"
-        return super().get_candidates(TargetState(typed, len(typed)))
+        found = super().get_candidates(TargetState(typed, len(typed)))
+        here = typed_path(folder or ".") if folder or not slash else Path("/")
+        return [item for item in found if is_folder(here / item.value) or _is_sqlite(here / item.value)]
 
     def should_show_dropdown(self, search_string: str) -> bool:
         """Offer nothing once the whole path of a database is typed: enter then opens it."""
         path = typed_path(self.target.value)
-        is_whole = is_vector_folder(path) or (is_there(path) and not is_folder(path))
+        has_database = is_there(path / DATABASE_NAME) and not self.target.value.endswith("/")
+        is_whole = has_database or is_vector_folder(path) or (is_there(path) and not is_folder(path))
         return super().should_show_dropdown(search_string) and not is_whole
 
 
 class DatabasePicker(ModalScreen[Path | None]):
     """Ends with the path chosen, or None."""
 
-    BINDINGS = [Binding("escape", "dismiss(None)", "Back", id="picker.back")]
-    AUTO_FOCUS = "#recent"
+    BINDINGS = [
+        Binding("escape", "dismiss(None)", "Back", id="picker.back"),
+    ]
+    AUTO_FOCUS = "#path"
 
     def compose(self) -> ComposeResult:
         """Lay out the three ways to name a database."""
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "Open a database"
-            yield Label("Recent, enter opens", classes="caption")
-            yield OptionList(*self._recent_options(), id="recent", compact=True, markup=False)
-            yield Label("Or type a path, enter opens", classes="caption")
-            path = Input(placeholder="path/to/lda.db, or a folder of vectors", id="path", compact=True)
+            yield Label("Type a path; an empty one is the first below", classes="caption")
+            path = Input(placeholder="path/to/lda.db, or a folder with it", id="path", compact=True)
             yield path
             yield Label("", id="path-error", classes="error", markup=False)
+            yield Label("Recent, tab goes there", classes="caption")
+            yield OptionList(*self._recent_options(), id="recent", compact=True, markup=False)
             yield Label(visible(f"Or choose one below {Path.cwd()}"), classes="caption", markup=False)
             yield DatabaseTree(Path.cwd(), id="files")
         yield PathCompletion(
@@ -110,11 +119,15 @@ class DatabasePicker(ModalScreen[Path | None]):
 
     @on(Input.Submitted, "#path")
     def _choose_typed(self, event: Input.Submitted) -> None:
-        path = typed_path(event.value)
-        error = "" if event.value.strip() else "Type a path."
-        if not error and is_folder(path) and not is_vector_folder(path):
-            error = f"{path} is a folder without centroids.npy; name the lda.db in it."
-        elif not error and not is_there(path):
+        if not event.value.strip():
+            self.dismiss(Path(self.query_one("#recent", OptionList).get_option_at_index(0).id or ""))
+            return
+        path, error = typed_path(event.value), ""
+        if is_folder(path) and is_there(path / DATABASE_NAME):
+            path /= DATABASE_NAME
+        if is_folder(path) and not is_vector_folder(path):
+            error = f"{path} is a folder with neither an {DATABASE_NAME} nor a centroids.npy in it."
+        elif not is_there(path):
             error = f"There is no file or folder {path}."
         if error:
             self._show_error(error)

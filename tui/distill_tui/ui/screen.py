@@ -10,11 +10,12 @@ from textual.binding import Binding
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
+from textual.widgets import DataTable, Footer, OptionList
 
 from distill_core.foreign_text import visible
 
 if TYPE_CHECKING:
+    from distill_core.config import RunConfig
     from distill_tui.app import DistillApp
     from distill_tui.ui.desk import Desk
 
@@ -71,7 +72,10 @@ class TopBar(Widget):
             parts.append(f"{app.busy_with.view}…")
         if app.jobs.is_busy:
             parts.append(f"{app.jobs.job_name} {app.jobs.state}")
-        if (view := app.teacher.view) is not None:
+        run = app.training.view
+        if self._current in ("train", "validate") and run.teacher_words:
+            parts.append(run.teacher_words)  # the figures below are of this one, whichever is open
+        elif (view := app.teacher.view) is not None:
             parts.append(f"N {view.projection.num_heads} τ {view.teacher.temperature:g}")
             parts.append(f"{view.path.parent.name}/{view.path.name}")
         self.status = visible(" · ".join(parts))
@@ -108,6 +112,18 @@ class WorkbenchScreen(Screen[None]):
     """A screen of the workbench; subclasses fill `compose_body`."""
 
     MODE: ClassVar[str] = ""
+    BINDINGS = [
+        Binding("y", "copy", "Copy", show=False, id="screen.copy", tooltip="Copy the row or the path"),
+        Binding(
+            "Y",
+            "copy_command",
+            "Copy command",
+            show=False,
+            key_display="Y",
+            id="screen.copy_command",
+            tooltip="Copy the command that does the same without the app",
+        ),
+    ]
 
     @property
     def workbench(self) -> DistillApp:
@@ -123,3 +139,41 @@ class WorkbenchScreen(Screen[None]):
     def compose_body(self) -> ComposeResult:
         """Yield the widgets between bar and footer."""
         raise NotImplementedError
+
+    def in_hand(self) -> str:
+        """Return what the cursor is on, as text for elsewhere; empty where that is nothing."""
+        focused = self.focused
+        if isinstance(focused, DataTable) and focused.is_valid_row_index(focused.cursor_row):
+            return "\t".join(_plain(cell) for cell in focused.get_row_at(focused.cursor_row))
+        if isinstance(focused, OptionList) and (option := focused.highlighted_option) is not None:
+            return _plain(option.prompt)
+        return ""
+
+    def command_in_hand(self) -> RunConfig | None:
+        """Return the settings whose command is to be copied; None where there are none."""
+        started = self.workbench.training.view.started
+        return started.config if started is not None else None
+
+    def action_copy(self) -> None:
+        """Copy what the cursor is on."""
+        self.copy(self.in_hand(), "Nothing to copy here: go to a row first.")
+
+    def action_copy_command(self) -> None:
+        """Copy the command that trains with the settings in hand."""
+        from distill_core.export.card import train_command
+
+        config = self.command_in_hand()
+        self.copy(train_command(config) if config else "", "No run here whose command could be copied.")
+
+    def copy(self, text: str, why_not: str) -> None:
+        """Put a text into the terminal's clipboard, and say so; else say why there is none."""
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.notify(text, title="Copied")
+        else:
+            self.notify(why_not, severity="warning")
+
+
+def _plain(cell: object) -> str:
+    text = getattr(cell, "plain", None) or getattr(cell, "text", None) or str(cell)
+    return " ".join(visible(str(text), 2_000).split())

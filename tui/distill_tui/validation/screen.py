@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Static, TabbedContent, TabPane
+from textual.content import Content
+from textual.widgets import DataTable, Static, TabbedContent, TabPane
 
 from distill_core.evaluation.report import Assessment
+from distill_core.foreign_text import visible
 from distill_tui.jobs import JobState
 from distill_tui.training.desk import TrainingView
 from distill_tui.ui.screen import WorkbenchScreen
@@ -62,6 +65,8 @@ class ValidateScreen(WorkbenchScreen):
                     yield Histogram(id="baseline-histogram", title="best baseline")
             with TabPane("Worst queries", id="tab-worst"):
                 yield WorstQueries(id="worst")
+                with VerticalScroll(id="worst-detail", can_focus=False):
+                    yield Static("", id="worst-text", markup=False)
             with TabPane("Retrieval", id="tab-retrieval"):
                 yield RetrievalGrid(id="retrieval")
 
@@ -80,6 +85,10 @@ class ValidateScreen(WorkbenchScreen):
         if name != "cosines":
             self.query_one(f"#{name}").focus()
 
+    @on(DataTable.RowHighlighted, "#worst")
+    def _show_query(self) -> None:
+        self.query_one("#worst-text", Static).update(self.query_one(WorstQueries).detail)
+
     def _show_run(self, view: TrainingView) -> None:
         self._name_verdict()
         shown, self._shown = self._shown, view
@@ -93,22 +102,21 @@ class ValidateScreen(WorkbenchScreen):
         self.query_one(LadderTable).show(assessment)
         self.query_one(RetrievalGrid).show(assessment)
         self.query_one(WorstQueries).show(view)
+        self._show_query()
         self.query_one(PublishedTable).evaluation = view.finished.evaluation if view.finished else None
         self.query_one("#published-note", Static).update(_note(view))
         self._show_cosines(view, assessment)
 
     def _name_verdict(self) -> None:
-        """Say what the verdict is about where that is not the open projection as it is now."""
+        """Say what the verdict is about, and where that is not the open projection as it is now."""
         run, opened = self.workbench.training.view, self.workbench.teacher.view
-        title, started = "Verdict", run.started
-        if started is not None and opened is not None and run.finished is not None:
-            of_run = run.teacher
-            if of_run is None or (of_run.content, of_run.teacher.temperature) != (
-                opened.content,
-                opened.teacher.temperature,
-            ):
-                title = f"Verdict on another teacher: N {started.num_heads}, τ {started.temperature:g}"
-        self.query_one("#verdict-pane").border_title = title
+        pane, of_run = self.query_one("#verdict-pane"), run.teacher
+        is_other = opened is not None and (
+            of_run is None
+            or (of_run.content, of_run.teacher.temperature) != (opened.content, opened.teacher.temperature)
+        )
+        pane.border_title = Content(visible(f"Verdict: {run.subject}" if run.subject else "Verdict"))
+        pane.border_subtitle = "of another teacher than the open one" if run.finished and is_other else ""
 
     def _show_cosines(self, view: TrainingView, assessment: Assessment | None) -> None:
         student = self.query_one("#student-histogram", Histogram)

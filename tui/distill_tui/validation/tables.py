@@ -173,30 +173,54 @@ class RetrievalGrid(DataTable[str]):
 
 
 MAX_WORST = 100
-QUESTION_CELLS, ANSWER_CELLS = 44, 40
+QUESTION_CELLS, ANSWER_CELLS, DETAIL_CHARACTERS = 60, 40, 600
 
 
 class WorstQueries(DataTable[Text]):
-    """Worst cosine first, with the true cluster and the best answers of teacher and student."""
+    """Worst cosine first, with the question; `detail` has the rest of the one under the cursor."""
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own parameter
         super().__init__(id=id, cursor_type="row", zebra_stripes=True)
+        self._view: TrainingView | None = None
+        self._order: list[int] = []
 
     def on_mount(self) -> None:
         """Name the columns."""
-        for name in ("cosine", "true cluster", "question", "LDA's answer", "student's answer"):
+        for name in ("cosine", "answer", "question", "true cluster"):
             self.add_column(name, key=name)
 
     def show(self, view: TrainingView) -> None:
         """List the worst queries of a run; one that is not judged yet empties the table."""
         self.clear()
+        self._view, self._order = view, []
         if view.tested is None or view.teacher is None:
             return
         order = sorted(range(len(view.tested.cosines)), key=view.tested.cosines.__getitem__)
-        for row in order[:MAX_WORST]:
+        self._order = order[:MAX_WORST]
+        for row in self._order:
             self.add_row(
                 *_query_cells(view.teacher, view.tested, row), key=str(view.tested.question_ids[row])
             )
+
+    @property
+    def detail(self) -> Text:
+        """The whole question under the cursor, with the best answers of teacher and student."""
+        view = self._view
+        if view is None or view.tested is None or view.teacher is None or not self._order:
+            return Text("")
+        row = self._order[min(self.cursor_row, len(self._order) - 1)]
+        teacher, tested = view.teacher, view.tested
+        question_id = tested.question_ids[row]
+        text = Text()
+        for title, words in (
+            ("question", teacher.question_text(question_id)),
+            ("LDA's answer", _answer(teacher, tested.teacher_answers, row)),
+            ("student's answer", _answer(teacher, tested.student_answers, row)),
+            ("true cluster", teacher.cluster_names(question_id)),
+            ("cosine", f"{tested.cosines[row]:.4f} between the two projections; {_agreement(tested, row)}"),
+        ):
+            text.append(f"{title:<17}", "dim").append(f"{visible(words, DETAIL_CHARACTERS)}\n")
+        return text
 
 
 def _query_cells(teacher: TeacherView, tested: TestEvaluated, row: int) -> tuple[Text, ...]:
@@ -204,14 +228,23 @@ def _query_cells(teacher: TeacherView, tested: TestEvaluated, row: int) -> tuple
     question_id = tested.question_ids[row]
     texts = (
         f"{tested.cosines[row]:.4f}",
-        beginning(teacher.cluster_names(question_id), ANSWER_CELLS),
+        _agreement(tested, row).partition(" ")[0],
         beginning(teacher.question_text(question_id), QUESTION_CELLS),
-        *(_answer(teacher, answers, row) for answers in (tested.teacher_answers, tested.student_answers)),
+        beginning(teacher.cluster_names(question_id), ANSWER_CELLS),
     )
     return tuple(Text(text) for text in texts)
 
 
+def _agreement(tested: TestEvaluated, row: int) -> str:
+    """Say whether teacher and student find the same answer first; a dash where there are none."""
+    if not tested.teacher_answers or not tested.student_answers:
+        return "-"
+    is_same = tested.teacher_answers[row] == tested.student_answers[row]
+    return "same answer first" if is_same else "other answer first"
+
+
 def _answer(teacher: TeacherView, answers: tuple[int, ...], row: int) -> str:
+    """Return the answer that is found first, with its clusters."""
     if not answers:
         return "-"
     answer = teacher.answers.get(answers[row])
@@ -219,4 +252,4 @@ def _answer(teacher: TeacherView, answers: tuple[int, ...], row: int) -> str:
         return f"answer {answers[row]}"
     names = {head.cluster_id: head.cluster_name for head in teacher.heads}
     clusters = ", ".join(names.get(cluster, "") for cluster in answer.cluster_ids)
-    return f"{beginning(clusters, ANSWER_CELLS)}: {beginning(answer.text, ANSWER_CELLS)}"
+    return f"{beginning(clusters, ANSWER_CELLS)}: {answer.text}"
