@@ -33,6 +33,7 @@ from distill_tui.text import (
     machine_words,
     row_cells,
 )
+from distill_tui.ui.table import RowTable
 
 CELLS_PER_TICK = 12
 LABEL_SHARE = 3 / 5
@@ -250,7 +251,7 @@ class ContestantTable(Container):
     def compose(self) -> ComposeResult:
         """Lay out headline, table and notes."""
         yield Static("", id="contestants-headline", markup=False)
-        yield DataTable(id="contestants-rows", cursor_type="row", fixed_columns=1)
+        yield RowTable(id="contestants-rows", cursor_type="row", fixed_columns=1)
         yield Static("", id="contestants-notes", markup=False)
 
     def on_mount(self) -> None:

@@ -9,10 +9,10 @@ from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding
-from textual.widgets import DataTable
 from textual.widgets.data_table import RowKey
 
 from distill_tui.runs.rows import COLUMNS, RunRow
+from distill_tui.ui.table import RowTable
 
 MARK = "mark"
 _MARK_CELLS = 2
@@ -38,7 +38,7 @@ class Cell(NamedTuple):
         )
 
 
-class RunTable(DataTable[Cell]):
+class RunTable(RowTable[Cell]):
     """One row a run; the key of a row is the folder. Space marks, enter opens."""
 
     COMPONENT_CLASSES = {"run-table--running", "run-table--problem", "run-table--mark"}

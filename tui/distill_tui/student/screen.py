@@ -23,6 +23,7 @@ from distill_tui.student.form import SettingsForm
 from distill_tui.student.rows import LETTERS
 from distill_tui.teacher.desk import TeacherView
 from distill_tui.ui.screen import WorkbenchScreen
+from distill_tui.ui.table import RowTable
 
 
 class CostTable(Static):
@@ -130,7 +131,7 @@ class StudentScreen(WorkbenchScreen):
                 yield SettingsForm(id="form")
             with Vertical(id="student-side"):
                 yield CostTable(id="costs")
-                yield DataTable(id="candidates", cursor_type="row", zebra_stripes=True)
+                yield RowTable(id="candidates", cursor_type="row", zebra_stripes=True)
                 yield Static("", id="student-note", markup=False)
         yield Static("", id="field-hint", markup=False)
 

@@ -80,9 +80,9 @@ def _rows(view: TeacherView, width: int) -> list[tuple[str, str]]:
     heads = health.effective_heads
     stored = f" (stored {view.projection.temperature:g})" if view.chosen_temperature else ""
     rows = [
-        *_finding_rows(view, width),
         ("heads N", f"{teacher.num_heads:,}, d {teacher.dimension}"),
         ("temperature τ", f"{teacher.temperature:.3g}{stored}"),
+        *_finding_rows(view, width),
         ("effective heads", f"{heads.median:.1f} of {teacher.num_heads} ({heads.p5:.1f} to {heads.p95:.1f})"),
         ("a constant scores", f"cosine {health.constant_cosine:.4f}"),
     ]

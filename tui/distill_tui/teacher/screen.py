@@ -24,6 +24,7 @@ from distill_tui.teacher.questions import TeacherFacts, Weight, WeightBars
 from distill_tui.teacher.temperatures import TemperatureBars
 from distill_tui.ui.dialogs import Question, TextDialog
 from distill_tui.ui.screen import WorkbenchScreen
+from distill_tui.ui.table import RowTable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +82,7 @@ class TeacherScreen(WorkbenchScreen):
     def compose_body(self) -> ComposeResult:
         """Lay out projections and facts over questions and routing."""
         with Horizontal(id="teacher-top"):
-            yield DataTable(id="projections", cursor_type="row", zebra_stripes=True)
+            yield RowTable(id="projections", cursor_type="row", zebra_stripes=True)
             with VerticalScroll(id="facts-scroll"):
                 yield TeacherFacts(id="facts")
         with Horizontal(id="teacher-bottom"):

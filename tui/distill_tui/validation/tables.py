@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 from textual.reactive import reactive, var
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.metrics import Evaluation, Score
@@ -16,6 +16,7 @@ from distill_core.training.events import TestEvaluated
 from distill_core.wording import estimate_words
 from distill_tui.teacher.desk import TeacherView
 from distill_tui.training.desk import TrainingView
+from distill_tui.ui.table import RowTable
 
 
 class VerdictPanel(Static):
@@ -47,7 +48,7 @@ BAR_CELLS = 13
 """As wide as its caption."""
 
 
-class LadderTable(DataTable[str | Text]):
+class LadderTable(RowTable[str | Text]):
     """Baselines and student, best mean cosine first; the columns that decide come first, too."""
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own parameter
@@ -146,7 +147,7 @@ _CHANCE = ("agreement@1", "@5", "agreement@10")
 """The figures that chance has, in the order of `RetrievalTable.chance`."""
 
 
-class RetrievalGrid(DataTable[str]):
+class RetrievalGrid(RowTable[str]):
     """One row a contestant, chance last."""
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own parameter
@@ -176,7 +177,7 @@ MAX_WORST = 100
 QUESTION_CELLS, ANSWER_CELLS, DETAIL_CHARACTERS = 60, 40, 600
 
 
-class WorstQueries(DataTable[Text]):
+class WorstQueries(RowTable[Text]):
     """Worst cosine first, with the question; `detail` has the rest of the one under the cursor."""
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own parameter
