@@ -71,6 +71,7 @@ class InOrder:
         """Wait until no widget from the focus up to the app has anything left to do, and the focus stays."""
         pumps: list[MessagePump] = []
         while True:
+            await asyncio.sleep(0)  # a widget that is about to run gets its turn, and the time is looked at
             before, pumps = pumps, self._chain()
             for pump in pumps:
                 await _turn(pump)
