@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from distill_core.architecture import Cost
-from distill_core.evaluation.costs import CostComparison, compare_size, cost_line, factor, number
+from distill_core.evaluation.costs import CostComparison, cost_line, factor, number
 from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.teacher_findings import Findings, better_temperature_words
 
@@ -98,11 +98,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted(cheap, key=_skill, reverse=True))
 
     def simple_rivals(self) -> tuple[Rival, ...]:
-        """Return the affordable rivals that cost less than the teacher, in parameters and operations."""
-        teacher = self.costs.teacher
-        return tuple(
-            rival for rival in self.affordable_rivals() if compare_size(rival.cost, teacher) == "cheaper"
-        )
+        """Return the affordable rivals that cost less than the teacher, by what the student is judged by."""
+        return tuple(rival for rival in self.affordable_rivals() if self.costs.saves_size(rival.cost))
 
     def left_out(self) -> tuple[tuple[Rival, str], ...]:
         """Return the rivals that are no simple ones, best skill first, each with the reason."""
@@ -114,9 +111,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         own, teacher = self.costs.student.flops, self.costs.teacher
         if rival.cost.flops > own:
             return f"{number(rival.cost.flops / max(own, 1))} times the student's operations"
-        if rival.cost.parameters > teacher.parameters:
+        if rival.cost.parameters > teacher.parameters and not self.costs.by_operations:
             return "more parameters than the LDA"
-        return "no fewer parameters and operations than the LDA"
+        return f"no fewer {'' if self.costs.by_operations else 'parameters and '}operations than the LDA"
 
     def best_rival(self) -> Rival | None:
         """Return the rival with the best skill, whatever it costs; None without rivals."""
