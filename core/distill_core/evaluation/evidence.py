@@ -47,6 +47,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         constant_cosine: That of a constant.
         skill: Of the student; its value is None if the constant is perfect, or the student broken.
         agreement_at: The k of every agreement here; None if retrieval was not measured, or says nothing.
+        num_ranked: Queries that retrieval was measured on, where these were a sample; None: all.
         chance: Agreement of a random ranking at that k.
         agreement: Of the student with the teacher.
         teacher_recall: Recall@1 of the teacher; None if not measured.
@@ -76,6 +77,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int = 0
     constant_is_perfect: bool = False
     agreement_at: int | None = None
+    num_ranked: int | None = None
     chance: float = 0.0
     agreement: Estimate | None = None
     teacher_recall: float | None = None
@@ -205,7 +207,9 @@ def _retrieval_line(evidence: Evidence) -> str:
         return "Agreement in retrieval was not measured, or there are too few answers for it to say anything."
     agreement = interval(evidence.agreement or Estimate(None))
     best = "first answer" if evidence.agreement_at == 1 else f"best {evidence.agreement_at} answers"
-    line = f"Agreement with the LDA on the {best}: {agreement}, by chance {evidence.chance:.2f}"
+    ranked = evidence.num_ranked
+    sample = "" if ranked is None else f" (a sample of {ranked:,} queries)"
+    line = f"Agreement with the LDA on the {best}{sample}: {agreement}, by chance {evidence.chance:.2f}"
     if evidence.teacher_recall is None or evidence.student_recall is None:
         return line + "."
     line += f"; Recall@1 {evidence.student_recall:.3f}, the LDA's {evidence.teacher_recall:.3f}"
