@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distill_core.architecture import Cost
+from distill_core.arrays import drawn_by_cluster
 from distill_core.errors import VectorError
 from distill_core.evaluation import (
     AnswerIndex,
@@ -17,6 +18,7 @@ from distill_core.evaluation import (
     HeldOut,
     assess,
     ladder,
+    retrieval,
 )
 from distill_core.teacher import MultiHeadLDA
 
@@ -252,3 +254,23 @@ def test_what_does_not_fit_is_refused() -> None:
             targets=HELD_OUT.targets * np.float32(math.nan),
             clusters=HELD_OUT.clusters,
         )
+
+
+def test_many_answers_are_ranked_for_a_sample_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole clusters of it; its figures are those of a judgement of these queries alone."""
+    monkeypatch.setattr(retrieval, "_FEWEST_RANKED", 12)
+    monkeypatch.setattr(retrieval, "_SCORES_OF_MANY", 1)
+    projections = HELD_OUT.targets + 0.2 * unit(RNG.normal(size=HELD_OUT.targets.shape))
+    assessment = judged(projections)
+    table = assessment.retrieval
+    assert table is not None
+    assert (table.num_ranked, table.num_judged) == (12, 12)
+    assert "(a sample of 12 queries)" in " ".join(assessment.verdict.reasons)
+    rows = drawn_by_cluster(HELD_OUT.clusters, 12)
+    assert len(np.unique(HELD_OUT.clusters[rows])) == 6
+    assert HELD_OUT.answers is not None
+    truth = HELD_OUT.answers.positions([HELD_OUT.true_answers[row] for row in rows])
+    own, teacher = (HELD_OUT.answers.rank(part[rows], truth) for part in (projections, HELD_OUT.targets))
+    student = table.of("student")
+    assert student is not None
+    assert student.agreement_at_10.value == pytest.approx(own.agreement(teacher, 10).mean())

@@ -168,3 +168,30 @@ def test_ranks_alone_equal_those_of_the_ranking(
     for precise in (scores, scores.astype(np.float32)):
         np.testing.assert_array_equal(best_ranks(precise, truth), expected)
     np.testing.assert_array_equal(expected, by_hand)
+
+
+@settings(max_examples=40)
+@given(ROWS, ROWS)
+def test_single_precision_ranks_alike(queries: list[Vector], vectors: list[Vector]) -> None:
+    """Cosines of small whole numbers differ by more than six decimals, or tie."""
+    rows, index = np.asarray(queries, np.float64), AnswerIndex(range(len(vectors)), vectors)
+    scores = rows / np.linalg.norm(rows, axis=1, keepdims=True) @ index.directions.T
+    truth = index.positions([()] * len(rows))
+    single = rank_scores(scores.astype(np.float32), truth)
+    np.testing.assert_array_equal(single.top, rank_scores(scores, truth).top)
+
+
+def test_many_answers_are_ranked_in_single_precision() -> None:
+    rng = np.random.default_rng(2)
+    vectors, queries = rng.normal(size=(5_000, 6)), rng.normal(size=(30, 6))
+    vectors[4_000] = 2 * vectors[7]  # one direction twice: the lower id stands first
+    queries[0] = vectors[7]
+    index = AnswerIndex(range(5_000), vectors)
+    assert index.ranked_by.dtype == np.float32
+    ranking = index.rank(queries, index.positions([{row} for row in range(30)]))
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = queries @ units.T / np.linalg.norm(queries, axis=1, keepdims=True)
+    assert ranking.top[0, :2].tolist() == [7, 4_000]
+    np.testing.assert_array_equal(ranking.top[1:, 0], cosines[1:].argmax(axis=1))
+    expected = (cosines > cosines[np.arange(30), np.arange(30), None] + 1e-6).sum(axis=1) + 1
+    np.testing.assert_allclose(ranking.best_rank, expected, atol=2)
