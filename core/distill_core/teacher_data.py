@@ -19,8 +19,8 @@ from distill_core.teacher import MultiHeadLDA
 
 MIN_QUERIES = 10
 
-_MAX_LABELS = 1 << 30
-"""Questions times heads: labels of so many take half a minute. Of more questions a sample is split."""
+_MAX_LABELS = 1 << 29
+"""Questions times heads: labels of so many take some ten seconds. Of more questions a sample is split."""
 
 _FEWEST_LABELS = 2000
 
