@@ -56,6 +56,7 @@ class DistillApp(App[int]):
 
     Attributes:
         jobs: What is at work in threads.
+        typed: What is typed, in its order.
         busy_with: What is being read or written just now, in words.
         modes: The names of the screens, in the order of their keys.
     """
@@ -106,7 +107,7 @@ class DistillApp(App[int]):
                 self._add_screen(kind.name, kind.screen)
         self._first_database = first_database
         self._only_what_is_seen = OnlyWhatIsSeen()
-        self._typed = InOrder(self, super().on_event)
+        self.typed = InOrder(self, super().on_event)
         self.detached_run: Callable[[], Path | None] = lambda: None
         """Tells, once the app has ended, which run is to go on in a process of its own."""
         self._event_loop: asyncio.AbstractEventLoop | None = None
@@ -135,7 +136,7 @@ class DistillApp(App[int]):
     async def on_event(self, event: Event) -> None:
         """Take keys one by one, in the order in which they come; anything else as Textual does."""
         if isinstance(event, Key | Paste) and not event.is_forwarded:
-            await self._typed.handle(event)
+            await self.typed.handle(event)
         else:
             await super().on_event(event)
 
