@@ -260,8 +260,10 @@ class DistillApp(App[int]):
         self.teacher.cancel_reading()
 
     def action_start_training(self) -> None:
-        """Start a run with the present settings and show it."""
-        if self.training.start():
+        """Start a run with the present settings and show it; of lists, ask before all of them are tried."""
+        if self.student.view.axes:
+            self.action_sweep()
+        elif self.training.start():
             self.switch_mode("train")
 
     def action_say_why_not_training(self) -> None:
@@ -269,22 +271,24 @@ class DistillApp(App[int]):
         self.training.start()
 
     def action_sweep(self) -> None:
-        """Ask for the values to try of the settings on screen 2, and enter them as a sweep."""
+        """Ask for what else to try of the settings on screen 2, and enter them as a sweep."""
         from distill_core.sweeps.axes import parse_axes
-        from distill_tui.ui.dialogs import Question, TextDialog
+        from distill_tui.ui.dialogs import TextDialog
 
         teacher = self.teacher.view
         if teacher is None:
+            return
+        if not self.student.is_complete:
+            self.notify("Mend the marked settings on screen 2 first.", severity="warning")
             return
         config = self.student.run_config(teacher)
 
         def enter(line: str | None) -> None:
             if line is not None:
-                self.sweeps.start(line, config)
+                self.sweeps.start(parse_axes(line), config)
                 self.switch_mode("sweep")
 
-        caption = "Values to try, all else as on screen 2; such as H2,4,8 L1..3 lambda=0.1..0.9/5 x2 (seeds):"
-        self.push_screen(TextDialog(Question("Sweep", caption, check=parse_axes)), enter)
+        self.push_screen(TextDialog(self.sweeps.question()), enter)
 
     def action_save_student(self) -> None:
         """Ask where to write the trained student."""

@@ -153,10 +153,7 @@ def plan_sweep(request: SweepRequest, database: Database, clock: Clock = utc_now
         SettingsError: Nothing of it fits, the name cannot be used, or there is too much of it.
         DatabaseError: The database or a projection cannot be used.
     """
-    axes = dict(request.axes)
-    seeds = tuple(int(seed) for seed in axes.pop("seed", (0,)) if isinstance(seed, int))
-    if request.num_seeds is not None:
-        seeds = tuple(range(seeds[0], seeds[0] + request.num_seeds))
+    axes, seeds = seeds_of(request)
 
     def shape_of(mh_id: int) -> tuple[int, int]:
         projection = database.projection(mh_id)
@@ -185,6 +182,15 @@ def plan_sweep(request: SweepRequest, database: Database, clock: Clock = utc_now
     if len(cells) * len(seeds) > MAX_TRIALS:
         raise SettingsError(f"The sweep has more than {MAX_TRIALS:,} runs.", "Name fewer values or seeds.")
     return msgspec.structs.replace(plan, cells=cells, merged_axes=merged, left_out=left_out)
+
+
+def seeds_of(request: SweepRequest) -> tuple[Axes, tuple[int, ...]]:
+    """Return the axes without the seed, and the seeds of each cell."""
+    axes = dict(request.axes)
+    seeds = tuple(int(seed) for seed in axes.pop("seed", (0,)) if isinstance(seed, int))
+    if request.num_seeds is not None:
+        seeds = tuple(range(seeds[0], seeds[0] + request.num_seeds))
+    return axes, seeds
 
 
 def checked_sweep_name(name: str) -> str:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,11 +15,15 @@ from distill_core.config import RunConfig, SplitConfig, TrainingConfig
 from distill_core.database import open_database
 from distill_core.errors import SettingsError
 from distill_core.runs.store import default_root
-from distill_core.sweeps.axes import Axes, parse_axes
+from distill_core.sweeps.axes import Axes, TypedSweep, axes_line, parse_axes
+from distill_core.sweeps.forecast import forecast, forecast_words
 from distill_core.sweeps.plan import SweepPlan, SweepRequest, free_name, plan_sweep
 from distill_core.sweeps.storage import StoragePlace, storage_place
+from distill_tui.cli.sweep_lines import merged_words
 from distill_tui.sweeps.crew import Crew
+from distill_tui.teacher.desk import is_same
 from distill_tui.ui.desk import Desk
+from distill_tui.ui.dialogs import Question
 
 if TYPE_CHECKING:
     from distill_core.sweeps.events import SweepShown
@@ -69,9 +74,41 @@ class SweepsDesk(Desk[SweepsView]):
             self.wanted = names[(names.index(shown) + 1) % len(names)]
             self.read()
 
-    def start(self, line: str, config: RunConfig) -> None:
-        """Enter a sweep over the settings of a run, with the values of a typed line, and start a worker."""
-        self._ask(partial(self._start, line, config), self._started, "sweep start")
+    def question(self) -> Question:
+        """Return what is asked before a sweep is entered: the lists of screen 2, and what to add to them."""
+        axes = self._app.student.view.axes
+
+        def check(line: str) -> None:
+            typed = parse_axes(line)
+            if not typed.axes and not typed.seeds:
+                raise SettingsError("There is nothing to vary.", "Write such as: H2,4,8 L1,2,3 x2.")
+
+        def tell(line: str) -> str:
+            check(line)
+            return self.forecast(parse_axes(line))
+
+        caption = "What to try, all else as on screen 2; x2 for two seeds, name=NAME, H2,4,8 tau=0.05,0.1 ..."
+        line = f"{axes_line(axes)} " if axes else ""
+        return Question("Sweep", caption, line, check, tell, is_added_to=True)
+
+    def forecast(self, typed: TypedSweep) -> str:
+        """Say what a sweep over the settings on screen 2 would be: its runs, their time, and what merges."""
+        teacher = self._app.teacher.view
+        if teacher is None:
+            return ""
+        shape = teacher.projection.num_heads, teacher.projection.dimension
+        request = sweep_request(typed, self._app.student.run_config(teacher), shape)
+        listed = self._app.runs.view
+        known = [run for run in listed.runs if is_same(teacher.path, Path(run.database))] if listed else []
+        try:
+            found = forecast(request, lambda _mh_id: shape, known)
+        except SettingsError as error:
+            return str(error)
+        return ". ".join([forecast_words(found), *map(merged_words, found.merged_axes)])
+
+    def start(self, typed: TypedSweep, config: RunConfig) -> None:
+        """Enter a sweep over the settings of a run, with typed values, and have it worked at."""
+        self._ask(partial(self._start, typed, config), self._started, "sweep start")
 
     def add_worker(self) -> None:
         """Start one more worker on this machine."""
@@ -112,16 +149,17 @@ class SweepsDesk(Desk[SweepsView]):
             shown = shown_sweep(self._ledger(name), compared=True) if name else None
         return SweepsView(names, shown, place)
 
-    def _start(self, line: str, config: RunConfig) -> SweepPlan:
+    def _start(self, typed: TypedSweep, config: RunConfig) -> SweepPlan:
         from distill_core.sweeps.ledger import SweepLedger, sweep_names
 
         with self._lock:
             place = self._place()
-            name = free_name(sweep_names(place))
+            name = typed.name or free_name(sweep_names(place))
             with open_database(config.data.database) as database:
                 projection = database.projection(config.data.mh_id)
                 shape = projection.num_heads, projection.dimension
-                plan = plan_sweep(sweep_request(name, line, config, shape), database)
+                request = sweep_request(typed._replace(name=name), config, shape)
+                plan = plan_sweep(request, database)
             SweepLedger.create(place, plan)
             self._work(name)
         return plan
@@ -181,21 +219,14 @@ class SweepsDesk(Desk[SweepsView]):
         self._app.jobs.ask(work, then, self._app.complain("Sweep"), group=group)
 
 
-def sweep_request(name: str, line: str, config: RunConfig, shape: tuple[int, int]) -> SweepRequest:
-    """Return a sweep over the values of a typed line, with all else as in the settings of a run.
+def sweep_request(typed: TypedSweep, config: RunConfig, shape: tuple[int, int]) -> SweepRequest:
+    """Return a sweep over typed values, with all else as in the settings of a run.
 
     Args:
-        name: Of the sweep.
-        line: As `parse_axes` takes it.
+        typed: What varies, and the sweep's name.
         config: Of a run; what is not as by default is kept.
         shape: N and d of its projection.
-
-    Raises:
-        SettingsError: The line cannot be read.
     """
-    typed, seeds = parse_axes(line)
-    if not typed and not seeds:
-        raise SettingsError("There is nothing to vary.", "Write such as: H 2,4,8 L 1,2,3 x2.")
     student = type(config.student)().with_defaults(*shape)
     axes: Axes = {"student": (config.student.kind,)}
     if config.data.mh_id != 1:
@@ -209,4 +240,4 @@ def sweep_request(name: str, line: str, config: RunConfig, shape: tuple[int, int
     ):
         values = msgspec.structs.asdict(mine)
         axes |= {n: (v,) for n, v in values.items() if v != getattr(default, n)}
-    return SweepRequest(name=name, axes=axes | typed, num_seeds=seeds)
+    return SweepRequest(name=typed.name, axes=axes | typed.axes, num_seeds=typed.seeds)

@@ -16,6 +16,7 @@ from textual.widgets import Static
 from distill_core.foreign_text import visible
 from distill_core.sweeps.events import CellShown, Spread, SweepShown
 from distill_core.sweeps.exporting import heat_axes, settings_words
+from distill_core.sweeps.forecast import duration_words
 from distill_core.wording import plural
 from distill_tui.cli.sweep_lines import merged_words, work_command
 from distill_tui.sweeps.desk import SweepsView
@@ -190,11 +191,7 @@ def head_lines(sweep: SweepShown, number: str = "") -> Iterator[str]:
     """Yield how far a sweep is, and what was merged and left out."""
     left = ""
     if sweep.seconds_left and sweep.state in ("running", "waiting", "stopped"):
-        left = (
-            f", about {sweep.seconds_left / 60:.0f} min left"
-            if sweep.seconds_left >= 90
-            else ", a minute left"
-        )
+        left = f", about {duration_words(sweep.seconds_left)} left"
     workers = f", {plural(len(sweep.workers), 'worker')}" if sweep.workers else ""
     done = f"{sweep.done} of {plural(sweep.trials, 'run')} done"
     yield visible(f"{sweep.name}{number}: {sweep.state}, {done}{workers}{left}")
