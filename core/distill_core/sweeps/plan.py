@@ -85,6 +85,8 @@ class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
         minutes: Likewise, from the beginning on; runs that are under way then come to their end.
         blocks: Blocks of about 8 ms in which the latency of each student is measured; 0 for not at all.
         grace_seconds: A worker that shows no sign of life for so long has lost its trial.
+        queue: Of the machine that works it off, see `queue_of`; empty for workers that ask for it by name.
+        after: Folder of the run that has to end first; empty for none.
         num_heads: N of the projection that is searched for.
         dimension: d, likewise.
     """
@@ -102,6 +104,8 @@ class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
     minutes: float | None = None
     blocks: int = DEFAULT_BLOCKS
     grace_seconds: float = 60.0
+    queue: str = ""
+    after: str = ""
     num_heads: int = 1
     dimension: int = 1
 

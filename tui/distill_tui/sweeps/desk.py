@@ -19,6 +19,7 @@ from distill_core.sweeps.axes import Axes, TypedSweep, axes_line, parse_axes
 from distill_core.sweeps.forecast import forecast, forecast_words
 from distill_core.sweeps.plan import SweepPlan, SweepRequest, free_name, plan_sweep
 from distill_core.sweeps.storage import StoragePlace, storage_place
+from distill_core.wording import plural
 from distill_tui.cli.sweep_lines import merged_words
 from distill_tui.sweeps.crew import Crew
 from distill_tui.teacher.desk import is_same
@@ -28,6 +29,7 @@ from distill_tui.ui.dialogs import Question
 if TYPE_CHECKING:
     from distill_core.sweeps.events import SweepShown
     from distill_core.sweeps.ledger import SweepLedger
+    from distill_core.sweeps.queue import Queue
     from distill_tui.app import DistillApp
 
 
@@ -39,11 +41,15 @@ class SweepsView:
         names: The newest last.
         shown: The one that is looked at; None where there is none.
         place: Where the ledger lies; None before the first reading.
+        queue: Names of the sweeps that wait for their turn on this machine, or have it, in order.
+        waits_for: Name of the run after which the one that is looked at begins; empty for none.
     """
 
     names: tuple[str, ...] = ()
     shown: SweepShown | None = None
     place: StoragePlace | None = None
+    queue: tuple[str, ...] = ()
+    waits_for: str = ""
 
 
 class SweepsDesk(Desk[SweepsView]):
@@ -59,6 +65,7 @@ class SweepsDesk(Desk[SweepsView]):
         self._lock = threading.RLock()
         self._ledgers: dict[str, SweepLedger] = {}
         self._crews: dict[str, Crew] = {}
+        self._queue: Queue | None = None
         self.wanted = ""
 
     def read(self) -> None:
@@ -107,8 +114,9 @@ class SweepsDesk(Desk[SweepsView]):
         return ". ".join([forecast_words(found), *map(merged_words, found.merged_axes)])
 
     def start(self, typed: TypedSweep, config: RunConfig) -> None:
-        """Enter a sweep over the settings of a run, with typed values, and have it worked at."""
-        self._ask(partial(self._start, typed, config), self._started, "sweep start")
+        """Put a sweep over the settings of a run into the queue; it begins after the run that trains here."""
+        after = self._app.training.present_run()
+        self._ask(partial(self._start, typed, config, after), self._started, "sweep start")
 
     def add_worker(self) -> None:
         """Start one more worker on this machine."""
@@ -137,8 +145,9 @@ class SweepsDesk(Desk[SweepsView]):
     # In threads.
 
     def _read(self, wanted: str) -> SweepsView:
-        from distill_core.sweeps.ledger import sweep_names
+        from distill_core.sweeps.queue import Queue, has_to_wait
         from distill_core.sweeps.results import shown_sweep
+        from distill_core.sweeps.studies import sweep_names
 
         with self._lock:
             for crew in self._crews.values():
@@ -146,11 +155,18 @@ class SweepsDesk(Desk[SweepsView]):
             place = self._place()
             names = sweep_names(place)
             name = wanted if wanted in names else names[-1] if names else ""
-            shown = shown_sweep(self._ledger(name), compared=True) if name else None
-        return SweepsView(names, shown, place)
+            if not name:
+                return SweepsView(names, None, place)
+            ledger = self._ledger(name)
+            self._queue = self._queue or Queue(place, default_root())
+            queue = tuple(waiting.plan.name for waiting in self._queue.waiting())
+            waits_for = Path(ledger.plan.after).name if has_to_wait(ledger.plan) else ""
+            return SweepsView(names, shown_sweep(ledger, compared=True), place, queue, waits_for)
 
-    def _start(self, typed: TypedSweep, config: RunConfig) -> SweepPlan:
-        from distill_core.sweeps.ledger import SweepLedger, sweep_names
+    def _start(self, typed: TypedSweep, config: RunConfig, after: Callable[[], Path | None]) -> SweepPlan:
+        from distill_core.sweeps.ledger import SweepLedger
+        from distill_core.sweeps.queue import queue_of
+        from distill_core.sweeps.studies import sweep_names
 
         with self._lock:
             place = self._place()
@@ -160,18 +176,25 @@ class SweepsDesk(Desk[SweepsView]):
                 shape = projection.num_heads, projection.dimension
                 request = sweep_request(typed._replace(name=name), config, shape)
                 plan = plan_sweep(request, database)
+            waited = str(after() or "")
+            plan = msgspec.structs.replace(plan, queue=queue_of(default_root()), after=waited)
             SweepLedger.create(place, plan)
-            self._work(name)
+            self._work("")
         return plan
 
     def _work(self, name: str) -> None:
+        """Start a worker of a sweep, or, without a name, one of the queue, which may be at work already."""
         with self._lock:
             crew = self._crews.setdefault(name, Crew(self._place(), name, default_root()))
             crew.start()
 
     def _go_on(self, name: str) -> None:
         self._change(name, lambda ledger: ledger.stop(stopped=False))
-        self._work(name)
+        self._work_again(name)
+
+    def _work_again(self, name: str) -> None:
+        """Have a sweep worked at whose workers may have left: by the queue, if it came from there."""
+        self._work("" if self._ledger(name).plan.queue else name)
 
     def _change(self, name: str, change: Callable[[SweepLedger], object]) -> None:
         with self._lock:
@@ -194,18 +217,26 @@ class SweepsDesk(Desk[SweepsView]):
         if shown is None:
             return
 
-        def work(ledger: SweepLedger) -> None:
-            for trial in ledger.current().values():
-                if trial.cell == cell:
-                    getattr(ledger, change)(trial)
+        def work() -> None:
+            with self._lock:
+                ledger = self._ledger(shown.name)
+                for trial in ledger.current().values():
+                    if trial.cell == cell:
+                        getattr(ledger, change)(trial)
+                if change == "retry" and not shown.workers:
+                    self._work_again(shown.name)
 
-        self._ask(lambda: self._change(shown.name, work), self._told(words), f"sweep {change}")
+        self._ask(work, self._told(words), f"sweep {change}")
 
     def _started(self, plan: SweepPlan) -> None:
         self.wanted = plan.name
         merged = "".join(f" {axis.axis} does nothing for {axis.student}." for axis in plan.merged_axes)
-        runs = f"{len(plan.cells)} cells x {len(plan.seeds)} seeds = {plan.num_trials} runs."
-        self._app.notify(f"{plan.name}: {runs}{merged} A process of its own works at it.", title="Sweep")
+        runs = plural(plan.num_trials, "run")
+        when = "begins after the run that trains here" if plan.after else "has its turn in the queue"
+        words = (
+            f"{plan.name}: {runs}.{merged} A process of its own works at it; it {when}. Screen 7 shows it."
+        )
+        self._app.notify(words, title="Sweep")
         self.read()
 
     def _told(self, words: str) -> Callable[[object], None]:

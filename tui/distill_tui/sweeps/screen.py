@@ -182,7 +182,8 @@ class SweepScreen(WorkbenchScreen):
             heat_map.axes, heat_map.cursor = heat_axes(sweep), (0, 0)
         heat_map.sweep = sweep
         number = f"  ({view.names.index(sweep.name) + 1} of {len(view.names)})" if len(view.names) > 1 else ""
-        self.query_one("#sweep-head", Static).update(Text("\n".join(head_lines(sweep, number))))
+        head = [*head_lines(sweep, number), *queue_lines(view)]
+        self.query_one("#sweep-head", Static).update(Text("\n".join(head)))
         self.query_one("#sweep-front", Static).update(Text("\n".join(front_lines(sweep))))
         self._show_cell()
 
@@ -197,6 +198,14 @@ def head_lines(sweep: SweepShown, number: str = "") -> Iterator[str]:
     yield visible(f"{sweep.name}{number}: {sweep.state}, {done}{workers}{left}")
     yield from (visible(merged_words(merged)) for merged in sweep.merged_axes)
     yield from (visible(f"left out: {words}") for words in sweep.left_out)
+
+
+def queue_lines(view: SweepsView) -> Iterator[str]:
+    """Yield what the sweep waits for, and whose turn it is on this machine."""
+    if view.waits_for:
+        yield visible(f"begins after {view.waits_for}, which is being trained")
+    if len(view.queue) > 1:
+        yield visible(f"queue: ▶{'  ·'.join(view.queue)}")
 
 
 def cell_lines(cell: CellShown) -> Iterator[str]:
