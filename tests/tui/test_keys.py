@@ -128,7 +128,7 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("app.try", "ctrl+g", screen, "TextDialog"),
         Press("app.open", "o", screen, "DatabasePicker"),
         Press("app.start", "ctrl+t", training, JobState.RUNNING),
-        Press("app.not_started", "ctrl+t", toasted, True, running),
+        Press("app.train_later", "ctrl+t", screen, "ConfirmDialog", running),
         Press("app.save", "ctrl+s", screen, "SaveDialog", trained),
         Press("app.help", "question_mark", screen, "HelpScreen"),
         Press("app.help", "f1", screen, "HelpScreen"),

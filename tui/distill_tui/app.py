@@ -81,7 +81,7 @@ class DistillApp(App[int]):
         ),
         Binding("o", "open_database", "Open", id="app.open", tooltip="Open another database"),
         Binding("ctrl+t", "start_training", "Train", id="app.start", tooltip="Start a run with the settings"),
-        Binding("ctrl+t", "say_why_not_training", id="app.not_started", show=False),
+        Binding("ctrl+t", "train_later", "Queue", id="app.train_later", show=False),
         Binding("ctrl+g", "sweep", "Sweep", id="app.try", show=False, tooltip="Try many settings at once"),
         Binding("ctrl+s", "save_student", "Save", id="app.save", tooltip="Save the trained student"),
         Binding("escape", "cancel_reading", "Cancel", id="app.cancel_reading", tooltip="Stop reading"),
@@ -235,7 +235,7 @@ class DistillApp(App[int]):
         if action == "save_student":
             view = self.training.view
             return view.state in (JobState.FINISHED, JobState.STOPPED) and view.watched is None
-        if action == "say_why_not_training":
+        if action == "train_later":
             return not self.screen.is_modal and not self.check_action("start_training", ())
         if action in ("sweep", "start_training"):
             is_free = action == "sweep" or not self.jobs.is_busy
@@ -260,35 +260,22 @@ class DistillApp(App[int]):
         self.teacher.cancel_reading()
 
     def action_start_training(self) -> None:
-        """Start a run with the present settings and show it; of lists, ask before all of them are tried."""
-        if self.student.view.axes:
-            self.action_sweep()
-        elif self.training.start():
-            self.switch_mode("train")
+        """Start a run with the present settings and show it."""
+        from distill_tui.training.starting import train_now
 
-    def action_say_why_not_training(self) -> None:
-        """Tell why the key that trains does nothing now."""
-        self.training.start()
+        train_now(self)
+
+    def action_train_later(self) -> None:
+        """Offer to queue a run; tell why, where none can be started now."""
+        from distill_tui.training.starting import train_later
+
+        train_later(self)
 
     def action_sweep(self) -> None:
-        """Ask for what else to try of the settings on screen 2, and enter them as a sweep."""
-        from distill_core.sweeps.axes import parse_axes
-        from distill_tui.ui.dialogs import TextDialog
+        """Ask for what to try, and queue it."""
+        from distill_tui.training.starting import train_many
 
-        teacher = self.teacher.view
-        if teacher is None:
-            return
-        if not self.student.is_complete:
-            self.notify("Mend the marked settings on screen 2 first.", severity="warning")
-            return
-        config = self.student.run_config(teacher)
-
-        def enter(line: str | None) -> None:
-            if line is not None:
-                self.sweeps.start(parse_axes(line), config)
-                self.switch_mode("sweep")
-
-        self.push_screen(TextDialog(self.sweeps.question()), enter)
+        train_many(self)
 
     def action_save_student(self) -> None:
         """Ask where to write the trained student."""

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from distill_core.database import demo_database_path, open_database
 from distill_core.runs import RunStore
 from distill_core.sweeps.ledger import SweepLedger
 from distill_core.sweeps.plan import SweepRequest, plan_sweep
+from distill_core.sweeps.queue import queue_of
 from distill_core.sweeps.storage import ENVIRONMENT_VARIABLE, storage_place
+from distill_tui.jobs import JobState
+from distill_tui.runs.desk import RunsView
 from distill_tui.sweeps.crew import Crew
 from distill_tui.sweeps.desk import SweepsView
 from distill_tui.sweeps.heat_map import FIGURES, HeatMap
 from tests.core.database_factory import write_lda_db
+from tests.tui.runs_on_disk import made_up_runs
 from tests.tui.stage import NARROW, WIDE, PromptJobs, staged
 from tests.tui.sweeps.shown import view
 
@@ -127,7 +133,7 @@ async def test_a_line_starts_a_sweep_and_a_process_that_works_at_it(
         await stage.press(*"H1,2", "space", *"L1,2", "space", *"x2", "enter")
         await stage.settle()
         assert stage.app.current_mode == "sweep"
-        assert started == ["sweep-1"]
+        assert started == [""], "the queue's"
         ledger = SweepLedger(storage_place(None, RunStore().root), "sweep-1")
         assert ledger.plan.seeds == (0, 1)
         assert [cell.settings["layers"] for cell in ledger.plan.cells] == [
@@ -147,10 +153,47 @@ async def test_a_line_starts_a_sweep_and_a_process_that_works_at_it(
         await stage.press("p")
         assert not ledger.is_stopped
         await stage.press("w")
-        assert started == ["sweep-1"] * 3
+        assert started == ["", "", "", "sweep-1"], "the queue's to begin, to retry, to go on; and one by name"
 
 
-@pytest.mark.parametrize("line", ["", "bogus 3", "H2,,4", "H", "x0"])
+async def test_a_run_that_is_queued_begins_after_the_one_that_trains(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Crew, "start", lambda crew: None)
+    async with staged(database, jobs=PromptJobs) as stage:
+        await stage.show_teacher()
+        present = RunStore().create(stage.run_config())
+        stage.app.jobs.desk, stage.app.jobs.state = stage.app.training, JobState.RUNNING
+        monkeypatch.setattr(stage.app.training, "present_run", lambda: lambda: present.path)
+        await stage.go("student")
+        await stage.fill("#seed", "5")
+        await stage.press("ctrl+t")
+        assert "A run is being trained here" in stage.text("Label")
+        await stage.press("y")
+        plan = SweepLedger(storage_place(None, RunStore().root), "sweep-1").plan
+    assert (plan.num_trials, plan.seeds, plan.after) == (1, (5,), str(present.path))
+    assert plan.queue == queue_of(RunStore().root)
+
+
+async def test_a_run_beside_others_is_announced_with_its_cost(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three runs of a thread each on two cores: each takes 3 / 2 times as long."""
+    running = msgspec.structs.replace(made_up_runs()[1], state="running")
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        stage.app.runs.publish(RunsView((running, running)))
+        assert "2 runs are being trained" in stage.app.runs.cost_beside(1, cores=2)
+        assert "about 1.5 times as long" in stage.app.runs.cost_beside(1, cores=2)
+        assert stage.app.runs.cost_beside(1, cores=3) == ""
+        monkeypatch.setattr(os, "cpu_count", lambda: 2)
+        await stage.press("ctrl+t")
+        assert stage.training_state() is JobState.IDLE
+        await stage.press("y")
+        assert stage.training_state() is JobState.RUNNING
+
+
+@pytest.mark.parametrize("line", ["bogus 3", "H2,,4", "H", "x0"])
 async def test_a_line_that_cannot_be_read_is_told(line: str, database: Path) -> None:
     async with staged(database, jobs=PromptJobs) as stage:
         await stage.show_teacher()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -108,6 +109,23 @@ class RunsDesk(Desk["RunsView | None"]):
     def wanted_projection(self) -> int | None:
         """The projection that settings wait for."""
         return None if self._waiting is None else self._waiting.data.mh_id
+
+    def cost_beside(self, threads: int, cores: int | None = None) -> str:
+        """Say what a run more would cost those that are trained by now; empty where nothing, or none is.
+
+        Args:
+            threads: Of each; 0 for all that there are.
+            cores: Of this machine; None to ask the system.
+        """
+        others = sum(run.state == "running" for run in (self.view.runs if self.view else ()))
+        cores = cores or os.cpu_count() or 1
+        slower = (others + 1) * (threads or cores) / cores
+        if not others or slower <= 1:
+            return ""
+        return (
+            f"{plural(others, 'run')} {'is' if others == 1 else 'are'} being trained. With one more on the "
+            f"{plural(cores, 'core')} of this machine, each would take about {slower:.1f} times as long."
+        )
 
     def list(self) -> None:
         """Read the runs; what is shown stays until they are read."""

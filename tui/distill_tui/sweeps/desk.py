@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from distill_core.sweeps.ledger import SweepLedger
     from distill_core.sweeps.queue import Queue
     from distill_tui.app import DistillApp
+
+
+_MAKING_SECONDS, _MAKING_TRIES = 0.1, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +89,12 @@ class SweepsDesk(Desk[SweepsView]):
         """Return what is asked before a sweep is entered: the lists of screen 2, and what to add to them."""
         axes = self._app.student.view.axes
 
-        def check(line: str) -> None:
-            typed = parse_axes(line)
-            if not typed.axes and not typed.seeds:
-                raise SettingsError("There is nothing to vary.", "Write such as: H2,4,8 L1,2,3 x2.")
-
         def tell(line: str) -> str:
-            check(line)
             return self.forecast(parse_axes(line))
 
-        caption = "What to try, all else as on screen 2; x2 for two seeds, name=NAME, H2,4,8 tau=0.05,0.1 ..."
+        caption = "What to try, all else as on screen 2: H2,4,8 tau=0.05,0.1; x2 for two seeds; name=NAME"
         line = f"{axes_line(axes)} " if axes else ""
-        return Question("Sweep", caption, line, check, tell, is_added_to=True)
+        return Question("Queue", caption, line, parse_axes, tell, is_added_to=True)
 
     def forecast(self, typed: TypedSweep) -> str:
         """Say what a sweep over the settings on screen 2 would be: its runs, their time, and what merges."""
@@ -176,11 +174,19 @@ class SweepsDesk(Desk[SweepsView]):
                 shape = projection.num_heads, projection.dimension
                 request = sweep_request(typed._replace(name=name), config, shape)
                 plan = plan_sweep(request, database)
-            waited = str(after() or "")
+            waited = str(self._when_made(after) or "")
             plan = msgspec.structs.replace(plan, queue=queue_of(default_root()), after=waited)
             SweepLedger.create(place, plan)
             self._work("")
         return plan
+
+    def _when_made(self, path: Callable[[], Path | None]) -> Path | None:
+        """Return the folder of the run that trains here; it is made once torch is loaded."""
+        tries = 0
+        while path() is None and self._app.jobs.is_active(self._app.training) and tries < _MAKING_TRIES:
+            time.sleep(_MAKING_SECONDS)
+            tries += 1
+        return path()
 
     def _work(self, name: str) -> None:
         """Start a worker of a sweep, or, without a name, one of the queue, which may be at work already."""
