@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
@@ -22,6 +23,7 @@ from distill_tui import places
 from distill_tui.jobs import Answered, JobEnded, Jobs, JobState, Progressed
 from distill_tui.latency.desk import MEASUREMENTS, LatencyDesk
 from distill_tui.runs.desk import RunsDesk
+from distill_tui.runs.meanwhile import keep_seen
 from distill_tui.student.desk import StudentDesk
 from distill_tui.sweeps.desk import SweepsDesk
 from distill_tui.teacher.desk import TeacherDesk
@@ -34,6 +36,9 @@ from distill_tui.ui.terminal import OnlyWhatIsSeen, copying, notifying
 from distill_tui.ui.typing import InOrder
 
 _TOAST_CHARACTERS = 600
+_HUNG_UP = 129
+"""The exit code after SIGHUP: the line has dropped."""
+
 _OWN_SCREENS = {"training": ("train", "validate")}
 """Where the end of a job is seen without a toast, by its name; of a measurement on screen 5 otherwise."""
 
@@ -131,6 +136,7 @@ class DistillApp(App[int]):
         """Keep the settings; look at no run any more, or a thread would keep the process from ending."""
         self.student.keep(self.teacher.view)
         self.training.leave()
+        keep_seen()
 
     async def on_event(self, event: Event) -> None:
         """Take keys one by one, in the order in which they come; anything else as Textual does."""
@@ -326,9 +332,24 @@ class DistillApp(App[int]):
             self.exit(0)
 
     def leave_soon(self, exit_code: int) -> None:
-        """Leave as soon as the event loop gets to it; from a signal's handler or another thread."""
+        """Leave as soon as the event loop gets to it; from a signal's handler or another thread.
+
+        A run that goes on when the line drops is one that was not paused.
+        """
+        if exit_code == _HUNG_UP and self.jobs.state is JobState.RUNNING and places.may_outlive_the_line():
+            self.detached_run = self.training.present_run()
         if self._event_loop is not None:
             self._event_loop.call_soon_threadsafe(self.exit, None, exit_code)
+
+    def hand_over(self) -> None:
+        """Have the run that is to go on trained by a process of its own; from any thread, on the way out."""
+        from distill_core.runs import RunFolder
+        from distill_tui.cli.run_loop import start_detached
+
+        path = self.detached_run()
+        if path is not None and not RunFolder(path).is_finished:
+            with contextlib.suppress(DistillError):  # nobody is there to be told; the run is saved
+                start_detached(RunFolder(path))
 
     def _leave_if(self, leaving: Leaving | None) -> None:
         if leaving is None:

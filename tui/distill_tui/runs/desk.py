@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from distill_core.config import RunConfig
 from distill_core.errors import DistillError
 from distill_core.wording import plural
+from distill_tui.runs.meanwhile import read_news
 from distill_tui.teacher.desk import TeacherView, is_same
 from distill_tui.ui.desk import Desk
 
@@ -98,6 +99,7 @@ class RunsDesk(Desk["RunsView | None"]):
         self._app = app
         self._lock = threading.Lock()
         self._store: RunStore | None = None
+        self._has_listed = False
         self._deleted: list[str] = []
         """Names in the trash of what was deleted here, oldest first."""
         self._waiting: RunConfig | None = None
@@ -129,12 +131,20 @@ class RunsDesk(Desk["RunsView | None"]):
 
     def list(self) -> None:
         """Read the runs; what is shown stays until they are read."""
+        is_first, self._has_listed = not self._has_listed, True
 
-        def work() -> RunsView:
+        def work() -> tuple[RunsView, str]:
             store = self._opened_store()
-            return RunsView(store.list(), str(store.root), store.problem)
+            view = RunsView(store.list(), str(store.root), store.problem)
+            return view, read_news(view.runs, store.root) if is_first else ""
 
-        self._app.jobs.ask(work, self.publish, self._app.complain("Runs not listed"), "list")
+        self._app.jobs.ask(work, self._show_list, self._app.complain("Runs not listed"), "list")
+
+    def _show_list(self, listed: tuple[RunsView, str]) -> None:
+        view, news = listed
+        self.publish(view)
+        if news:
+            self._app.notify(news, title="While you were away", timeout=20)
 
     def read_remarks(self, path: str) -> None:
         """Read what a row has no room for."""
@@ -200,6 +210,37 @@ class RunsDesk(Desk["RunsView | None"]):
             return f"{run.name} is {'no longer ' if run.pinned else ''}the baseline."
 
         self._change(change, "Not pinned")
+
+    def pause(self, run: RunSummary) -> None:
+        """Have a run's process save and leave; of one that nobody trains, start a process that goes on."""
+
+        def change(store: RunStore) -> str:
+            from distill_core.runs.detached import ask_to_leave
+            from distill_tui.cli.run_loop import detach
+
+            folder = store.find(run.path)
+            if folder.shown_state() != "running":
+                detach(folder)
+                return f"{run.name} goes on in a process of its own."
+            ask_to_leave(folder)
+            return f"{run.name} is saved, and waits; p goes on."
+
+        self._change(change, "Not paused")
+
+    def stop(self, run: RunSummary) -> None:
+        """Have a run's process save and leave, and judge what the student has learnt."""
+
+        def change(store: RunStore) -> str:
+            from distill_core.runs.detached import ask_to_leave
+            from distill_core.runs.recording.judged import judge_as_it_is
+
+            folder = store.find(run.path)
+            ask_to_leave(folder)
+            for _ in judge_as_it_is(folder):
+                pass
+            return f"{run.name} is stopped and judged as it is."
+
+        self._change(change, "Not stopped")
 
     def delete(self, run: RunSummary) -> None:
         """Move a run to the trash."""
