@@ -38,8 +38,8 @@ class _App(Protocol):
 class LeaveOnSignal:
     """Inside `with`, a signal that ends a process saves the run first, and ends it within two seconds.
 
-    The handler only asks. A thread of its own waits for the run to be saved, has it handed over, and then ends
-    the process, even while the app is stuck writing to a line that no longer takes anything.
+    The handler only asks. A thread of its own waits for the run to be saved, has it handed over, and then
+    ends the process, even while the app is stuck writing to a line that no longer takes anything.
 
     Attributes:
         exit_code: 128 and the number of the signal; None if there was none.

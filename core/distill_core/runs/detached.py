@@ -35,9 +35,8 @@ def ask_to_leave(run: RunFolder, wait: Wait = time.sleep) -> None:
     try:
         os.kill(state.pid, signal.SIGTERM)
     except (ProcessLookupError, PermissionError) as error:
-        raise RunError(
-            f"Process {state.pid} cannot be asked to leave {run.name}: {error.strerror}."
-        ) from error
+        words = f"Process {state.pid} cannot be asked to leave {run.name}: {error.strerror}."
+        raise RunError(words) from error
     waited = 0.0
     while liveness.is_alive(state.pid, state.process_start):
         if waited >= _LEAVING_SECONDS:
