@@ -157,6 +157,8 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("form.choice_next", "right", chosen_recipe, "book", on_recipe),
         Press("form.choice_before", "left", chosen_recipe, "strong", on_recipe),
         Press("form.choice_next", "space", chosen_recipe, "book", on_recipe),
+        Press("form.choice_add", "comma", chosen_recipe, "book,strong", on_recipe),
+        Press("form.choice_remove", "backspace", chosen_recipe, "book", on_recipe),
         Press("form.next", "down", focus, "learning_rate", on_epochs),
         Press("form.next", "enter", focus, "learning_rate", on_epochs),
         Press("form.previous", "up", focus, "cosine_weight", on_epochs),
@@ -211,6 +213,8 @@ PRESSES: dict[str, tuple[Press, ...]] = {
         Press("runs.clone", "c", answered_mode, "student", with_runs),
         Press("runs.curves", "v", answered_mode, "train", with_runs),
         Press("runs.show", "enter", mode, "train", with_runs),
+        Press("runs.pause", "p", wanted, "runs", with_runs),
+        Press("runs.stop", "x", screen, "ConfirmDialog", with_runs),
         Press("runs.resume", "r", training, JobState.RUNNING, with_runs),
     ),
     "sweep": (

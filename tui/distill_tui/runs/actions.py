@@ -23,7 +23,9 @@ class RunActions(WorkbenchScreen):
     BINDINGS = [
         Binding("r", "resume", "Resume", show=False, id="runs.resume", tooltip="Go on with the run here"),
         Binding("p", "pause", "Pause", show=False, id="runs.pause", tooltip="Save and leave; or go on apart"),
-        Binding("x", "stop", "Stop", show=False, id="runs.stop", tooltip="End a detached run, and judge it"),
+        Binding(
+            "x", "stop", "Stop", show=False, id="runs.stop", tooltip="End its process, and judge it as it is"
+        ),
         Binding("n", "rename", "Rename", show=False, id="runs.rename"),
         Binding("t", "tag", "Tag", show=False, id="runs.tag"),
         Binding("a", "annotate", "Annotate", show=False, id="runs.annotate"),
@@ -49,9 +51,7 @@ class RunActions(WorkbenchScreen):
             return run is not None
         if action == "clone":
             return run is not None and bool(run.database)
-        if action == "stop":
-            return run is not None and run.state == "running"
-        if action == "pause":
+        if action in ("pause", "stop"):
             return run is not None and run.state != "finished"
         if action in ("rename", "tag", "annotate", "pin", "delete", "export"):
             return run is not None
@@ -72,7 +72,7 @@ class RunActions(WorkbenchScreen):
             self.workbench.runs.pause(self.chosen)
 
     def action_stop(self) -> None:
-        """Ask, then have the run's own process end, and judge what was learnt."""
+        """Ask, then have the run's own process leave, if there is one, and judge what was learnt."""
         if (run := self.chosen) is not None:
             dialog = ConfirmDialog("Stop?", f"Stop {run.name}, and judge it as it is?", "Stop")
             self._confirm(dialog, lambda: self.workbench.runs.stop(run))

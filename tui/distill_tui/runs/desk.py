@@ -228,14 +228,15 @@ class RunsDesk(Desk["RunsView | None"]):
         self._change(change, "Not paused")
 
     def stop(self, run: RunSummary) -> None:
-        """Have a run's process save and leave, and judge what the student has learnt."""
+        """Have a run's process save and leave, if it has one, and judge what the student has learnt."""
 
         def change(store: RunStore) -> str:
             from distill_core.runs.detached import ask_to_leave
             from distill_core.runs.recording.judged import judge_as_it_is
 
             folder = store.find(run.path)
-            ask_to_leave(folder)
+            if folder.shown_state() == "running":
+                ask_to_leave(folder)
             for _ in judge_as_it_is(folder):
                 pass
             return f"{run.name} is stopped and judged as it is."
