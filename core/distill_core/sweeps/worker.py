@@ -77,9 +77,25 @@ class SweepWorker:
         self._ledger, self._root = ledger, root
         self._device, self._database, self._wait = device, database, wait
         self._record = WorkerRecord.here(device)
+        self._pulse: Pulse | None = None
+
+    def abandon(self) -> None:
+        """Give the present trial back from another thread, in a process that ends in the middle of a step.
+
+        Raises:
+            SweepError: The storage does not answer.
+        """
+        number = None if self._pulse is None else self._pulse.trial
+        if number is None:
+            return
+        ledger = SweepLedger(self._ledger.place, self._ledger.plan.name)
+        for trial in ledger.trials():
+            if trial.number == number:
+                ledger.give_back(trial)
 
     def __iter__(self) -> Generator[Told]:
         with Pulse(self._ledger) as pulse:
+            self._pulse = pulse
             while not pulse.is_stopped:
                 if has_to_wait(self._ledger.plan):
                     yield WorkerWaits(running=1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from distill_core.sweeps.queue import queue_of
 from distill_core.sweeps.storage import ENVIRONMENT_VARIABLE, storage_place
 from distill_tui.jobs import JobState
 from distill_tui.runs.desk import RunsView
+from distill_tui.runs.table import RunTable
 from distill_tui.sweeps.crew import Crew
 from distill_tui.sweeps.desk import SweepsView
 from distill_tui.sweeps.heat_map import FIGURES, HeatMap
@@ -80,6 +82,60 @@ async def test_the_cursor_the_figure_and_the_axes(database: Path) -> None:
             assert stage.text("#heat-map").startswith(figure.title)
         await stage.press("x")
         assert stage.text("#heat-map").startswith("1 - cosine: layers across, heads down")
+
+
+async def test_the_frontier_is_drawn_with_the_ladder_and_the_teacher_in_it(database: Path) -> None:
+    """Cells 0, 4 are not beaten; the others have more error at more microseconds and bytes than cell 0."""
+    async with staged(database) as stage:
+        await stage.go("sweep")
+        stage.app.sweeps.publish(view("a"))
+        await stage.settle()
+        await stage.press("f")
+        chart = stage.text("#frontier-chart")
+        picture = chart.partition("\n")[2]
+        assert "ridge 0.06, mean_output 0.4" in chart
+        assert (picture.count("@"), picture.count("*"), picture.count("o")) == (1, 1, 3)
+        assert "┊" in picture
+        assert "·" in picture
+        assert "cell 0: memory H 1 L 1" in stage.text("#sweep-cell"), "the one to take"
+        await stage.press("right", "l", "right", "right", "right")
+        assert "cell 4: memory H 4 L 1" in stage.text("#sweep-cell"), "the slowest"
+        await stage.press("left", "h")
+        assert "cell 2: memory H 2 L 1" in stage.text("#sweep-cell")
+        await stage.press("f")
+        assert stage.text("#heat-map").startswith("1 - cosine")
+
+
+async def test_marginals_are_means_over_all_other_settings(database: Path) -> None:
+    """H 1 has errors 0.01 and 0.02, H 2 0.03 and 0.04, H 4 one of 0.005; L 1 0.01, 0.03, 0.005, L 2 the rest."""
+    async with staged(database) as stage:
+        await stage.go("sweep")
+        stage.app.sweeps.publish(view("a"))
+        await stage.settle()
+        told = stage.text("#sweep-front")
+        assert "heads: 1 0.01500  2 0.03500  4 0.00500" in told
+        assert "layers: 1 0.01500  2 0.03000" in told
+
+
+async def test_the_runs_of_a_cell_are_listed_alone_and_drawn_together(database: Path) -> None:
+    names = [f"2026-11-26T065244-a-c{cell:03d}-s{seed}" for cell in range(2) for seed in range(2)]
+    runs = tuple(msgspec.structs.replace(made_up_runs()[0], name=name, path=f"runs/{name}") for name in names)
+    shown = view("a")
+    assert shown.shown is not None
+    first = msgspec.structs.replace(shown.shown.cells[0], runs=(names[0], names[1]))
+    sweep = msgspec.structs.replace(shown.shown, cells=(first, *shown.shown.cells[1:]))
+    async with staged(database) as stage:
+        await stage.go("sweep")
+        stage.app.runs.publish(RunsView(runs))
+        stage.app.sweeps.publish(replace(shown, shown=sweep))
+        await stage.settle()
+        stage.jobs.wanted.clear()
+        await stage.press("c")
+        assert stage.jobs.groups == ["curves"]
+        await stage.press("a")
+        assert stage.app.current_mode == "runs"
+        table = stage.find("#run-table", RunTable)
+        assert {key.value for key in table.rows} == {f"runs/{name}" for name in names[:2]}
 
 
 async def test_the_command_for_another_box_is_copied(database: Path) -> None:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from distill_core.errors import RunError
+from distill_core.errors import DistillError, RunError
 from distill_tui.cli.output import say
 from distill_tui.signals import ENDING, handled
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from distill_core.runs import RecordedRun, RunFolder
     from distill_core.training.events import TrainEvent
 
-_LAST_STEP_SECONDS = 1.8
+_LAST_STEP_SECONDS, _LAST_WORDS_SECONDS = 1.8, 1.0
 PATIENCE_SECONDS = 20
 """A process that is to go on with a run waits so long for the one before to let go of it."""
 
@@ -40,10 +40,12 @@ class StopRequest:
 
     Attributes:
         exit_code: 128 and the number of the signal, as shells say it; None while nobody asked.
+        last_words: What is still to be done, within a second, where the process ends in the middle of a step.
     """
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
+        self.last_words: Callable[[], object] = lambda: None
         self._signals = ExitStack()
         self._last_resort: threading.Timer | None = None
 
@@ -65,11 +67,22 @@ class StopRequest:
                 os._exit(self.exit_code)
             return
         self.exit_code = 128 + number
-        timer = threading.Timer(_LAST_STEP_SECONDS, os._exit, (self.exit_code,))
+        timer = threading.Timer(_LAST_STEP_SECONDS, self._leave, (self.exit_code,))
         timer.daemon = True
         with contextlib.suppress(RuntimeError):  # no thread can be started: who trains still looks
             timer.start()
             self._last_resort = timer
+
+    def _leave(self, exit_code: int) -> None:
+        speaking = threading.Thread(target=self._speak, daemon=True)
+        with contextlib.suppress(RuntimeError):
+            speaking.start()
+            speaking.join(_LAST_WORDS_SECONDS)
+        os._exit(exit_code)
+
+    def _speak(self) -> None:
+        with contextlib.suppress(DistillError):
+            self.last_words()
 
 
 class MeasurementStopped(KeyboardInterrupt):

@@ -64,6 +64,7 @@ def work_at(ledger: SweepLedger, place: WorkerPlace, stop: StopRequest, *, as_js
     from distill_core.sweeps.worker import SweepWorker
 
     worker = SweepWorker(ledger, place.root, device=place.device, database=place.database)
+    stop.last_words = worker.abandon
     with contextlib.closing(iter(worker)) as events:
         for event in events:
             if isinstance(event, TrialEnded):
