@@ -107,7 +107,7 @@ async def test_the_frontier_is_drawn_with_the_ladder_and_the_teacher_in_it(datab
 
 
 async def test_marginals_are_means_over_all_other_settings(database: Path) -> None:
-    """H 1 has errors 0.01 and 0.02, H 2 0.03 and 0.04, H 4 one of 0.005; L 1 0.01, 0.03, 0.005, L 2 the rest."""
+    """H 1 has errors 0.01 and 0.02, H 2 0.03 and 0.04, H 4 0.005; L 1 0.01, 0.03 and 0.005, L 2 the rest."""
     async with staged(database) as stage:
         await stage.go("sweep")
         stage.app.sweeps.publish(view("a"))
