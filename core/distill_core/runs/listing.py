@@ -40,6 +40,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         created: When the run was made.
         pinned: Whether it is the baseline.
         problem: What is damaged, each file by its path.
+        train_seconds: Without pauses; of a run that was judged.
+        epochs: Likewise.
         content_sha256: Of what it was trained on; empty in what an older version wrote.
     """
 
@@ -63,6 +65,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool
     problem: str
     content_sha256: str = ""
+    train_seconds: float | None = None
+    epochs: int | None = None
 
     @property
     def id(self) -> str:
@@ -130,6 +134,8 @@ def summarise(run: RunFolder) -> tuple[RunSummary, RunState | None]:
         pinned=notes.pinned,
         problem=" ".join(problems),
         content_sha256=data.content_sha256 if data else "",
+        train_seconds=evaluation.finished.active_seconds if evaluation else None,
+        epochs=evaluation.finished.epochs if evaluation else None,
     )
     return summary, state
 
