@@ -16,7 +16,8 @@ from textual.widgets import Static
 
 from distill_core.foreign_text import visible
 from distill_tui.charts.braille import Picture
-from distill_tui.charts.figure import PENS, Baseline, Figure, Options
+from distill_tui.charts.figure import Figure
+from distill_tui.charts.plot import PENS, Baseline, Options
 from distill_tui.charts.history import RUN_NAMES, MetricHistory
 from distill_tui.runs.desk import RunCurve
 

@@ -7,7 +7,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 
-from distill_tui.charts.figure import Baseline
+from distill_tui.charts.plot import Baseline
 from distill_tui.jobs import JobState
 from distill_tui.runs.desk import RunCurve
 from distill_tui.training.desk import TrainingView
