@@ -95,7 +95,6 @@ class Figure:
             picture.write(column, 0, text, role)
             column += len(text)
 
-
     def _best_words(self, options: Options) -> list[str]:
         """Say which validation value was the best so far, and where."""
         is_of_one = options.best and "validation" in self.history.names

@@ -17,8 +17,9 @@ from distill_tui.teacher.desk import TeacherView, is_same
 from distill_tui.ui.desk import Desk
 
 if TYPE_CHECKING:
-    from distill_core.runs import RunComparison, RunFolder, RunStore, RunSummary
+    from distill_core.runs import RunComparison, RunStore, RunSummary
     from distill_tui.app import DistillApp
+    from distill_tui.training.curves import RunCurve
 
 Change = Callable[["RunStore"], str]
 """Changes something on disk and returns what to tell the user; may be empty."""
@@ -75,15 +76,6 @@ class ComparedRuns:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunCurve:
-    """The validation cosine of a run over its steps."""
-
-    name: str
-    steps: tuple[int, ...]
-    cosines: tuple[float, ...]
-
-
 class RunsDesk(Desk["RunsView | None"]):
     """The runs as they were listed last; None before that.
 
@@ -131,10 +123,10 @@ class RunsDesk(Desk["RunsView | None"]):
         failed = self._app.complain("Runs not compared")
         self._app.jobs.ask(partial(_compared, tuple(paths)), self.compared.publish, failed, "compare")
 
-    def show_curves(self, paths: Sequence[str]) -> None:
+    def show_curves(self, runs: Sequence[RunSummary]) -> None:
         """Read the validation cosines of runs, and show them on the train screen."""
         failed = self._app.complain("Curves not read")
-        self._app.jobs.ask(partial(_curves, tuple(paths)), self._show_curves, failed, "curves")
+        self._app.jobs.ask(partial(_curves, tuple(runs)), self._show_curves, failed, "curves")
 
     def export(self, path: str, directory: Path) -> None:
         """Write a run for others."""
@@ -323,21 +315,24 @@ def _compared(paths: tuple[str, ...]) -> ComparedRuns:
     return ComparedRuns(paths, comparison)
 
 
-def _curves(paths: tuple[str, ...]) -> tuple[RunCurve, ...]:
+def _curves(runs: tuple[RunSummary, ...]) -> tuple[RunCurve, ...]:
     from distill_core.runs import RunFolder
-
-    return tuple(_curve(RunFolder(path)) for path in paths)
-
-
-def _curve(run: RunFolder) -> RunCurve:
+    from distill_tui.runs.rows import short_labels
+    from distill_tui.training.curves import RunCurve
     from distill_tui.training.histories import past_epochs
 
-    validated = [(epoch.step, epoch.validation.cosine) for epoch in past_epochs(run) if epoch.validation]
-    return RunCurve(
-        run.read_notes().name or run.name,
-        tuple(step for step, _cosine in validated),
-        tuple(cosine for _step, cosine in validated),
-    )
+    def curve(run: RunSummary, name: str, setting_name: str) -> RunCurve:
+        epochs = [epoch for epoch in past_epochs(RunFolder(run.path)) if epoch.validation]
+        return RunCurve(
+            name,
+            tuple(epoch.step for epoch in epochs),
+            tuple(epoch.validation.cosine for epoch in epochs if epoch.validation),
+            run.settings_id,
+            setting_name,
+        )
+
+    names = zip(short_labels(runs), short_labels(runs, with_seeds=False), strict=True)
+    return tuple(curve(run, *both) for run, both in zip(runs, names, strict=True))
 
 
 def _exported(path: str, directory: Path) -> tuple[Path, tuple[str, ...]]:
