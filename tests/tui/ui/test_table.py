@@ -18,6 +18,8 @@ async def test_rows_that_were_drawn_before_they_were_measured_are_drawn_anew() -
         table.add_columns("N", "τ")
         await pilot.pause()
         table.add_row("30", "0.1")
-        assert table.render_line(1).text.split() == ["3", "0"], "as wide as the headings, until it is measured"
+        assert table.render_line(1).text.split() == ["3", "0"], (
+            "as wide as the headings, until it is measured"
+        )
         await pilot.pause()
         assert table.render_line(1).text.split() == ["30", "0.1"]

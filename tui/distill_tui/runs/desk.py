@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -89,8 +89,8 @@ class RunsDesk(Desk["RunsView | None"]):
         self._app = app
         self._lock = threading.Lock()
         self._store: RunStore | None = None
-        self._deleted: list[str] = []
-        """Names in the trash of what was deleted here, oldest first."""
+        self._deleted: list[list[str]] = []
+        """Names in the trash of what was deleted here at once, oldest first."""
         self._waiting: RunConfig | None = None
         """Settings that wait for their projection to be read."""
         self.remarks: Desk[RunRemarks | None] = Desk(None)
@@ -128,10 +128,13 @@ class RunsDesk(Desk["RunsView | None"]):
         failed = self._app.complain("Curves not read")
         self._app.jobs.ask(partial(_curves, tuple(runs)), self._show_curves, failed, "curves")
 
-    def export(self, path: str, directory: Path) -> None:
-        """Write a run for others."""
-        self._app.busy_with.publish(f"exporting to {directory.name}")
-        work = partial(_exported, path, directory)
+    def export(self, directories: Mapping[str, Path]) -> None:
+        """Write runs for others, one after another, each into its directory."""
+        self._app.busy_with.publish(f"exporting to {next(iter(directories.values())).name}")
+
+        def work() -> list[tuple[Path, tuple[str, ...]]]:
+            return [_exported(path, directory) for path, directory in directories.items()]
+
         self._app.jobs.ask(work, self._say_exported, self._say_not_exported, group="runs")
 
     def take_settings(self, path: str) -> None:
@@ -154,13 +157,16 @@ class RunsDesk(Desk["RunsView | None"]):
         """Give a run another name."""
         self._change(lambda store: _silently(store.rename(run.path, name)), "Not renamed")
 
-    def retag(self, run: RunSummary, tags: Iterable[str]) -> None:
-        """Give a run these tags, and no others."""
-        wanted = list(tags)
-        self._change(
-            lambda store: _silently(store.tag(run.path, *wanted, remove=set(run.tags) - set(wanted))),
-            "Not tagged",
-        )
+    def retag(self, runs: Sequence[RunSummary], before: Iterable[str], after: Iterable[str]) -> None:
+        """Give runs the tags that were added to `before`, and take away those that are missing from it."""
+        wanted, known = list(after), set(before)
+
+        def change(store: RunStore) -> str:
+            for run in runs:
+                store.tag(run.path, *wanted, remove=known - set(wanted))
+            return f"Tagged {plural(len(runs), 'run')}." if len(runs) > 1 else ""
+
+        self._change(change, "Not tagged")
 
     def annotate(self, run: RunSummary, text: str) -> None:
         """Replace the text about a run."""
@@ -175,28 +181,39 @@ class RunsDesk(Desk["RunsView | None"]):
 
         self._change(change, "Not pinned")
 
-    def delete(self, run: RunSummary) -> None:
-        """Move a run to the trash."""
+    def delete(self, runs: Sequence[RunSummary]) -> None:
+        """Move runs to the trash; `restore_last` takes all of them out again."""
 
         def change(store: RunStore) -> str:
-            place = store.move_to_trash(run.path)
-            self._deleted.append(place.name)
-            return f"{run.name} is in the trash; u takes it out."
+            self._deleted.append([])
+            for run in runs:
+                self._deleted[-1].append(store.move_to_trash(run.path).name)
+            words = f"{runs[0].name} is" if len(runs) == 1 else f"{len(runs)} runs are"
+            return f"{words} in the trash; u takes {'it' if len(runs) == 1 else 'them'} out."
 
         self._change(change, "Not deleted")
 
     def restore_last(self) -> None:
-        """Take the run that was deleted last out of the trash: here, or else before."""
+        """Take what was deleted last out of the trash: here, or else before."""
 
         def change(store: RunStore) -> str:
             trashed = [Path(run.path).name for run in store.trashed()]
-            here = [name for name in self._deleted if name in trashed]
             if not trashed:
                 return "The trash is empty."
-            back = store.restore((here or trashed[::-1])[-1])
-            return f"{back.name} is back."
+            here = [there for names in self._deleted if (there := [n for n in names if n in trashed])]
+            back = [store.restore(name).name for name in (here[-1] if here else [trashed[0]])]
+            return f"{back[0]} is back." if len(back) == 1 else f"{len(back)} runs are back."
 
         self._change(change, "Not restored")
+
+    def restore(self, run: RunSummary) -> None:
+        """Take one run out of the trash."""
+        self._change(lambda store: f"{store.restore(Path(run.path).name).name} is back.", "Not restored")
+
+    def read_trash(self, then: Callable[[tuple[RunSummary, ...]], object]) -> None:
+        """Read what is in the trash, newest first."""
+        failed = self._app.complain("Trash not read")
+        self._app.jobs.ask(lambda: self._opened_store().trashed(), then, failed, "runs")
 
     def read_command(self, path: str, then: Callable[[str], object]) -> None:
         """Read the command that trains anew with a run's settings."""
@@ -270,11 +287,11 @@ class RunsDesk(Desk["RunsView | None"]):
         self._app.training.curves.publish(curves)
         self._app.switch_mode("train")
 
-    def _say_exported(self, exported: tuple[Path, tuple[str, ...]]) -> None:
-        directory, left_out = exported
+    def _say_exported(self, exported: Sequence[tuple[Path, tuple[str, ...]]]) -> None:
         self._app.busy_with.publish("")
-        words = "\n".join((str(directory), *(f"Without {part}" for part in left_out)))
-        self._app.notify(words, title="Exported", timeout=12, markup=False)
+        lines = [str(directory) for directory, _left_out in exported]
+        lines += dict.fromkeys(f"Without {part}" for _directory, left_out in exported for part in left_out)
+        self._app.notify("\n".join(lines), title="Exported", timeout=12, markup=False)
 
     def _say_not_exported(self, error: DistillError) -> None:
         self._app.busy_with.publish("")
