@@ -273,7 +273,7 @@ async def scrolled(stage: Stage) -> None:
 
 async def with_curves(stage: Stage) -> None:
     await with_runs(stage)
-    stage.app.runs.show_curves([run.path for run in store().list()])
+    stage.app.runs.show_curves(store().list())
     await answer(stage)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from distill_core.config import RunConfig, TrainingConfig
-from distill_core.runs.listing import RunSummary
+from distill_core.runs.summary import RunSummary
 from distill_core.sweeps.plan import MergedAxis, SweepRequest, make_grid, seeds_of
 from distill_core.wording import plural
 

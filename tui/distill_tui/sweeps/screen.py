@@ -16,7 +16,6 @@ from textual.widgets import Input, Static
 from distill_core.sweeps.events import CellShown, SweepShown
 from distill_core.sweeps.exporting import heat_axes
 from distill_tui.cli.sweep_lines import work_command
-from distill_tui.runs.screen import MAX_CURVES
 from distill_tui.sweeps.desk import SweepsView
 from distill_tui.sweeps.heat_map import FIGURES, HeatMap, marginal_lines
 from distill_tui.sweeps.lines import cell_lines, front_lines, head_lines, queue_lines
@@ -126,7 +125,7 @@ class SweepScreen(WorkbenchScreen):
     def action_curves(self) -> None:
         """Draw the validation cosines of the cell's runs into one chart."""
         if (cell := self.chosen) is not None:
-            self.workbench.runs.show_curves([found.path for found in self._runs_of(cell)][:MAX_CURVES])
+            self.workbench.runs.show_curves(self._runs_of(cell))
 
     def action_figure(self) -> None:
         """Show the next figure."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Label
+from textual.widgets import Button, Input, Label, OptionList
 
 from distill_core.errors import DistillError, OutputError
 from distill_core.foreign_text import visible
@@ -188,3 +188,33 @@ class TextDialog(ModalScreen[str | None]):
             self.query_one("#text-note", Label).update(str(error))
         else:
             self.dismiss(event.value)
+
+
+class ChoiceDialog(ModalScreen[int | None]):
+    """Ends with the number of the line that was chosen, from 0, or None."""
+
+    BINDINGS = [
+        Binding("escape", "dismiss(None)", "Cancel", id="choice.cancel"),
+        Binding("j", "move('cursor_down')", "Down", show=False, id="choice.down"),
+        Binding("k", "move('cursor_up')", "Up", show=False, id="choice.up"),
+    ]
+
+    def __init__(self, title: str, lines: Sequence[str]) -> None:
+        super().__init__()
+        self._title = title
+        self._lines = lines
+
+    def compose(self) -> ComposeResult:
+        """Lay out the lines."""
+        with Vertical(classes="dialog small") as dialog:
+            dialog.border_title = Content(visible(self._title))
+            yield OptionList(*(Content(visible(line)) for line in self._lines), id="choices", compact=True)
+            yield Label("enter takes it, esc cancels", classes="caption")
+
+    def action_move(self, action: str) -> None:
+        """Move as the arrows do."""
+        getattr(self.query_one(OptionList), f"action_{action}")()
+
+    @on(OptionList.OptionSelected)
+    def _take(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_index)
