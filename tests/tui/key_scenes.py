@@ -224,6 +224,11 @@ def highlighted(stage: Stage) -> object:
     return stage.find("#questions", QuestionList).highlighted
 
 
+def beside_third(stage: Stage) -> object:
+    place = stage.find("#questions", QuestionList).highlighted or 0
+    return "below" if place > 4 else "above" if place < 2 else "there"
+
+
 def log_axes(stage: Stage) -> object:
     return [(chart.log_x, chart.log_y) for chart in stage.screen.query(MetricChart)]
 
