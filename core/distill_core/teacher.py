@@ -74,6 +74,11 @@ class MultiHeadLDA:
         directions: Matrix = self.centroids / np.linalg.norm(self.centroids, axis=1, keepdims=True)
         return directions
 
+    def scores(self, units: Matrix) -> Matrix:
+        """Return cosine over tau, (n, N), of unit queries (n, d); what softmax is taken of."""
+        scores: Matrix = units.dot(self._scaled.T)
+        return scores
+
     def sha256(self) -> str:
         """Return the identity of heads and temperature, in hexadecimal."""
         return arrays_sha256(np.array([self.temperature]), self.centroids, self.answers)
@@ -137,7 +142,7 @@ class MultiHeadLDA:
 
     def _weights(self, rows: Matrix) -> Matrix:
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-        scores: Matrix = rows.dot(self._scaled.T)
+        scores = self.scores(rows)
         scores /= np.maximum(norms, np.float32(1e-30))[:, None]
         if self._needs_maximum:
             scores -= scores.max(axis=-1, keepdims=True)

@@ -9,7 +9,7 @@ import psutil
 
 from distill_core.arrays import Ids, Matrix
 from distill_core.errors import SettingsError
-from distill_core.evaluation.baselines import Search
+from distill_core.evaluation.near_heads import Search
 from distill_core.extras import failing_as, import_extra
 from distill_core.teacher import MultiHeadLDA
 
