@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from distill_core.runs import CheckpointInfo, RunFolder, RunStore, save_checkpoint
-from distill_core.runs.listing import RUN_FILES
+from distill_core.runs.summary import RUN_FILES
 from tests.core.test_runs_folder import Clock, make_run
 
 JSON = [f"{name}.json" for name in ("data", "state", "notes", "evaluation")]

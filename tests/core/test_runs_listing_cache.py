@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from distill_core.runs import RunFolder, RunStore, RunSummary, listing, liveness
-from distill_core.runs.listing import summarise
+from distill_core.runs.summary import summarise
 from tests.core.test_runs_folder import Clock, make_run
 
 COUNT = 4

@@ -13,6 +13,7 @@ from distill_tui.latency.tables import ContestantTable
 from distill_tui.runs.screen import RunsScreen
 from distill_tui.runs.table import RunTable
 from distill_tui.sweeps.heat_map import FIGURES, HeatMap
+from distill_tui.sweeps.scatter import FrontierChart
 from distill_tui.teacher.question_list import QuestionList
 from distill_tui.training.metric_chart import MetricChart
 from distill_tui.training.screen import TrainScreen
@@ -223,6 +224,11 @@ def highlighted(stage: Stage) -> object:
     return stage.find("#questions", QuestionList).highlighted
 
 
+def beside_third(stage: Stage) -> object:
+    place = stage.find("#questions", QuestionList).highlighted or 0
+    return "below" if place > 4 else "above" if place < 2 else "there"
+
+
 def log_axes(stage: Stage) -> object:
     return [(chart.log_x, chart.log_y) for chart in stage.screen.query(MetricChart)]
 
@@ -272,7 +278,7 @@ async def scrolled(stage: Stage) -> None:
 
 async def with_curves(stage: Stage) -> None:
     await with_runs(stage)
-    stage.app.runs.show_curves([run.path for run in store().list()])
+    stage.app.runs.show_curves(store().list())
     await answer(stage)
 
 
@@ -333,7 +339,27 @@ async def with_sweep(stage: Stage, row: int = 0) -> None:
     stage.app.sweeps.publish(sweeps_view("sweep-1", "sweep-2"))
     heat_map = stage.find("#heat-map", HeatMap)
     heat_map.axes, heat_map.figure, heat_map.cursor = ("heads", "layers"), FIGURES[0], (1, row)
+    if not heat_map.display:
+        await stage.press("f")
     heat_map.focus()
+
+
+async def on_frontier(stage: Stage) -> None:
+    """Have the frontier drawn, the quickest cell under the cursor."""
+    await with_sweep(stage)
+    await stage.press("f")
+    stage.find("#frontier-chart", FrontierChart).number = 0
+    stage.app.clear_notifications()
+    await stage.settle()
+
+
+async def on_second_of_frontier(stage: Stage) -> None:
+    await on_frontier(stage)
+    stage.find("#frontier-chart", FrontierChart).number = 1
+
+
+def front_cell(stage: Stage) -> object:
+    return stage.find("#frontier-chart", FrontierChart).number
 
 
 def heat_cursor(stage: Stage) -> object:

@@ -16,10 +16,11 @@ from distill_core.errors import RunError
 from distill_core.runs import liveness
 from distill_core.runs.atomic_files import reason, writing_error
 from distill_core.runs.folder import RunFolder, absolute, is_run
-from distill_core.runs.listing import RunListing, RunSummary
+from distill_core.runs.listing import RunListing
 from distill_core.runs.liveness import Wait
 from distill_core.runs.new_folder import Clock, utc_now
 from distill_core.runs.records import RunNotes
+from distill_core.runs.summary import RunSummary
 from distill_core.user_folders import user_folder
 
 

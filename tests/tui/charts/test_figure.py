@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from distill_tui.charts.axes import share_number
 from distill_tui.charts.braille import Picture, Role, Span
-from distill_tui.charts.figure import NO_DATA, Baseline, Figure, Options
+from distill_tui.charts.figure import NO_DATA, Figure
 from distill_tui.charts.frame import LineName, spread
 from distill_tui.charts.history import MetricHistory
+from distill_tui.charts.plot import Baseline, Options
 
 NAN = math.nan
 anything = st.floats(allow_nan=True, allow_infinity=True)

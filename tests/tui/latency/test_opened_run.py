@@ -20,7 +20,7 @@ from distill_tui.latency.desk import NO_QUERIES
 from distill_tui.teacher.loading import load_teacher
 from distill_tui.training.watching import Watching
 from tests.tui import events
-from tests.tui.runs_on_disk import answer, open_first, with_weights
+from tests.tui.runs_on_disk import answer, made_up_runs, open_first, with_weights
 from tests.tui.stage import NARROW, PromptJobs, staged
 
 
@@ -219,10 +219,16 @@ def test_runs_are_compared_by_speed_and_machine() -> None:
     comparison = RunComparison(names=("a", "b"), settings={}, differences=(None,), speeds=(fast, slow))
     console = Console(width=160)
     with console.capture() as printed:
-        console.print(run_comparison(ComparedRuns(("a", "b"), comparison), ["a", "b"]))
+        console.print(run_comparison(ComparedRuns(("a", "b"), comparison), made_up_runs()[:2], ["a", "b"]))
     lines = [" ".join(line.split()) for line in printed.get().splitlines()]
-    assert "LDA p90 22.0 µs 22.0 µs" in lines
-    assert "p90 30.5 µs 1,342.0 µs" in lines
-    assert "crossover from 4,096 to 8,192 heads from 4,096 to 8,192 heads" in lines
+    header, first, second = lines[:3]
+    assert (
+        header.index("LDA p90")
+        < header.index(" p90", header.index("LDA p90") + 5)
+        < header.index("crossover")
+    )
+    for line, mark, p90 in ((first, "a", "30.5"), (second, "b", "1,342.0")):
+        assert line.startswith(mark)
+        assert line.index("22.0 µs") < line.index(f"{p90} µs") < line.index("from 4,096 to 8,192 heads")
     assert "Timed on different machines:" in lines
     assert any(line.startswith("b: Another CPU") for line in lines)

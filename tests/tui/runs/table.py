@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distill_tui.runs.rows import COLUMNS
+from distill_tui.runs.columns import COLUMNS
 from distill_tui.runs.table import RunTable
 from tests.tui.runs_on_disk import answer
 from tests.tui.stage import Stage
@@ -12,7 +12,7 @@ NAMES = [column.name for column in COLUMNS]
 
 def names(stage: Stage) -> list[str]:
     """Return the names in the table, from the top."""
-    return [cell.text for cell in stage.find("#run-table", RunTable).get_column("name")]
+    return [cell.text for cell in stage.find("#run-table", RunTable).get_column("id")]
 
 
 def marks(stage: Stage) -> list[str]:
@@ -23,7 +23,8 @@ def row(stage: Stage, name: str) -> dict[str, str]:
     """Return what the row of a run says, by column."""
     table = stage.find("#run-table", RunTable)
     cells = [cell.text for cell in table.get_row_at(names(stage).index(name))]
-    return dict(zip(NAMES, cells[1:], strict=True))
+    columns = [str(column.key.value) for column in table.ordered_columns]
+    return dict(zip(columns[1:], cells[1:], strict=True))
 
 
 async def put_cursor(stage: Stage, name: str) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from textual.widgets import Input
 
-from distill_tui.runs.rows import SORTS, RunRow, in_order, matching
+from distill_tui.runs.columns import SORTS
+from distill_tui.runs.filter import matching
+from distill_tui.runs.rows import RunRow, in_order
 from distill_tui.runs.table import RunTable
 from tests.tui import events
 from tests.tui.runs.table import NAMES, header, mark, marks, names, put_cursor, row
@@ -15,16 +17,18 @@ from tests.tui.stage import staged
 
 
 async def test_runs_are_listed_newest_first_with_what_they_are_and_are_worth(database: Path) -> None:
-    make_run(Made("old", hour=0, heads=2, seed=7, cosines={1: 0.9}, mean=0.93125))
+    make_run(Made("old", hour=0, heads=2, seed=7, cosines={1: 0.9}, mean=0.9313))
     new = make_run(Made("new", hour=1))
     async with staged(database) as stage:
         await show_runs(stage)
         assert names(stage) == ["new", "old"]
         local = NOON.astimezone()
         assert row(stage, "old") == {
-            "name": "old",
+            "id": "old",
+            "tags": "",
             "state": "finished",
-            "cosine": "0.9313",
+            "cosine": "0.93130",
+            "1-cos": ".0687",
             "skill": "",
             "when": f"{local.month:02}-{local.day:02} {local.hour:02}:{local.minute:02}",
             "p90 µs": "",
@@ -42,7 +46,7 @@ async def test_runs_are_listed_newest_first_with_what_they_are_and_are_worth(dat
         new.write_result("latency", events.latency_finished())
         stage.app.runs.list()
         await answer(stage)
-        assert row(stage, "new")["p90 µs"] == f"{22 * 61.0:,.1f}"
+        assert row(stage, "new")["p90 µs"] == f"{22 * 61.0:,.0f}"
 
 
 async def test_without_runs_the_screen_says_how_to_make_one(database: Path) -> None:
@@ -112,19 +116,19 @@ async def test_a_key_sorts_by_the_next_column_and_the_header_says_which(database
         await put_cursor(stage, "c")
         await stage.press("s")
         assert names(stage) == ["a", "c", "b", "d"], "the best first, the unknown last"
-        assert [title for title in header(stage) if title[-1:] in "▼▲" and title] == ["cosine ▼"]
+        assert [title for title in header(stage) if title[-1:] in "▼▲" and title] == ["1-cos ▲"]
         assert stage.find("#run-table", RunTable).cursor_row == 1, "the cursor stays on its run"
-        await stage.press("S")
+        await stage.press("R")
         assert names(stage) == ["b", "c", "a", "d"], "the unknown stays last"
-        assert "cosine ▲" in header(stage)
+        assert "1-cos ▼" in header(stage)
 
 
 def test_sorting_goes_once_through_every_column(database: Path) -> None:
     assert sorted(SORTS) == sorted(NAMES)
     make_run(Made("B"))
     make_run(Made("a", hour=1))
-    rows = [RunRow(run) for run in store().list()]
-    assert [r.run.name for r in in_order(rows, "name", reverse=False)] == ["a", "B"]
+    rows = [RunRow((run,)) for run in store().list()]
+    assert [r.run.name for r in in_order(rows, "id", reverse=False)] == ["a", "B"]
     assert [r.run.name for r in in_order(rows, "when", reverse=True)] == ["B", "a"]
     for name in NAMES:
         assert len(in_order(rows, name, reverse=False)) == 2
@@ -140,16 +144,11 @@ async def test_marked_runs_are_compared_on_common_queries_with_the_first_of_them
         assert not stage.screen.query_one("#run-comparison").display
         await mark(stage, "second")
         assert marks(stage) == ["1", "2"]
-        shown = stage.text("#run-comparison").split("\n")
-        table = {line[:10].strip(): line.split()[-2:] for line in shown}
-        assert shown[0].split() == ["1", "first", "2", "second"]
+        header_line, first, second, *_ = stage.text("#run-comparison").split("\n")
+        assert header_line.split() == ["run", "differs", "in", "Δ", "cosine", "95", "%", "queries"]
+        assert first.split() == ["1", "first", "H4", "s0"]
         # Queries 2 and 3: 0.7 - 0.6 and 1.0 - 0.7. Of two, Student's t is 12.706.
-        assert table["Δ cosine"][-1] == "+0.2000"
-        assert table["95 %"] == ["-1.0706", "+1.4706"]
-        assert table["queries"][-1] == "2"
-        assert table["Heads H"] == ["4", "8"]
-        assert table["Seed"] == ["0", "3"]
-        assert not any(line.startswith("Layers") for line in shown), "what is the same is left out"
+        assert second.split() == ["2", "second", "H8", "s3", "+0.2000", "-1.0706", "+1.4706", "2"]
 
 
 async def test_marked_runs_are_compared_with_the_pinned_one_if_there_is_one(database: Path) -> None:
@@ -160,8 +159,8 @@ async def test_marked_runs_are_compared_with_the_pinned_one_if_there_is_one(data
         assert marks(stage) == ["", "*"]
         await mark(stage, "other")
         shown = stage.text("#run-comparison").split("\n")
-        assert shown[0].split() == ["*", "baseline", "1", "other"]
-        assert shown[1].split()[-1] == "+0.2500"
+        assert shown[1].split() == ["*", "baseline"]
+        assert shown[2].split()[:3] == ["1", "other", "+0.2500"]
         await mark(stage, "other")
         assert marks(stage) == ["", "*"], "space takes a mark away again"
         assert not stage.screen.query_one("#run-comparison").display
@@ -209,3 +208,8 @@ async def test_listing_again_moves_nothing_and_shows_what_is_new(database: Path)
         await answer(stage)
         assert names(stage)[0] == "newest"
         assert names(stage)[table.cursor_row] == "run 05"
+        below = names(stage)[table.cursor_row + 1]
+        store().move_to_trash(runs[5].path)
+        stage.app.runs.list()
+        await answer(stage)
+        assert names(stage)[table.cursor_row] == below, "of a run that is gone the next one has the cursor"

@@ -11,8 +11,8 @@ from textual.screen import ModalScreen, Screen
 from textual.strip import Strip
 from textual.timer import Timer, TimerCallback
 
-from distill_tui.charts.figure import Baseline
 from distill_tui.charts.history import MetricHistory
+from distill_tui.charts.plot import Baseline
 from distill_tui.training import metric_chart
 from distill_tui.training.metric_chart import MetricChart
 

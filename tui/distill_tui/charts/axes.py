@@ -61,8 +61,13 @@ class Axis:
     high: float
     log: bool = False
 
-    def fractions(self, values: FloatArray) -> FloatArray:
-        """Return where `values` lie, 0 at `low` and 1 at `high`; NaN where the axis cannot show one."""
+    def fractions(self, values: FloatArray, *, clip: bool = True) -> FloatArray:
+        """Return where `values` lie, 0 at `low` and 1 at `high`; NaN where the axis cannot show one.
+
+        Args:
+            values: On the axis, or off it.
+            clip: Whether what is off the axis lies at its ends.
+        """
         if self.log:
             positive = np.where(values > 0, values, np.nan)
             low, high = math.log10(self.low), math.log10(self.high)
@@ -70,7 +75,7 @@ class Axis:
         else:
             with np.errstate(over="ignore"):
                 found = (values - self.low) / (self.high - self.low)
-        return np.where(np.isfinite(found), np.clip(found, 0.0, 1.0), np.nan)
+        return np.where(np.isfinite(found), np.clip(found, 0.0, 1.0) if clip else found, np.nan)
 
     def holds(self, low: float, high: float) -> bool:
         """Tell whether `low` to `high` lies inside and is not lost in it."""

@@ -21,14 +21,15 @@ class Role(IntEnum):
     AXIS = 0
     TITLE = 1
     BASELINE = 2
-    TRAIN = 3
-    VALIDATION = 4
-    RUN_1 = 5
-    RUN_2 = 6
-    RUN_3 = 7
-    RUN_4 = 8
-    RUN_5 = 9
-    RUN_6 = 10
+    FAINT = 3
+    TRAIN = 4
+    VALIDATION = 5
+    RUN_1 = 6
+    RUN_2 = 7
+    RUN_3 = 8
+    RUN_4 = 9
+    RUN_5 = 10
+    RUN_6 = 11
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from distill_tui.charts.axes import Axis, axis_ticks, share_number, short_number, step_axis, value_axis
-from distill_tui.charts.braille import (
-    BLANK_BRAILLE,
-    DOTS_ACROSS,
-    DOTS_DOWN,
-    CellArray,
-    IntArray,
-    Picture,
-    Role,
-    Stroke,
-    ThinnedLine,
-    braille_cells,
-    polyline_dots,
-    single_cells,
-)
+from distill_tui.charts.braille import Picture, Role, single_cells
 from distill_tui.charts.frame import (
     ASCII,
     UNICODE,
@@ -37,7 +22,8 @@ from distill_tui.charts.frame import (
     plot_rows,
     round_to_cell,
 )
-from distill_tui.charts.history import Extent, FloatArray, MetricHistory, SeriesName
+from distill_tui.charts.history import Extent, MetricHistory, Series
+from distill_tui.charts.plot import BEST_MARKS, PENS, Options, Plot, best_point
 
 CELLS_PER_Y_TICK = 3
 NO_DATA = "no values yet"
@@ -55,8 +41,9 @@ class Figure:
         """Return the picture of everything in the history at this size, in cells."""
         picture = Picture(width, height)
         x_extent, y_extent = self.history.bounds()
-        x_axis = step_axis(x_extent, options.x_total, log=options.log_x)
+        x_axis = self.x_axis(options)
         y_axis = self._fit_y_axis(y_extent, options)
+        options = _only_what_the_axis_holds(options, y_axis)
         y_ticks = axis_ticks(y_axis, plot_rows(height)[1] // CELLS_PER_Y_TICK + 1)
         names = _line_names(y_axis, plot_rows(height)[1], options)
         labels = [tick.label for tick in y_ticks]
@@ -73,7 +60,19 @@ class Figure:
         self._draw_legend(picture, options, x_extent, y_extent)
         return picture
 
+    def x_axis(self, options: Options) -> Axis:
+        """Return the axis of positions: all of them, or the part that is to be shown."""
+        extent = self.history.bounds()[0]
+        whole = step_axis(extent, options.x_total, log=options.log_x)
+        if options.x_range is None:
+            return whole
+        low, high = options.x_range
+        return Axis(max(low, whole.low) if options.log_x else low, high, log=options.log_x)
+
     def _fit_y_axis(self, extent: Extent, options: Options) -> Axis:
+        """Return the last axis if it still fits; of a part of the positions always the tightest one."""
+        if options.x_range is not None:
+            return value_axis(None, self.history.extent_within(*options.x_range), log=options.log_y)
         shown = extent.merged(Extent())
         shown.add(np.array([baseline.value for baseline in options.shown_baselines], dtype=np.float64))
         self._y_axis = value_axis(self._y_axis, shown, log=options.log_y)
@@ -81,18 +80,56 @@ class Figure:
 
     def _draw_legend(self, picture: Picture, options: Options, x: Extent, y: Extent) -> None:
         entries = [
-            Entry(pen.ascii if options.ascii else pen.marker, name, short_number(series.y[-1]), pen.role)
+            Entry(
+                pen.ascii if options.ascii else pen.marker,
+                name,
+                short_number(value_at(series, options.cursor)),
+                pen.role,
+            )
             for name in self.history.names
             if (series := self.history[name]).count and (pen := PENS[name])
         ]
         column = 0
-        for text, role in fit_legend(_title(options), entries, _notes(options, x, y), picture.width):
+        notes = [*self._best_words(options), *_notes(options, x, y)]
+        for text, role in fit_legend(_title(options), entries, notes, picture.width):
             picture.write(column, 0, text, role)
             column += len(text)
 
+    def _best_words(self, options: Options) -> list[str]:
+        """Say which validation value was the best so far, and where."""
+        is_of_one = options.best and "validation" in self.history.names
+        best = best_point(self.history["validation"], options.best) if is_of_one else None
+        if best is None:
+            return []
+        return [f"{BEST_MARKS[options.ascii]} best {short_number(best[1])} @ {short_number(best[0])}"]
+
+
+def value_at(series: Series, position: float | None) -> float:
+    """Return the value of a series that is not empty at a position: of the last point up to there.
+
+    Args:
+        series: Which one.
+        position: None for the end; before the first point the first one counts.
+    """
+    if position is None:
+        return float(series.y[-1])
+    return float(series.y[max(int(np.searchsorted(series.x, position, side="right")) - 1, 0)])
+
+
+def _only_what_the_axis_holds(options: Options, axis: Axis) -> Options:
+    """Leave out the baselines that lie off an axis which was fitted without them."""
+    if options.x_range is None:
+        return options
+    held = tuple(b for b in options.shown_baselines if axis.low <= b.value <= axis.high)
+    return replace(options, baselines=held)
+
 
 def _title(options: Options) -> str:
-    return single_cells(options.title) + (" (log)" if options.log_y else "")
+    asides = ["log"] if options.log_y else []
+    if options.window > 1:
+        asides.append(f"mean of ~{options.window}")
+    title = f"{single_cells(options.title)} ({', '.join(asides)})" if asides else single_cells(options.title)
+    return title if options.cursor is None else f"{title} @ {short_number(options.cursor)}"
 
 
 def _notes(options: Options, x: Extent, y: Extent) -> list[str]:
@@ -126,123 +163,3 @@ def _draw_centred(picture: Picture, frame: Frame, text: str) -> None:
     if len(text) <= frame.width:
         row, column = frame.top + frame.height // 2, frame.left + (frame.width - len(text)) // 2
         picture.write(column, row, text, Role.AXIS)
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """A value that the curve is to be compared with, drawn as a line across."""
-
-    name: str
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Texts, scales, baselines and the character set of a chart."""
-
-    title: str = ""
-    x_label: str = ""
-    x_total: float | None = None
-    """Where the x axis ends; None doubles it as the data grow."""
-    log_x: bool = False
-    log_y: bool = False
-    baselines: tuple[Baseline, ...] = ()
-    ascii: bool = False
-    """Whether to do without braille and line-drawing characters."""
-
-    @property
-    def shown_baselines(self) -> tuple[Baseline, ...]:
-        """The baselines that the y axis can show."""
-        return tuple(b for b in self.baselines if math.isfinite(b.value) and (b.value > 0 or not self.log_y))
-
-
-BoolArray = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Pen:
-    """How a line is told from the others: by its stroke or character, and by the style of its role."""
-
-    role: Role
-    stroke: Stroke
-    marker: str
-    ascii: str
-
-
-PENS: dict[SeriesName, Pen] = {
-    "train": Pen(Role.TRAIN, Stroke.SOLID, "⠒⠒", "*"),
-    "validation": Pen(Role.VALIDATION, Stroke.DOTTED, "⠂⠂", "o"),
-    "1": Pen(Role.RUN_1, Stroke.SOLID, "⠒⠒", "1"),
-    "2": Pen(Role.RUN_2, Stroke.DOTTED, "⠂⠂", "2"),
-    "3": Pen(Role.RUN_3, Stroke.SPARSE, "⠂ ⠂", "3"),
-    "4": Pen(Role.RUN_4, Stroke.SOLID, "⠒⠒", "4"),
-    "5": Pen(Role.RUN_5, Stroke.DOTTED, "⠂⠂", "5"),
-    "6": Pen(Role.RUN_6, Stroke.SPARSE, "⠂ ⠂", "6"),
-}
-LOWEST_SERIES_ROLE = min(pen.role for pen in PENS.values())
-BASELINE_PEN = Pen(Role.BASELINE, Stroke.SPARSE, "⠂ ⠂", "-")
-
-
-class Plot:
-    """Draws the lines of one history, and keeps what is thinned from one drawing to the next."""
-
-    def __init__(self, history: MetricHistory) -> None:
-        self._history = history
-        self._lines: dict[SeriesName, ThinnedLine] = {}
-        self._thinned_for: tuple[object, ...] = ()
-
-    def draw(self, picture: Picture, frame: Frame, x_axis: Axis, y_axis: Axis, options: Options) -> None:
-        """Paint the baselines, and the series over them."""
-        across = frame.width * DOTS_ACROSS
-        for baseline in options.shown_baselines:
-            ends = np.array([0, across - 1])
-            values = np.full(2, baseline.value)
-            _paint(picture, frame, _cells(frame, ends, y_axis, values, BASELINE_PEN), BASELINE_PEN, options)
-        self._thin(x_axis, across, log_y=y_axis.log)
-        for name, line in self._lines.items():
-            pen = PENS[name]
-            _paint(picture, frame, _cells(frame, line.columns, y_axis, line.values, pen), pen, options)
-
-    def _thin(self, x_axis: Axis, across: int, *, log_y: bool) -> None:
-        """Bring the thinned lines up to date, from the start if the columns are new ones."""
-        fixed = (self._history.generation, x_axis, across, log_y)
-        if fixed != self._thinned_for:
-            self._thinned_for = fixed
-            self._lines = {name: ThinnedLine() for name in self._history.names}
-        for name, line in self._lines.items():
-            series = self._history[name]
-            fractions = x_axis.fractions(series.x[line.consumed :])
-            values = series.y[line.consumed :]
-            shown = np.isfinite(fractions) & ((values > 0) if log_y else True)
-            columns = np.minimum(np.where(shown, fractions, 0.0) * across, across - 1).astype(np.int64)
-            line.extend(columns, np.where(shown, values, np.nan))
-
-
-def row_dots(axis: Axis, values: FloatArray, height: int) -> FloatArray:
-    """Return the dot rows of `values` from the top of a plot that is `height` cells high; NaN is a gap."""
-    return np.round((1.0 - axis.fractions(values)) * (height * DOTS_DOWN - 1))
-
-
-def _cells(frame: Frame, columns: IntArray, axis: Axis, values: FloatArray, pen: Pen) -> CellArray:
-    rows = row_dots(axis, values, frame.height)
-    return braille_cells(*polyline_dots(columns, rows, pen.stroke), frame.width, frame.height)
-
-
-def _paint(picture: Picture, frame: Frame, cells: CellArray, pen: Pen, options: Options) -> None:
-    """Put the cells that are lit into the picture, over what is there."""
-    area = (slice(frame.top, frame.top + frame.height), slice(frame.left, frame.left + frame.width))
-    glyphs = np.uint32(ord(pen.ascii)) if options.ascii else cells + np.uint32(BLANK_BRAILLE)
-    lit = (cells != 0) & ~_kept_below(picture.roles[area], cells != 0)
-    np.copyto(picture.glyphs[area], glyphs, where=lit)
-    np.copyto(picture.roles[area], np.uint8(pen.role), where=lit)
-
-
-def _kept_below(roles: CellArray, lit: BoolArray) -> BoolArray:
-    """Return the cells that a new line leaves to a series below it, so that both are seen where they meet.
-
-    Where the new line would cover all of a column, they take turns; elsewhere the new one lies on top.
-    """
-    below: BoolArray = roles >= LOWEST_SERIES_ROLE
-    vanishes = below.any(axis=0) & ~(below & ~lit).any(axis=0)
-    turn: BoolArray = np.indices(lit.shape).sum(axis=0) % 2 == 0
-    return turn & below & lit & vanishes

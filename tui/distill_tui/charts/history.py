@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -99,11 +100,40 @@ class Series:
         self.y_extent.add(y)
 
 
+class Smoothed:
+    """A growing series as its exponential mean, which starts without a bias towards 0 (as Adam's means do).
+
+    Args:
+        window: Over about how many points: each weighs 1 - 1 / window of the one after it.
+    """
+
+    def __init__(self, window: int) -> None:
+        self._decay = 1 - 1 / window
+        self._sum = self._weight = 0.0
+        self._points = Series()
+
+    def of(self, series: Series) -> Series:
+        """Return the smoothed series, with what has come since the last time; NaN stays a gap."""
+        new_y = series.y[self._points.count :].tolist()
+        if new_y:
+            new_x = series.x[self._points.count :]
+            self._points.extend(new_x, np.array([self._next(value) for value in new_y]))
+        return self._points
+
+    def _next(self, value: float) -> float:
+        if not math.isfinite(value):
+            return math.nan
+        self._sum = self._decay * self._sum + (1 - self._decay) * value
+        self._weight = self._decay * self._weight + (1 - self._decay)
+        return self._sum / self._weight
+
+
 class MetricHistory:
     """The values of one metric, append-only: training and validation, or those of several runs.
 
     Attributes:
         names: Of the series.
+        bands: Between which values several runs lie, of which a series is the mean.
     """
 
     def __init__(self, names: tuple[SeriesName, ...] = SERIES_NAMES) -> None:
@@ -112,6 +142,7 @@ class MetricHistory:
         """Grows with every change, so that a chart knows when there is nothing to do."""
         self.generation = 0
         """Grows when points are taken away, so that a chart knows when to start over."""
+        self.bands: dict[SeriesName, tuple[Series, Series]] = {}
         self._series: dict[SeriesName, Series] = {name: Series() for name in names}
 
     def __getitem__(self, name: SeriesName) -> Series:
@@ -134,15 +165,40 @@ class MetricHistory:
             self._series[name].extend(new_x, new_y)
             self.revision += 1
 
+    def set_band(self, name: SeriesName, x: Numbers, low: Numbers, high: Numbers) -> None:
+        """Say between which values the runs lie whose mean a series is, at increasing positions."""
+        band = (Series(), Series())
+        for series, values in zip(band, (low, high), strict=True):
+            series.extend(np.asarray(x, dtype=np.float64), np.asarray(values, dtype=np.float64))
+        self.bands[name] = band
+        self.revision += 1
+
     def clear(self) -> None:
         """Forget every point."""
         self._series = {name: Series() for name in self.names}
+        self.bands.clear()
         self.revision += 1
         self.generation += 1
 
     def bounds(self) -> tuple[Extent, Extent]:
-        """Return the extents of x and of y over all series."""
+        """Return the extents of x and of y over all series and bands."""
         x, y = Extent(), Extent()
-        for series in self._series.values():
+        for series in self._all():
             x, y = x.merged(series.x_extent), y.merged(series.y_extent)
         return x, y
+
+    def extent_within(self, low: float, high: float) -> Extent:
+        """Return the extent of y where x is from `low` to `high`."""
+        extent = Extent()
+        for series in self._all():
+            extent.add(series.y[(series.x >= low) & (series.x <= high)])
+        return extent
+
+    def positions(self) -> FloatArray:
+        """Return every x at which there is a point, ascending."""
+        return np.unique(np.concatenate([series.x for series in self._series.values()]))
+
+    def _all(self) -> Iterator[Series]:
+        yield from self._series.values()
+        for band in self.bands.values():
+            yield from band

@@ -11,7 +11,7 @@ from distill_core.runs import RunSummary
 from distill_core.runs.comparing import PairedDifference, RunComparison, RunSpeed
 from distill_core.wording import plural, several_words, signed
 from distill_tui.cli.output import table, terminal_width
-from distill_tui.runs.rows import database_words
+from distill_tui.runs.columns import database_words
 from distill_tui.text import bracket_words, different_machines
 
 _SHARED = ("database", "projection", "tau", "student", "lambda", "recipe")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING
 from distill_core.config import RunConfig
 from distill_core.errors import DistillError
 from distill_core.wording import plural
+from distill_tui.runs.meanwhile import read_news
 from distill_tui.teacher.desk import TeacherView, is_same
 from distill_tui.ui.desk import Desk
 
 if TYPE_CHECKING:
-    from distill_core.runs import RunComparison, RunFolder, RunStore, RunSummary
+    from distill_core.runs import RunComparison, RunStore, RunSummary
     from distill_tui.app import DistillApp
+    from distill_tui.training.curves import RunCurve
 
 Change = Callable[["RunStore"], str]
 """Changes something on disk and returns what to tell the user; may be empty."""
@@ -75,15 +78,6 @@ class ComparedRuns:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunCurve:
-    """The validation cosine of a run over its steps."""
-
-    name: str
-    steps: tuple[int, ...]
-    cosines: tuple[float, ...]
-
-
 class RunsDesk(Desk["RunsView | None"]):
     """The runs as they were listed last; None before that.
 
@@ -97,8 +91,9 @@ class RunsDesk(Desk["RunsView | None"]):
         self._app = app
         self._lock = threading.Lock()
         self._store: RunStore | None = None
-        self._deleted: list[str] = []
-        """Names in the trash of what was deleted here, oldest first."""
+        self._has_listed = False
+        self._deleted: list[list[str]] = []
+        """Names in the trash of what was deleted here at once, oldest first."""
         self._waiting: RunConfig | None = None
         """Settings that wait for their projection to be read."""
         self.remarks: Desk[RunRemarks | None] = Desk(None)
@@ -109,14 +104,39 @@ class RunsDesk(Desk["RunsView | None"]):
         """The projection that settings wait for."""
         return None if self._waiting is None else self._waiting.data.mh_id
 
+    def cost_beside(self, threads: int, cores: int | None = None) -> str:
+        """Say what a run more would cost those that are trained by now; empty where nothing, or none is.
+
+        Args:
+            threads: Of each; 0 for all that there are.
+            cores: Of this machine; None to ask the system.
+        """
+        others = sum(run.state == "running" for run in (self.view.runs if self.view else ()))
+        cores = cores or os.cpu_count() or 1
+        slower = (others + 1) * (threads or cores) / cores
+        if not others or slower <= 1:
+            return ""
+        return (
+            f"{plural(others, 'run')} {'is' if others == 1 else 'are'} being trained. With one more on the "
+            f"{plural(cores, 'core')} of this machine, each would take about {slower:.1f} times as long."
+        )
+
     def list(self) -> None:
         """Read the runs; what is shown stays until they are read."""
+        is_first, self._has_listed = not self._has_listed, True
 
-        def work() -> RunsView:
+        def work() -> tuple[RunsView, str]:
             store = self._opened_store()
-            return RunsView(store.list(), str(store.root), store.problem)
+            view = RunsView(store.list(), str(store.root), store.problem)
+            return view, read_news(view.runs, store.root) if is_first else ""
 
-        self._app.jobs.ask(work, self.publish, self._app.complain("Runs not listed"), "list")
+        self._app.jobs.ask(work, self._show_list, self._app.complain("Runs not listed"), "list")
+
+    def _show_list(self, listed: tuple[RunsView, str]) -> None:
+        view, news = listed
+        self.publish(view)
+        if news:
+            self._app.notify(news, title="While you were away", timeout=20)
 
     def read_remarks(self, path: str) -> None:
         """Read what a row has no room for."""
@@ -131,15 +151,18 @@ class RunsDesk(Desk["RunsView | None"]):
         failed = self._app.complain("Runs not compared")
         self._app.jobs.ask(partial(_compared, tuple(paths)), self.compared.publish, failed, "compare")
 
-    def show_curves(self, paths: Sequence[str]) -> None:
+    def show_curves(self, runs: Sequence[RunSummary]) -> None:
         """Read the validation cosines of runs, and show them on the train screen."""
         failed = self._app.complain("Curves not read")
-        self._app.jobs.ask(partial(_curves, tuple(paths)), self._show_curves, failed, "curves")
+        self._app.jobs.ask(partial(_curves, tuple(runs)), self._show_curves, failed, "curves")
 
-    def export(self, path: str, directory: Path) -> None:
-        """Write a run for others."""
-        self._app.busy_with.publish(f"exporting to {directory.name}")
-        work = partial(_exported, path, directory)
+    def export(self, directories: Mapping[str, Path]) -> None:
+        """Write runs for others, one after another, each into its directory."""
+        self._app.busy_with.publish(f"exporting to {next(iter(directories.values())).name}")
+
+        def work() -> list[tuple[Path, tuple[str, ...]]]:
+            return [_exported(path, directory) for path, directory in directories.items()]
+
         self._app.jobs.ask(work, self._say_exported, self._say_not_exported, group="runs")
 
     def take_settings(self, path: str) -> None:
@@ -162,13 +185,16 @@ class RunsDesk(Desk["RunsView | None"]):
         """Give a run another name."""
         self._change(lambda store: _silently(store.rename(run.path, name)), "Not renamed")
 
-    def retag(self, run: RunSummary, tags: Iterable[str]) -> None:
-        """Give a run these tags, and no others."""
-        wanted = list(tags)
-        self._change(
-            lambda store: _silently(store.tag(run.path, *wanted, remove=set(run.tags) - set(wanted))),
-            "Not tagged",
-        )
+    def retag(self, runs: Sequence[RunSummary], before: Iterable[str], after: Iterable[str]) -> None:
+        """Give runs the tags that were added to `before`, and take away those that are missing from it."""
+        wanted, known = list(after), set(before)
+
+        def change(store: RunStore) -> str:
+            for run in runs:
+                store.tag(run.path, *wanted, remove=known - set(wanted))
+            return f"Tagged {plural(len(runs), 'run')}." if len(runs) > 1 else ""
+
+        self._change(change, "Not tagged")
 
     def annotate(self, run: RunSummary, text: str) -> None:
         """Replace the text about a run."""
@@ -183,28 +209,71 @@ class RunsDesk(Desk["RunsView | None"]):
 
         self._change(change, "Not pinned")
 
-    def delete(self, run: RunSummary) -> None:
-        """Move a run to the trash."""
+    def pause(self, run: RunSummary) -> None:
+        """Have a run's process save and leave; of one that nobody trains, start a process that goes on."""
 
         def change(store: RunStore) -> str:
-            place = store.move_to_trash(run.path)
-            self._deleted.append(place.name)
-            return f"{run.name} is in the trash; u takes it out."
+            from distill_core.runs.detached import ask_to_leave
+            from distill_tui.cli.run_loop import detach
+
+            folder = store.find(run.path)
+            if folder.shown_state() != "running":
+                detach(folder)
+                return f"{run.name} goes on in a process of its own."
+            ask_to_leave(folder)
+            return f"{run.name} is saved, and waits; p goes on."
+
+        self._change(change, "Not paused")
+
+    def stop(self, run: RunSummary) -> None:
+        """Have a run's process save and leave, if it has one, and judge what the student has learnt."""
+
+        def change(store: RunStore) -> str:
+            from distill_core.runs.detached import ask_to_leave
+            from distill_core.runs.recording.judged import judge_as_it_is
+
+            folder = store.find(run.path)
+            if folder.shown_state() == "running":
+                ask_to_leave(folder)
+            for _ in judge_as_it_is(folder):
+                pass
+            return f"{run.name} is stopped and judged as it is."
+
+        self._change(change, "Not stopped")
+
+    def delete(self, runs: Sequence[RunSummary]) -> None:
+        """Move runs to the trash; `restore_last` takes all of them out again."""
+
+        def change(store: RunStore) -> str:
+            self._deleted.append([])
+            for run in runs:
+                self._deleted[-1].append(store.move_to_trash(run.path).name)
+            words = f"{runs[0].name} is" if len(runs) == 1 else f"{len(runs)} runs are"
+            return f"{words} in the trash; u takes {'it' if len(runs) == 1 else 'them'} out."
 
         self._change(change, "Not deleted")
 
     def restore_last(self) -> None:
-        """Take the run that was deleted last out of the trash: here, or else before."""
+        """Take what was deleted last out of the trash: here, or else before."""
 
         def change(store: RunStore) -> str:
             trashed = [Path(run.path).name for run in store.trashed()]
-            here = [name for name in self._deleted if name in trashed]
             if not trashed:
                 return "The trash is empty."
-            back = store.restore((here or trashed[::-1])[-1])
-            return f"{back.name} is back."
+            here = [there for names in self._deleted if (there := [n for n in names if n in trashed])]
+            back = [store.restore(name).name for name in (here[-1] if here else [trashed[0]])]
+            return f"{back[0]} is back." if len(back) == 1 else f"{len(back)} runs are back."
 
         self._change(change, "Not restored")
+
+    def restore(self, run: RunSummary) -> None:
+        """Take one run out of the trash."""
+        self._change(lambda store: f"{store.restore(Path(run.path).name).name} is back.", "Not restored")
+
+    def read_trash(self, then: Callable[[tuple[RunSummary, ...]], object]) -> None:
+        """Read what is in the trash, newest first."""
+        failed = self._app.complain("Trash not read")
+        self._app.jobs.ask(lambda: self._opened_store().trashed(), then, failed, "runs")
 
     def read_command(self, path: str, then: Callable[[str], object]) -> None:
         """Read the command that trains anew with a run's settings."""
@@ -278,11 +347,11 @@ class RunsDesk(Desk["RunsView | None"]):
         self._app.training.curves.publish(curves)
         self._app.switch_mode("train")
 
-    def _say_exported(self, exported: tuple[Path, tuple[str, ...]]) -> None:
-        directory, left_out = exported
+    def _say_exported(self, exported: Sequence[tuple[Path, tuple[str, ...]]]) -> None:
         self._app.busy_with.publish("")
-        words = "\n".join((str(directory), *(f"Without {part}" for part in left_out)))
-        self._app.notify(words, title="Exported", timeout=12, markup=False)
+        lines = [str(directory) for directory, _left_out in exported]
+        lines += dict.fromkeys(f"Without {part}" for _directory, left_out in exported for part in left_out)
+        self._app.notify("\n".join(lines), title="Exported", timeout=12, markup=False)
 
     def _say_not_exported(self, error: DistillError) -> None:
         self._app.busy_with.publish("")
@@ -323,21 +392,24 @@ def _compared(paths: tuple[str, ...]) -> ComparedRuns:
     return ComparedRuns(paths, comparison)
 
 
-def _curves(paths: tuple[str, ...]) -> tuple[RunCurve, ...]:
+def _curves(runs: tuple[RunSummary, ...]) -> tuple[RunCurve, ...]:
     from distill_core.runs import RunFolder
-
-    return tuple(_curve(RunFolder(path)) for path in paths)
-
-
-def _curve(run: RunFolder) -> RunCurve:
+    from distill_tui.runs.rows import short_labels
+    from distill_tui.training.curves import RunCurve
     from distill_tui.training.histories import past_epochs
 
-    validated = [(epoch.step, epoch.validation.cosine) for epoch in past_epochs(run) if epoch.validation]
-    return RunCurve(
-        run.read_notes().name or run.name,
-        tuple(step for step, _cosine in validated),
-        tuple(cosine for _step, cosine in validated),
-    )
+    def curve(run: RunSummary, name: str, setting_name: str) -> RunCurve:
+        epochs = [epoch for epoch in past_epochs(RunFolder(run.path)) if epoch.validation]
+        return RunCurve(
+            name,
+            tuple(epoch.step for epoch in epochs),
+            tuple(epoch.validation.cosine for epoch in epochs if epoch.validation),
+            run.settings_id,
+            setting_name,
+        )
+
+    names = zip(short_labels(runs), short_labels(runs, with_seeds=False), strict=True)
+    return tuple(curve(run, *both) for run, both in zip(runs, names, strict=True))
 
 
 def _exported(path: str, directory: Path) -> tuple[Path, tuple[str, ...]]:

@@ -1,64 +1,70 @@
-"""Runs as rows of a table: what each column says, how rows are sorted and filtered. No widget."""
+"""Runs as rows of a table: how they are grouped, sorted and told apart. No widget."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from distill_core.foreign_text import visible
+from distill_tui.runs.columns import COLUMNS, Column, heads_words, own_name
 
 if TYPE_CHECKING:
     from distill_core.runs import RunSummary
     from distill_tui.runs.desk import RunRemarks
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the table of runs.
-
-    Attributes:
-        text: What it shows of a run; empty where that is not known.
-        value: What it is sorted by; None is last in any order.
-        descending: Whether the highest value is the one to see first.
-    """
-
-    name: str
-    text: Callable[[RunSummary], str]
-    value: Callable[[RunSummary], str | float | None]
-    is_number: bool = False
-    descending: bool = False
-    max_cells: int = 40
-
-
 @dataclass(frozen=True)
 class RunRow:
-    """A run with the texts of its columns."""
+    """A run, or several that differ in their seeds alone, with the texts of its columns.
 
-    run: RunSummary
+    Attributes:
+        runs: At least one; the first is the one that is opened.
+    """
+
+    runs: tuple[RunSummary, ...]
+
+    @property
+    def run(self) -> RunSummary:
+        """The first of them."""
+        return self.runs[0]
 
     @cached_property
-    def texts(self) -> tuple[str, ...]:
-        """One for each of `COLUMNS`."""
-        return tuple(visible(column.text(self.run), 2 * column.max_cells) for column in COLUMNS)
+    def texts(self) -> dict[str, str]:
+        """What each of `COLUMNS` shows, by its name."""
+        return {column.name: visible(self._text(column), 2 * column.max_cells) for column in COLUMNS}
 
     @cached_property
     def haystack(self) -> str:
         """What the filter looks through: every column, in full, and what else was said about the run."""
         run = self.run
         return " ".join(
-            (*self.texts, run.name, run.state, run.database, *run.tags, run.problem, run.path)
+            (*self.texts.values(), run.name, run.state, run.database, *run.tags, run.problem, run.path)
         ).lower()
 
+    def value(self, column: Column) -> str | float | None:
+        """Return what the row is sorted by: of numbers the mean over its runs."""
+        values = [column.value(run) for run in self.runs]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        return fmean(numbers) if numbers else values[0]
 
-def matching(rows: Iterable[RunRow], pattern: str) -> list[RunRow]:
-    """Return the rows that hold every word of a pattern, in any column."""
-    words = pattern.lower().split()
-    return [row for row in rows if all(word in row.haystack for word in words)]
+    def _text(self, column: Column) -> str:
+        if len(self.runs) > 1 and column.of_group is not None:
+            return column.of_group(self.runs)
+        return column.text(self.run)
+
+
+def grouped(rows: Iterable[RunRow]) -> list[RunRow]:
+    """Return one row for all runs that differ in their seeds alone, in the place of the first of them."""
+    groups: dict[str, list[RunSummary]] = {}
+    for row in rows:
+        for run in row.runs:
+            groups.setdefault(run.settings_id or run.path, []).append(run)
+    return [RunRow(tuple(runs)) for runs in groups.values()]
 
 
 def in_order(rows: Sequence[RunRow], name: str, *, reverse: bool) -> list[RunRow]:
@@ -70,77 +76,69 @@ def in_order(rows: Sequence[RunRow], name: str, *, reverse: bool) -> list[RunRow
         reverse: Worst or oldest first instead.
     """
     column = next(column for column in COLUMNS if column.name == name)
-    known = [(value, row) for row in rows if (value := column.value(row.run)) not in (None, "")]
-    unknown = [row for row in rows if column.value(row.run) in (None, "")]
+    known = [(value, row) for row in rows if (value := row.value(column)) not in (None, "")]
+    unknown = [row for row in rows if row.value(column) in (None, "")]
     known.sort(key=lambda pair: pair[0], reverse=column.descending is not reverse)
     return [row for _value, row in known] + unknown
 
 
-def state_words(run: RunSummary) -> str:
-    """Return the state; of a damaged run that is left to the words below the table."""
-    return "damaged" if run.problem else run.state
+def columns_of(rows: Sequence[RunRow]) -> tuple[Column, ...]:
+    """Return the columns from left to right: who, the settings that differ, the figures, then the others."""
+    differing = {column.name for column in COLUMNS if column.is_setting and differs(rows, column)}
+    who, *others = COLUMNS
+    first = [column for column in others if column.name in differing]
+    figures = [column for column in others if not column.is_setting]
+    return who, *first, *figures, *(c for c in others if c.is_setting and c.name not in differing)
 
 
-def database_words(run: RunSummary) -> str:
-    """Return the database with its folder, which is what tells one `lda.db` from another."""
-    path = Path(run.database)
-    return f"{path.parent.name}/{path.name}".removeprefix("/") if run.database else ""
+def differs(rows: Sequence[RunRow], column: Column) -> bool:
+    """Tell whether a column does not say the same of all rows."""
+    return len({row.texts[column.name] for row in rows}) > 1
 
 
-def short_name(run: RunSummary) -> str:
-    """Return the name that the user gave, else the four digits by which the folder's differs from others."""
-    folder = Path(run.path).name
-    return visible(run.name) if run.name != folder else f"…{visible(folder.rpartition('-')[2])}"
+def shared_words(rows: Sequence[RunRow]) -> str:
+    """Say which settings all rows have in common; nothing of a single row, which says them itself."""
+    if len(rows) < 2:
+        return ""
+    shared = [column for column in COLUMNS if column.is_setting and not differs(rows, column)]
+    return ", ".join(words for column in shared if (words := _setting_words(column, rows[0])))
 
 
-def when_words(run: RunSummary) -> str:
-    """Return when the run was made, in local time, in eleven characters."""
-    return f"{run.created.astimezone():%m-%d %H:%M}"
+def setting_labels(runs: Sequence[RunSummary], *, with_seeds: bool = True) -> list[str]:
+    """Return what tells each run from the others, such as `H4 L2 s0`; empty where it is none of the columns.
+
+    Args:
+        runs: Those to be told apart.
+        with_seeds: Whether the seed counts.
+    """
+    rows = [RunRow((run,)) for run in runs]
+    told_by = [
+        column
+        for column in COLUMNS
+        if column.is_setting and differs(rows, column) and (with_seeds or column.name != "seed")
+    ]
+    return [" ".join(filter(None, (_setting_words(column, row) for column in told_by))) for row in rows]
 
 
-def heads_words(run: RunSummary) -> str:
-    """Return H; nothing where the kind of student has no heads."""
-    return str(run.heads) if run.heads else ""
+def short_labels(runs: Sequence[RunSummary], *, with_seeds: bool = True) -> list[str]:
+    """Return a short name for each run: its own, else its settings that differ, else its id."""
+    labels = setting_labels(runs, with_seeds=with_seeds)
+    meant: dict[str, set[str]] = {}
+    for run, label in zip(runs, labels, strict=True):
+        meant.setdefault(label, set()).add(run.path if with_seeds else run.settings_id)
+    return [
+        own_name(run) or (label if label and len(meant[label]) == 1 else run.id)
+        for run, label in zip(runs, labels, strict=True)
+    ]
 
 
-def _number(value: float | None, shape: str = "g") -> str:
-    return "" if value is None else format(value, shape)
+_SYMBOLS = {"seed": "s", "projection": "mh ", "student": "", "recipe": "", "database": "", "τ": "τ "}
 
 
-COLUMNS: tuple[Column, ...] = (
-    Column("name", lambda run: run.name, lambda run: run.name.lower(), max_cells=34),
-    Column("state", state_words, state_words),
-    Column(
-        "cosine",
-        lambda run: _number(run.cosine, ".4f"),
-        lambda run: run.cosine,
-        is_number=True,
-        descending=True,
-    ),
-    Column(
-        "skill", lambda run: _number(run.skill, ".3f"), lambda run: run.skill, is_number=True, descending=True
-    ),
-    Column("when", when_words, lambda run: run.created.timestamp(), descending=True),
-    Column("p90 µs", lambda run: _number(run.latency_us, ",.1f"), lambda run: run.latency_us, is_number=True),
-    Column("student", lambda run: run.student, lambda run: run.student),
-    Column("H", heads_words, lambda run: run.heads, is_number=True),
-    Column("L", lambda run: _number(run.layers), lambda run: run.layers, is_number=True),
-    Column("λ", lambda run: _number(run.cosine_weight), lambda run: run.cosine_weight, is_number=True),
-    Column("recipe", lambda run: run.recipe, lambda run: run.recipe),
-    Column("seed", lambda run: _number(run.seed, "d"), lambda run: run.seed, is_number=True),
-    Column("τ", lambda run: _number(run.temperature), lambda run: run.temperature, is_number=True),
-    Column(
-        "projection", lambda run: _number(run.projection, "d"), lambda run: run.projection, is_number=True
-    ),
-    Column("database", database_words, database_words, max_cells=28),
-)
-"""From left to right: what a run is worth stands beside its name, also where the terminal is narrow."""
-
-SORTS: tuple[str, ...] = (
-    *("when", "cosine", "skill", "p90 µs"),
-    *(column.name for column in COLUMNS if column.name not in ("when", "cosine", "skill", "p90 µs")),
-)
-"""The names of the columns in the order in which one sorts by them; newest first to begin with."""
+def _setting_words(column: Column, row: RunRow) -> str:
+    text = row.texts[column.name]
+    short = f".{text[2:]}" if text.startswith("0.") else text
+    return f"{_SYMBOLS.get(column.name, column.name)}{short}" if text else ""
 
 
 LINE_CHARACTERS = 500
@@ -172,11 +170,12 @@ def _facts(run: RunSummary, remarks: RunRemarks | None) -> Iterator[tuple[str, s
     if remarks is not None and remarks.annotation:
         yield remarks.annotation, ""
     if run.database:
-        yield _settings(run), "dim"
+        yield setting_words(run), "dim"
     yield run.path, "dim"
 
 
-def _settings(run: RunSummary) -> str:
+def setting_words(run: RunSummary) -> str:
+    """Return student, settings and teacher of a run in one line."""
     text = {column.name: column.text(run) for column in COLUMNS}
     heads = f" H {heads}" if (heads := heads_words(run)) else ""
     tau = f" τ {text['τ']}" if text["τ"] else ""

@@ -12,17 +12,19 @@ from textual.reactive import reactive
 from textual.widgets import DataTable, Input, Static
 
 from distill_tui.runs.actions import RunActions
+from distill_tui.runs.columns import SORTS, arrow
 from distill_tui.runs.comparison import run_comparison
 from distill_tui.runs.desk import ComparedRuns, RunsView
-from distill_tui.runs.rows import SORTS, RunRow, in_order, matching, run_facts, short_name
+from distill_tui.runs.filter import matching
+from distill_tui.runs.rows import RunRow, grouped, in_order, run_facts, shared_words
 from distill_tui.runs.table import MARK, RunTable
 
 if TYPE_CHECKING:
     from distill_core.runs import RunSummary
 
 LIST_SECONDS = 2.0
-MAX_CURVES = 6
-HINTS = "space marks  s sorts  v curves  r resumes  ? all keys"
+HINTS = "space marks  s sorts  m seeds as one  v curves  ? all keys"
+FILTERS = "filter: words, and L>=2  seed:1  db:n30  tag:thesis  state:running"
 
 
 class RunsScreen(RunActions):
@@ -40,6 +42,14 @@ class RunsScreen(RunActions):
     was marked: which settings differ, and the difference in cosine on the test queries that both were judged
     on, with a 95 % interval over queries. `v` draws their validation cosines into one chart on screen 3.
 
+    The settings in which the runs differ stand first; what all have in common stands in the title. `/` takes
+    words and conditions: `L>=2 seed:1 db:n30 tag:thesis state:running`. `m` makes one row of all runs that
+    differ only in their seed, with mean ± standard deviation. With marks, `t`, `d` and `e` are about all
+    marked runs. `u` takes back the last deletion, `U` chooses from the trash.
+
+    *1-cos* is the distance to the teacher on the test queries, of a run in training on the validation
+    queries so far; *state* then says how far it is and how long it still takes.
+
     *p90 µs* is the student's latency, one query at a time; *skill* is explained on screen 4.
     """
     BINDINGS = [
@@ -47,7 +57,8 @@ class RunsScreen(RunActions):
         Binding("escape", "leave_filter", "Clear filter", show=False, id="runs.leave"),
         Binding("space", "mark", "Mark", show=False, id="runs.mark", tooltip="Mark to compare, or no longer"),
         Binding("s", "sort", "Sort", show=False, id="runs.sort", tooltip="Sort by the next column"),
-        Binding("S", "reverse", "Reverse", show=False, id="runs.reverse", tooltip="Sort the other way round"),
+        Binding("R", "reverse", "Reverse", show=False, id="runs.reverse", tooltip="Sort the other way round"),
+        Binding("m", "group", "Seeds as one", show=False, id="runs.group", tooltip="A row a setting"),
         Binding("v", "curves", "Curves", show=False, id="runs.curves", tooltip="Draw the marked runs"),
     ]
     AUTO_FOCUS = "#run-table"
@@ -55,10 +66,15 @@ class RunsScreen(RunActions):
     pattern: reactive[str] = reactive("", init=False)
     sorted_by: reactive[str] = reactive(SORTS[0], init=False)
     is_reversed: reactive[bool] = reactive(False, init=False)
+    is_grouped: reactive[bool] = reactive(False, init=False)
+    """Whether runs that differ only in their seed are one row."""
 
     def __init__(self) -> None:
         super().__init__()
         self._rows: dict[str, RunRow] = {}
+        """Of every run, by its folder."""
+        self._shown: dict[str, RunRow] = {}
+        """The rows of the table; one may be of several runs."""
         self._marked: list[str] = []
         self._compared: tuple[RunSummary, ...] = ()
         """The runs, as they were, that the comparison was asked for."""
@@ -68,7 +84,7 @@ class RunsScreen(RunActions):
     def compose_body(self) -> ComposeResult:
         """Lay out the table over the details."""
         with Vertical(id="runs-pane"):
-            yield Input(placeholder="filter runs", id="run-filter", compact=True)
+            yield Input(placeholder=FILTERS, id="run-filter", compact=True)
             yield RunTable(id="run-table")
             yield Static("", id="runs-empty", markup=False)
         with VerticalScroll(id="run-detail"), Container():
@@ -129,10 +145,15 @@ class RunsScreen(RunActions):
 
     def action_mark(self) -> None:
         """Mark the run under the cursor, or no longer, and go to the next."""
-        if self.chosen is None:
-            return
-        (self._marked.remove if self.chosen.path in self._marked else self._marked.append)(self.chosen.path)
         table = self.query_one(RunTable)
+        row = self._shown.get(table.path_at_cursor or "")
+        if row is None:
+            return
+        paths = [run.path for run in row.runs]
+        if set(paths) <= set(self._marked):
+            self._marked = [path for path in self._marked if path not in paths]
+        else:
+            self._marked = list(dict.fromkeys([*self._marked, *paths]))
         table.mark(self.marks)
         table.action_cursor_down()
         self._compare()
@@ -147,10 +168,19 @@ class RunsScreen(RunActions):
 
     def action_curves(self) -> None:
         """Draw the marked runs, or the one under the cursor."""
-        paths = self._marked or [run.path for run in (self.chosen,) if run is not None]
-        if len(paths) > MAX_CURVES:
-            self.notify(f"A chart has room for the first {MAX_CURVES} of them.")
-        self.workbench.runs.show_curves(paths[:MAX_CURVES])
+        self.workbench.runs.show_curves(self.all_chosen)
+
+    def action_group(self) -> None:
+        """Make one row of runs that differ only in their seed, or a row a run again."""
+        self.is_grouped = not self.is_grouped
+
+    @property
+    def all_chosen(self) -> list[RunSummary]:
+        """The marked runs; without marks those of the row under the cursor."""
+        if self._marked:
+            return [self._rows[path].run for path in self._marked]
+        path = self.query_one(RunTable).path_at_cursor
+        return list(self._shown[path].runs) if path in self._shown else []
 
     def watch_pattern(self) -> None:
         """List the runs that match."""
@@ -158,6 +188,10 @@ class RunsScreen(RunActions):
 
     def watch_sorted_by(self) -> None:
         """List the runs by another column."""
+        self._fill()
+
+    def watch_is_grouped(self) -> None:
+        """List settings in place of runs, or the other way round."""
         self._fill()
 
     def watch_is_reversed(self) -> None:
@@ -203,7 +237,7 @@ class RunsScreen(RunActions):
     def _take_runs(self, view: RunsView | None) -> None:
         known = self._rows
         self._rows = {
-            run.path: row if (row := known.get(run.path)) and row.run == run else RunRow(run)
+            run.path: row if (row := known.get(run.path)) and row.run == run else RunRow((run,))
             for run in (view.runs if view else ())
         }
         self._marked = [path for path in self._marked if path in self._rows]
@@ -211,18 +245,32 @@ class RunsScreen(RunActions):
         self._compare()
 
     def _fill(self) -> None:
-        rows = in_order(matching(self._rows.values(), self.pattern), self.sorted_by, reverse=self.is_reversed)
+        rows = matching(self._own_first(), self.pattern)
+        rows = grouped(rows) if self.is_grouped else rows
+        if self.sorted_by != SORTS[0] or self.is_reversed:
+            rows = in_order(rows, self.sorted_by, reverse=self.is_reversed)
+        self._shown = {row.run.path: row for row in rows}
         table, empty = self.query_one(RunTable), self.query_one("#runs-empty", Static)
-        table.show(rows, self.marks, self.sorted_by, "▲" if self.is_reversed else "▼")
+        table.show(rows, self.marks, self.sorted_by, arrow(self.sorted_by, reverse=self.is_reversed))
         table.display = bool(rows)
         empty.display = not rows
         empty.update(self._why_empty())
-        shown = f"{len(rows):,} of " if len(rows) < len(self._rows) else ""
-        self.query_one("#runs-pane").border_title = f"Runs: {shown}{len(self._rows):,}"
+        num_shown = sum(len(row.runs) for row in rows)
+        shown = f"{num_shown:,} of " if num_shown < len(self._rows) else ""
+        alike = f" · all: {words}" if (words := shared_words(rows)) else ""
+        self.query_one("#runs-pane").border_title = f"Runs: {shown}{len(self._rows):,}{alike}"
         if not self.app.screen.is_modal and self.focused is None and rows:
             table.focus()
         self._show_facts()
         self.refresh_bindings()
+
+    def _own_first(self) -> list[RunRow]:
+        """Return the runs, newest first, those of the open database before the others."""
+        teacher = self.workbench.teacher.view
+        if teacher is None:
+            return [*self._rows.values()]
+        here = str(teacher.path.absolute())
+        return sorted(self._rows.values(), key=lambda row: row.run.database != here)
 
     def _why_empty(self) -> str:
         view = self.workbench.runs.view
@@ -257,7 +305,7 @@ class RunsScreen(RunActions):
     def _show_comparison(self, compared: ComparedRuns) -> None:
         self.query_one("#run-detail").set_class(bool(compared.paths), "-comparing")
         runs = [self._rows[path].run for path in compared.paths if path in self._rows]
-        names = [f"{self.marks.get(run.path, '')} {short_name(run)}" for run in runs]
+        marks = [self.marks.get(run.path, "") for run in runs]
         self.query_one("#run-comparison", Static).update(
-            run_comparison(compared, names) if len(names) == len(compared.paths) else ""
+            run_comparison(compared, runs, marks) if len(runs) == len(compared.paths) else ""
         )

@@ -11,11 +11,12 @@ from rich.text import Text
 from textual.binding import Binding
 from textual.widgets.data_table import RowKey
 
-from distill_tui.runs.rows import COLUMNS, RunRow
+from distill_tui.runs.columns import Column
+from distill_tui.runs.rows import RunRow, columns_of
 from distill_tui.ui.table import RowTable
 
 MARK = "mark"
-_MARK_CELLS = 2
+_MARK_CELLS = 3
 _NAMED_COLUMNS = 2
 """How many columns stay in place while the others are scrolled: the mark and the name."""
 
@@ -63,13 +64,8 @@ class RunTable(RowTable[Cell]):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id, cursor_type="row", zebra_stripes=True, fixed_columns=_NAMED_COLUMNS)
+        self._columns: tuple[Column, ...] = ()
         self._widths: list[int] = []
-
-    def on_mount(self) -> None:
-        """Name the columns."""
-        self.add_column("", width=_MARK_CELLS, key=MARK)
-        for column in COLUMNS:
-            self.add_column(column.name, width=len(column.name), key=column.name)
 
     @property
     def path_at_cursor(self) -> str | None:
@@ -87,19 +83,25 @@ class RunTable(RowTable[Cell]):
             sorted_by: Name of the column in whose header the arrow stands.
             arrow: Which way.
         """
-        titles = [f"{column.name} {arrow}" if column.name == sorted_by else column.name for column in COLUMNS]
-        widths = _widths(titles, rows)
+        columns = columns_of(rows)
+        titles = [f"{column.name} {arrow}" if column.name == sorted_by else column.name for column in columns]
+        widths = _widths(columns, titles, rows)
         keys = [row.run.path for row in rows]
-        if (titles, widths, keys) == (self._titles(), self._widths, self._keys()):
+        if (columns, titles, widths, keys) == (self._columns, self._titles(), self._widths, self._keys()):
             self._update(rows, marks)
             return
-        path, offset = self.path_at_cursor, self.scroll_offset
+        path, row_at, offset = self.path_at_cursor, self.cursor_row, self.scroll_offset
+        if columns != self._columns:
+            self._name_columns(columns)
         self._set_columns(titles, widths)
         self.clear()
         for row in rows:
             self.add_row(*self._cells(row, marks), key=row.run.path)
-        if path is not None and path in keys:
-            self.move_cursor(row=keys.index(path), animate=False)
+        if (
+            path is not None and keys
+        ):  # of a run that is gone the next one has the cursor, as it has its place
+            row_at = keys.index(path) if path in keys else min(row_at, len(keys) - 1)
+            self.move_cursor(row=row_at, animate=False)
             self.call_after_refresh(self.scroll_to, *offset, animate=False)
 
     def mark(self, marks: Mapping[str, str]) -> None:
@@ -121,10 +123,18 @@ class RunTable(RowTable[Cell]):
     def _keys(self) -> list[str | None]:
         return [row.key.value for row in self.ordered_rows]
 
+    def _name_columns(self, columns: tuple[Column, ...]) -> None:
+        """Make the columns anew, in another order."""
+        self._columns = columns
+        self.clear(columns=True)
+        self.add_column("", width=_MARK_CELLS, key=MARK)
+        for column in columns:
+            self.add_column(column.name, width=len(column.name), key=column.name)
+
     def _set_columns(self, titles: list[str], widths: list[int]) -> None:
         self._widths = widths
         for column, known, title, width in zip(
-            self.ordered_columns[1:], COLUMNS, titles, widths, strict=True
+            self.ordered_columns[1:], self._columns, titles, widths, strict=True
         ):
             column.width = width
             column.label = Text(title, justify="right" if known.is_number else "left")
@@ -132,7 +142,7 @@ class RunTable(RowTable[Cell]):
     def _update(self, rows: Sequence[RunRow], marks: Mapping[str, str]) -> None:
         """Change the cells that say something else now."""
         for row in rows:
-            names = (MARK, *(column.name for column in COLUMNS))
+            names = (MARK, *(column.name for column in self._columns))
             for name, cell in zip(names, self._cells(row, marks), strict=True):
                 self._put(row.run.path, name, cell)
 
@@ -144,8 +154,12 @@ class RunTable(RowTable[Cell]):
         return [
             self._mark(marks.get(row.run.path, "")),
             *(
-                Cell(text, self._style(row) if column.name == "state" else "", column.is_number)
-                for column, text in zip(COLUMNS, row.texts, strict=True)
+                Cell(
+                    row.texts[column.name],
+                    self._style(row) if column.name == "state" else "",
+                    column.is_number,
+                )
+                for column in self._columns
             ),
         ]
 
@@ -165,10 +179,12 @@ class RunTable(RowTable[Cell]):
         return Style(color=style.color, bold=style.bold)
 
 
-def _widths(titles: Sequence[str], rows: Sequence[RunRow]) -> list[int]:
+def _widths(columns: Sequence[Column], titles: Sequence[str], rows: Sequence[RunRow]) -> list[int]:
     """Return how many cells each column takes: what its widest text needs, up to its limit."""
-    columns = zip(*(row.texts for row in rows), strict=True) if rows else ((),) * len(COLUMNS)
     return [
-        max(cell_len(title), min(known.max_cells, max(map(cell_len, texts), default=0)))
-        for title, known, texts in zip(titles, COLUMNS, columns, strict=True)
+        max(
+            cell_len(title),
+            min(column.max_cells, max((cell_len(row.texts[column.name]) for row in rows), default=0)),
+        )
+        for column, title in zip(columns, titles, strict=True)
     ]

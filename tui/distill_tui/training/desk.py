@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         TrainEvent,
     )
     from distill_tui.app import DistillApp
-    from distill_tui.runs.desk import RunCurve
+    from distill_tui.training.curves import RunCurve
     from distill_tui.training.histories import Histories
 
 JOB_STATES = {"running": JobState.RUNNING, "finished": JobState.FINISHED, "failed": JobState.FAILED}

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+import numpy as np
 from rich.segment import Segment
-from rich.text import Text
 from textual.geometry import Region
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Static
 
-from distill_core.foreign_text import visible
 from distill_tui.charts.braille import Picture
-from distill_tui.charts.figure import PENS, Baseline, Figure, Options
+from distill_tui.charts.figure import Figure, value_at
 from distill_tui.charts.history import RUN_NAMES, MetricHistory
-from distill_tui.runs.desk import RunCurve
+from distill_tui.charts.plot import Baseline, Options
+
+SMALLEST_PART = 1 / 64
 
 
 class MetricChart(Widget):
@@ -33,6 +34,7 @@ class MetricChart(Widget):
         "metric-chart--axis",
         "metric-chart--title",
         "metric-chart--baseline",
+        "metric-chart--faint",
         "metric-chart--train",
         "metric-chart--validation",
         *(f"metric-chart--run_{number}" for number in RUN_NAMES),
@@ -44,6 +46,7 @@ class MetricChart(Widget):
         & > .metric-chart--axis { color: $text-muted; }
         & > .metric-chart--title { color: $foreground; text-style: bold; }
         & > .metric-chart--baseline { color: $foreground; }
+        & > .metric-chart--faint { color: $text-disabled; }
         & > .metric-chart--train { color: $text-primary; }
         & > .metric-chart--validation { color: $text-warning; }
         & > .metric-chart--run_1 { color: $text-primary; }
@@ -68,6 +71,14 @@ class MetricChart(Widget):
     baselines: reactive[tuple[Baseline, ...]] = reactive(())
     ascii: reactive[bool] = reactive(False)
     """Whether to do without braille, for fonts that lack it."""
+    window: reactive[int] = reactive(1)
+    """Over about how many points the lines are smoothed; what is not is drawn faintly below."""
+    cursor: reactive[float | None] = reactive(None)
+    """Where the values are read, in place of at the end."""
+    x_range: reactive[tuple[float, float] | None] = reactive(None)
+    """The part that is shown; all of it is None."""
+    best: reactive[Literal["", "low", "high"]] = reactive("")
+    """Which values are the better ones."""
 
     def __init__(
         self,
@@ -142,7 +153,52 @@ class MetricChart(Widget):
             log_y=self.log_y,
             baselines=self.baselines,
             ascii=self.ascii,
+            window=self.window,
+            cursor=self.cursor,
+            x_range=self.x_range,
+            best=self.best,
         )
+
+    def cursor_moved(self, cells: int) -> float | None:
+        """Return the position to read `cells` columns further on, of those in which there are points.
+
+        None without a point. A cursor that is not there yet comes from the end.
+        """
+        positions = self.history.positions()
+        if not positions.size:
+            return None
+        axis = Figure(self.history).x_axis(self.options)
+        fractions = axis.fractions(positions, clip=False)
+        columns = np.floor(np.nan_to_num(fractions, nan=-1.0) * max(self.size.width, 1))
+        last_of_column = positions[np.append(np.diff(columns) > 0, True)]
+        at = last_of_column.size if self.cursor is None else np.searchsorted(last_of_column, self.cursor)
+        return float(last_of_column[np.clip(at + cells, 0, last_of_column.size - 1)])
+
+    def part(self, factor: float) -> tuple[float, float] | None:
+        """Return what to show with `factor` times as much in view: with the cursor, or else the end, in it.
+
+        None is all of it; the smallest part is a 64th.
+        """
+        whole = Figure(self.history).x_axis(replace(self.options, x_range=None, log_x=False))
+        low, high = self.x_range or (whole.low, whole.high)
+        width = max((high - low) * factor, (whole.high - whole.low) * SMALLEST_PART)
+        if width >= whole.high - whole.low:
+            return None
+        if self.cursor is None:
+            positions = self.history.positions()
+            low = min(high, float(positions[-1]) if positions.size else high) - width
+        elif factor != 1 or not low <= self.cursor <= high:
+            low = self.cursor - width / 2
+        low = min(max(low, whole.low), whole.high - width)
+        return low, low + width
+
+    def values_at_cursor(self) -> dict[str, float]:
+        """Return the value of each series at the cursor, or at the end."""
+        return {
+            name: value_at(series, self.cursor)
+            for name in self.history.names
+            if (series := self.history[name]).count
+        }
 
     @property
     def _is_visible(self) -> bool:
@@ -201,54 +257,3 @@ class MetricChart(Widget):
         self._legend_is_late = False
         self._picture = self._figure.draw(self.size.width, self.size.height, self.options)
         return self._picture
-
-
-class CurveLegend(Static):
-    """A line a run: how its curve is drawn, its number, its name, and where it has come to."""
-
-    COMPONENT_CLASSES = {f"curve-legend--run_{number}" for number in RUN_NAMES}
-    DEFAULT_CSS = """
-    CurveLegend {
-        height: auto;
-        display: none;
-        & > .curve-legend--run_1 { color: $text-primary; }
-        & > .curve-legend--run_2 { color: $text-warning; }
-        & > .curve-legend--run_3 { color: $text-success; }
-        & > .curve-legend--run_4 { color: $text-error; }
-        & > .curve-legend--run_5 { color: $text-accent; }
-        & > .curve-legend--run_6 { color: $foreground; }
-    }
-    """
-
-    curves: reactive[tuple[RunCurve, ...]] = reactive(())
-
-    def watch_curves(self, curves: tuple[RunCurve, ...]) -> None:
-        """Name other curves."""
-        self.display = bool(curves)
-        text = Text(no_wrap=True, overflow="ellipsis")
-        for name, curve in zip(RUN_NAMES, curves, strict=False):
-            style = self.get_visual_style(f"curve-legend--run_{name}").rich_style
-            text.append(f"{PENS[name].marker:<4}{name} ", style)
-            text.append(f"{visible(curve.name)}  {_end(curve)}\n")
-        text.rstrip()
-        self.update(text)
-
-
-def curve_history(curves: tuple[RunCurve, ...], *, of_errors: bool = False) -> MetricHistory:
-    """Return the curves as what a chart draws, by number: cosines, or 1 - cosine."""
-    history = MetricHistory(RUN_NAMES[: len(curves)])
-    for name, curve in zip(RUN_NAMES, curves, strict=False):
-        values = tuple(1 - cosine for cosine in curve.cosines) if of_errors else curve.cosines
-        history.extend(name, curve.steps, values)
-    return history
-
-
-def last_step(curves: tuple[RunCurve, ...]) -> float:
-    """Return the step at which the longest curve ends."""
-    return float(max((step for curve in curves for step in curve.steps), default=1))
-
-
-def _end(curve: RunCurve) -> str:
-    if not curve.steps:
-        return "no validated epoch yet"
-    return f"{curve.cosines[-1]:.4f} at step {curve.steps[-1]:,}, best {max(curve.cosines):.4f}"

@@ -7,11 +7,11 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 
-from distill_tui.charts.figure import Baseline
+from distill_tui.charts.plot import Baseline
 from distill_tui.jobs import JobState
-from distill_tui.runs.desk import RunCurve
+from distill_tui.training.curves import CurveLegend, RunCurve, curve_history, last_step, seeds_together
 from distill_tui.training.desk import TrainingView
-from distill_tui.training.metric_chart import CurveLegend, MetricChart, curve_history, last_step
+from distill_tui.training.metric_chart import MetricChart
 from distill_tui.training.status import RunStatus
 from distill_tui.ui.screen import WorkbenchScreen
 
@@ -26,6 +26,8 @@ _LEFT_OUT = (
     " heads",
 )
 CHARTS = {"cosine": "cosine", "loss": "loss", "mse": "MSE"}
+WINDOWS = (1, 5, 20, 100)
+"""Over about how many points one can smooth."""
 
 
 class TrainScreen(WorkbenchScreen):
@@ -42,6 +44,14 @@ class TrainScreen(WorkbenchScreen):
     The first chart shows 1-cos on a log axis, lower is better: 0.1 is a cosine of 0.9, 1e-4 one of 0.9999;
     `c` shows the cosine itself.
 
+    Left and right move a cursor, whose values stand on top of each chart (`y` copies them); `+` and `-` show
+    less or more of the epochs around it, and the y axis then fits what is seen. `m` smooths: an exponential
+    mean without a bias at the start, over about as many points as the title says; the raw values stay, faint.
+    ◆ marks the best validation. `S` saves the screen as SVG, or the chart that `z` has given all the room.
+
+    With the curves of several runs (`v` on screen 6) those that differ only in their seed are one mean with
+    a band from the lowest to the highest; `g` draws each by itself.
+
     The dashed lines are the ladder: what simple things score on the validation queries. A student that
     does not get past them has learnt nothing that they have not; the ridge's strength was chosen on these
     very queries.
@@ -53,6 +63,15 @@ class TrainScreen(WorkbenchScreen):
         Binding("X", "toggle_log_x", "Log x", key_display="X", id="train.log_x", show=False),
         Binding("c", "toggle_error", "1-cos / cosine", id="train.error", tooltip="1 - cosine, or the cosine"),
         Binding("z", "zoom", "Zoom", id="train.zoom", tooltip="All charts, or one after another"),
+        Binding("left,h", "read(-1)", "Read values", key_display="← →", id="train.before", show=False),
+        Binding("right,l", "read(1)", "Read later values", id="train.after", show=False),
+        Binding("left_square_bracket", "read(-10)", "Ten columns back", id="train.far_before", show=False),
+        Binding("right_square_bracket", "read(10)", "Ten columns on", id="train.far_after", show=False),
+        Binding("plus,equals_sign", "magnify(0.5)", "Show less", key_display="+", id="train.in", show=False),
+        Binding("minus", "magnify(2)", "Show more", key_display="-", id="train.out", show=False),
+        Binding("m", "smooth", "Smooth", id="train.smooth", tooltip="Over about 5, 20, 100 points, or not"),
+        Binding("g", "group", "Seeds apart / together", id="train.group", show=False),
+        Binding("escape", "let_go", "No cursor", id="train.let_go", show=False),
         Binding("v,escape", "leave_curves", "Back to the run", key_display="v", id="train.curves"),
         Binding("enter", "app.start_training", "Train", id="train.start", show=False),
     ]
@@ -60,6 +79,9 @@ class TrainScreen(WorkbenchScreen):
     zoomed: reactive[str] = reactive("")
     shows_error: reactive[bool] = reactive(True, init=False)
     """Whether the first chart shows 1 - cosine on a log axis, where 0.997 and 0.9999 are far apart."""
+
+    puts_seeds_together: reactive[bool] = reactive(True, init=False)
+    """Whether runs that differ only in their seed are one curve."""
 
     def compose_body(self) -> ComposeResult:
         """Lay out the status over the charts."""
@@ -75,6 +97,7 @@ class TrainScreen(WorkbenchScreen):
         """Give the charts their histories and follow the run."""
         for metric in CHARTS:
             self._chart(metric).history = self.workbench.training.histories.by_metric[metric]
+            self._chart(metric).best = "low"
         self.watch_shows_error()
         self.workbench.training.follow(self, self._show_run)
         self.workbench.training.curves.follow(self, self._show_curves)
@@ -88,6 +111,10 @@ class TrainScreen(WorkbenchScreen):
             return not jobs.is_busy
         if action in ("leave_curves", "zoom", "toggle_log_y"):
             return bool(self._curves) is (action == "leave_curves")
+        if action == "group":
+            return bool(self._curves)
+        if action == "let_go":
+            return self._leader.cursor is not None
         return True
 
     def action_pause(self) -> None:
@@ -111,9 +138,56 @@ class TrainScreen(WorkbenchScreen):
 
     def watch_shows_error(self) -> None:
         """Draw the first chart anew, on the axis that suits it."""
-        self._chart("cosine").log_y = self.shows_error
+        chart = self._chart("cosine")
+        chart.log_y, chart.best = self.shows_error, "low" if self.shows_error else "high"
         self._show_curves(self._curves)
         self._show_baselines()
+
+    def action_read(self, cells: int) -> None:
+        """Move the cursor over the charts by columns with points in them."""
+        position = self._leader.cursor_moved(cells)
+        for chart in self._charts:
+            chart.cursor = position
+        self._show_part(self._leader.part(1))
+        self.refresh_bindings()
+
+    def action_let_go(self) -> None:
+        """Read the last values again."""
+        for chart in self._charts:
+            chart.cursor = None
+        self.refresh_bindings()
+
+    def action_magnify(self, factor: float) -> None:
+        """Show another share of the epochs: around the cursor, or else the last ones."""
+        self._show_part(self._leader.part(factor))
+
+    def action_smooth(self) -> None:
+        """Smooth over the next number of points."""
+        for chart in self._charts:
+            chart.window = WINDOWS[(WINDOWS.index(chart.window) + 1) % len(WINDOWS)]
+
+    def action_group(self) -> None:
+        """Draw runs that differ only in their seed as one curve, or each by itself."""
+        self.puts_seeds_together = not self.puts_seeds_together
+
+    def watch_puts_seeds_together(self) -> None:
+        """Draw the curves of several runs anew."""
+        self._show_curves(self._curves)
+
+    def in_hand(self) -> str:
+        """Return the values at the cursor, or the last ones."""
+        lines = []
+        for chart in self._charts:
+            values = chart.values_at_cursor()
+            if values and chart.display:
+                at = "" if chart.cursor is None else f" at {chart.x_label} {chart.cursor:g}"
+                told = "\t".join(f"{name} {value:.6g}" for name, value in values.items())
+                lines.append(f"{chart.title}{at}\t{told}")
+        return "\n".join(lines)
+
+    def _show_part(self, part: tuple[float, float] | None) -> None:
+        for chart in self._charts:
+            chart.x_range = part
 
     def action_toggle_log_x(self) -> None:
         """Switch every chart's epochs between a linear and a logarithmic axis."""
@@ -143,13 +217,25 @@ class TrainScreen(WorkbenchScreen):
     def _curves(self) -> tuple[RunCurve, ...]:
         return self.workbench.training.curves.view
 
+    @property
+    def _charts(self) -> list[MetricChart]:
+        return [self._chart(metric) for metric in CHARTS]
+
+    @property
+    def _leader(self) -> MetricChart:
+        """The chart whose columns the cursor moves by: the one that is zoomed, or else the first."""
+        return self._chart(self.zoomed or "cosine")
+
     def _chart(self, metric: str) -> MetricChart:
         return self.query_one(f"#chart-{metric}", MetricChart)
 
     def _show_curves(self, curves: tuple[RunCurve, ...]) -> None:
         """Draw the curves of several runs where the run's cosine is, or that again."""
+        curves = seeds_together(curves) if self.puts_seeds_together else curves
         self.query_one(CurveLegend).curves = curves
         self.query_one(RunStatus).display = not curves
+        self.action_let_go()
+        self._show_part(None)
         chart = self._chart("cosine")
         if curves:
             chart.history = curve_history(curves, of_errors=self.shows_error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Label
+from textual.widgets import Button, Input, Label, OptionList
 
 from distill_core.errors import DistillError, OutputError
 from distill_core.foreign_text import visible
@@ -138,12 +138,16 @@ class Question:
         caption: What to type.
         value: What stands there at first.
         check: Raises a `DistillError` for a text that cannot be taken; it is shown below the field.
+        tell: Returns what to say below the field of a text that can be taken, as it is typed.
+        is_added_to: Whether what is typed comes behind `value`, and not in its place.
     """
 
     title: str
     caption: str
     value: str = ""
     check: Callable[[str], object] | None = None
+    tell: Callable[[str], str] | None = None
+    is_added_to: bool = False
 
 
 class TextDialog(ModalScreen[str | None]):
@@ -160,8 +164,20 @@ class TextDialog(ModalScreen[str | None]):
         with Vertical(classes="dialog small") as dialog:
             dialog.border_title = Content(visible(self._question.title))
             yield Label(visible(self._question.caption), classes="caption", markup=False)
-            yield Input(self._question.value, compact=True, id="text")
+            selects = not self._question.is_added_to
+            yield Input(self._question.value, compact=True, id="text", select_on_focus=selects)
             yield Label("enter takes it, esc cancels", id="text-note", classes="caption", markup=False)
+
+    @on(Input.Changed)
+    def _tell(self, event: Input.Changed) -> None:
+        """Say what the text comes to."""
+        if self._question.tell is None:
+            return
+        try:
+            words = self._question.tell(event.value)
+        except DistillError as error:
+            words = str(error)
+        self.query_one("#text-note", Label).update(visible(words) or "enter takes it, esc cancels")
 
     @on(Input.Submitted)
     def _take(self, event: Input.Submitted) -> None:
@@ -172,3 +188,33 @@ class TextDialog(ModalScreen[str | None]):
             self.query_one("#text-note", Label).update(str(error))
         else:
             self.dismiss(event.value)
+
+
+class ChoiceDialog(ModalScreen[int | None]):
+    """Ends with the number of the line that was chosen, from 0, or None."""
+
+    BINDINGS = [
+        Binding("escape", "dismiss(None)", "Cancel", id="choice.cancel"),
+        Binding("j", "move('cursor_down')", "Down", show=False, id="choice.down"),
+        Binding("k", "move('cursor_up')", "Up", show=False, id="choice.up"),
+    ]
+
+    def __init__(self, title: str, lines: Sequence[str]) -> None:
+        super().__init__()
+        self._title = title
+        self._lines = lines
+
+    def compose(self) -> ComposeResult:
+        """Lay out the lines."""
+        with Vertical(classes="dialog small") as dialog:
+            dialog.border_title = Content(visible(self._title))
+            yield OptionList(*(Content(visible(line)) for line in self._lines), id="choices", compact=True)
+            yield Label("enter takes it, esc cancels", classes="caption")
+
+    def action_move(self, action: str) -> None:
+        """Move as the arrows do."""
+        getattr(self.query_one(OptionList), f"action_{action}")()
+
+    @on(OptionList.OptionSelected)
+    def _take(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_index)

@@ -169,7 +169,7 @@ class WorkbenchScreen(Screen[None]):
         """Put a text into the terminal's clipboard, and say so; else say why there is none."""
         if text:
             self.app.copy_to_clipboard(text)
-            self.notify(text, title="Copied")
+            self.notify(text, title="Copied", markup=False)
         else:
             self.notify(why_not, severity="warning")
 

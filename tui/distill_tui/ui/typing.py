@@ -49,6 +49,11 @@ class InOrder:
         await self._take(event)
         self._settling = asyncio.create_task(self._settle())
 
+    async def settled(self) -> None:
+        """Wait until everything that was typed has had its effect."""
+        while self._settling is not None:
+            await asyncio.wait([self._settling])
+
     async def _settle(self) -> None:
         """Wait for what was just handled; then hand on those that came meanwhile, and draw at their end."""
         try:
@@ -71,7 +76,6 @@ class InOrder:
         """Wait until no widget from the focus up to the app has anything left to do, and the focus stays."""
         pumps: list[MessagePump] = []
         while True:
-            await asyncio.sleep(0)  # a widget that is about to run gets its turn, and the time is looked at
             before, pumps = pumps, self._chain()
             for pump in pumps:
                 await _turn(pump)
@@ -89,5 +93,7 @@ async def _turn(pump: MessagePump) -> None:
     done = asyncio.Event()
     if not pump.call_later(done.set):
         return
-    while not done.is_set() and pump.is_running:
+    while not done.is_set():
         await asyncio.sleep(0)
+        if not pump.is_running:  # not yet, or no more
+            return
