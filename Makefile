@@ -4,8 +4,6 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 SOURCES := core tui tests benchmarks scripts
 
-SMOKE := $(patsubst %.py,%,$(notdir $(shell grep -l '^if __name__ == "__main__"' benchmarks/*.py)))
-
 .PHONY: demo test test-lowest smoke check format pictures man wheel clean help
 
 help:            ## Show what can be made.
@@ -34,8 +32,7 @@ test-lowest: $(LOWEST)/.ready  ## Run the main commands and the settings on the 
 	$(LOWEST)/bin/python -m pytest tests/core/test_config.py tests/core/latency/test_forms.py tests/tui/cli/test_latency.py tests/tui/cli/test_crossover.py tests/tui/cli/test_usage.py tests/tui/cli/test_inspect.py
 
 smoke: $(VENV)/.ready  ## Run every benchmark and every documented command in its short form.
-	set -e; for name in $(SMOKE); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --smoke; done
-	$(BIN)/python -m scripts.run_documented_commands
+	$(BIN)/python -m scripts.run_documented_commands --benchmarks
 
 check: $(VENV)/.ready  ## Format, lint, types and the import boundary, as CI runs them.
 	$(BIN)/ruff format --check $(SOURCES)

@@ -11,6 +11,8 @@ from hypothesis import settings
 # for each other on a busy machine take 50 times as long, and sums in another order are other sums.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+os.environ.pop("COLUMNS", None)  # lines that are read by programs are as long as they are
+
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 

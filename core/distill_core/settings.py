@@ -7,14 +7,18 @@ that follows from the teacher; `form`, False for what the form does not show.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from distill_core.errors import SettingsError
+
+_BARE_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
+"""As people write them, ".5" and "+1e-4" among them, which are no numbers of JSON."""
 
 AUTO = "auto"
 """How a form or a command line says that a setting is left to the recipe: None in the settings."""
@@ -65,8 +69,11 @@ def check_field(settings: type[msgspec.Struct], name: str, value: object) -> obj
     hint = _hints(settings)[name]
     if value == AUTO and is_optional(settings, name):
         return None
+    is_text = isinstance(value, str)
+    if isinstance(value, str) and _BARE_NUMBER.fullmatch(value) and _takes_float(hint):
+        value = float(value)
     try:
-        return msgspec.convert(value, hint, strict=not isinstance(value, str))
+        return msgspec.convert(value, hint, strict=not is_text)
     except msgspec.ValidationError as error:
         described = describe(settings, name) if get_args(hint) else FieldDescription(name, name, "")
         words = in_words(error)
@@ -100,6 +107,12 @@ def in_words(error: msgspec.ValidationError, inside: str = "") -> str:
 def _parts(kind: object) -> tuple[object, ...]:
     """Return the members of a union; of `X | None` in an `Annotated` they are X and None."""
     return get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,)
+
+
+def _takes_float(hint: object) -> bool:
+    inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    parts = _parts(inner)
+    return inner is float if parts == (inner,) else any(map(_takes_float, parts))
 
 
 def _choices(kind: object) -> tuple[object, ...]:

@@ -35,6 +35,7 @@ def config(tmp_path: Path) -> RunConfig:
         data=DataConfig(database=str(database)),
         student=EncoderConfig(heads=2, layers=1, ff_dim=12),
         training=TrainingConfig(epochs=3, batch_size=16, learning_rate=1e-3, seed=SEED, device="cpu"),
+        split=SplitConfig(split_seed=SEED),
     )
 
 
@@ -81,7 +82,7 @@ class BruteForce:
         self.centroids = vectors(config, "mh_1_cluster_{}_centroid.npy", HEADS)
         self.head_answers = vectors(config, "mh_1_cluster_{}_answer.npy", HEADS)
         self.temperature = temperature
-        split = split_queries(HEADS * QUESTIONS, seed=config.training.seed)
+        split = split_queries(HEADS * QUESTIONS, seed=config.split.split_seed)
         self.train, self.test = split.train.tolist(), split.test.tolist()
 
     def mixed(self, query: Floats, best: int = HEADS) -> Floats:
@@ -313,7 +314,7 @@ def test_excluding_near_duplicates_drops_exactly_those_of_training_queries(
     assert everything.n == finished.evaluation.n == 10
     assert everything.near_duplicates == 10 - len(kept)
 
-    excluding = config.with_values(split=SplitConfig(exclude_near_duplicates=True))
+    excluding = config.with_values(split=SplitConfig(exclude_near_duplicates=True, split_seed=SEED))
     data = load(excluding)
     tested, assessment, finished = judged(data, excluding, lambda queries: queries)
     assert list(tested.question_ids) == [row + 1 for row in kept]
@@ -335,7 +336,7 @@ def test_excluding_near_duplicates_drops_exactly_those_of_training_queries(
 
 
 def test_a_test_part_of_nothing_but_near_duplicates_judges_all_the_same(config: RunConfig) -> None:
-    excluding = config.with_values(split=SplitConfig(exclude_near_duplicates=True))
+    excluding = config.with_values(split=SplitConfig(exclude_near_duplicates=True, split_seed=SEED))
     split = split_queries(HEADS * QUESTIONS, seed=SEED)
     folder = Path(config.data.database).parent / "embeddings"
     for row, source in zip(split.test.tolist(), split.train.tolist(), strict=False):

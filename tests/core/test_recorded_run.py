@@ -105,7 +105,7 @@ def test_a_run_leaves_all_it_is_made_of(tmp_path: Path, config: RunConfig) -> No
     numbers = [without_times(msgspec.to_builtins(event)) for event in events]
     assert numbers == [without_times(msgspec.to_builtins(event)) for event in plain]
     lines = folder.read_metrics().lines
-    assert [line["event"] for line in lines] == ["started", *["baseline"] * 7, *["epoch"] * 4, "finished"]
+    assert [line["event"] for line in lines] == ["started", *["baseline"] * 9, *["epoch"] * 4, "finished"]
     assert folder.shown_state() == "finished"
     started = events[0]
     assert isinstance(started, RunStarted)

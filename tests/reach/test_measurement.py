@@ -213,9 +213,9 @@ async def test_the_app_has_its_screen_its_key_and_its_help_and_a_run_keeps_its_r
     folder = with_weights(database)
     async with staged(database, jobs=PromptJobs) as stage:
         await stage.show_teacher()
-        await stage.press("7")
+        await stage.press("8")
         assert stage.app.current_mode == "lengths"
-        assert "7 Lengths" in stage.text("TopBar")
+        assert "8 Lengths" in stage.text("TopBar")
         assert stage.text("#lengths").startswith("idle")
         await open_first(stage, "lengths")
         assert stage.offers("lengths.measure")
@@ -237,6 +237,6 @@ async def test_the_app_has_its_screen_its_key_and_its_help_and_a_run_keeps_its_r
 
 async def test_no_other_app_knows_of_it(database: Path) -> None:
     async with staged(database) as stage:
-        await stage.press("7")
+        await stage.press("8")
         assert stage.app.current_mode == "teacher"
         assert "lengths" not in stage.app.latency.by_name

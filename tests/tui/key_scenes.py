@@ -13,6 +13,7 @@ from distill_tui.latency.tables import ContestantTable
 from distill_tui.runs.screen import RunsScreen
 from distill_tui.runs.table import RunTable
 from distill_tui.sweeps.heat_map import FIGURES, HeatMap
+from distill_tui.sweeps.scatter import FrontierChart
 from distill_tui.teacher.question_list import QuestionList
 from distill_tui.training.metric_chart import MetricChart
 from distill_tui.training.screen import TrainScreen
@@ -272,7 +273,7 @@ async def scrolled(stage: Stage) -> None:
 
 async def with_curves(stage: Stage) -> None:
     await with_runs(stage)
-    stage.app.runs.show_curves([run.path for run in store().list()])
+    stage.app.runs.show_curves(store().list())
     await answer(stage)
 
 
@@ -333,7 +334,27 @@ async def with_sweep(stage: Stage, row: int = 0) -> None:
     stage.app.sweeps.publish(sweeps_view("sweep-1", "sweep-2"))
     heat_map = stage.find("#heat-map", HeatMap)
     heat_map.axes, heat_map.figure, heat_map.cursor = ("heads", "layers"), FIGURES[0], (1, row)
+    if not heat_map.display:
+        await stage.press("f")
     heat_map.focus()
+
+
+async def on_frontier(stage: Stage) -> None:
+    """Have the frontier drawn, the quickest cell under the cursor."""
+    await with_sweep(stage)
+    await stage.press("f")
+    stage.find("#frontier-chart", FrontierChart).number = 0
+    stage.app.clear_notifications()
+    await stage.settle()
+
+
+async def on_second_of_frontier(stage: Stage) -> None:
+    await on_frontier(stage)
+    stage.find("#frontier-chart", FrontierChart).number = 1
+
+
+def front_cell(stage: Stage) -> object:
+    return stage.find("#frontier-chart", FrontierChart).number
 
 
 def heat_cursor(stage: Stage) -> object:
@@ -354,3 +375,48 @@ def wanted(stage: Stage) -> object:
 
 def wanted_sweep(stage: Stage) -> object:
     return stage.app.sweeps.wanted
+
+
+def grouped(stage: Stage) -> object:
+    assert isinstance(stage.screen, RunsScreen)
+    return stage.screen.is_grouped
+
+
+async def charted(stage: Stage) -> None:
+    """Have told ten epochs."""
+    await stage.train_to_the_end()
+    await stage.go("train")
+
+
+async def charted_at_two(stage: Stage) -> None:
+    await charted(stage)
+    for chart in stage.screen.query(MetricChart):
+        chart.cursor = 2.0
+
+
+async def magnified(stage: Stage) -> None:
+    await charted(stage)
+    for chart in stage.screen.query(MetricChart):
+        chart.x_range = (5.0, 10.0)
+
+
+def chart_cursor(stage: Stage) -> object:
+    return stage.find("#chart-cosine", MetricChart).cursor
+
+
+def part_shown(stage: Stage) -> object:
+    return stage.find("#chart-loss", MetricChart).x_range
+
+
+def window(stage: Stage) -> object:
+    return stage.find("#chart-mse", MetricChart).window
+
+
+def seeds_together(stage: Stage) -> object:
+    assert isinstance(stage.screen, TrainScreen)
+    return stage.screen.puts_seeds_together
+
+
+def chosen_from_trash(stage: Stage) -> object:
+    work_off(stage)
+    return type(stage.screen).__name__

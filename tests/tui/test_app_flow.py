@@ -283,9 +283,10 @@ async def test_the_key_that_trains_says_why_it_cannot(database: Path) -> None:
         await stage.press("ctrl+t")
         assert stage.toasts() == ["Choose a projection first."]
         await stage.show_teacher()
+        stage.app.latency.comparison.start()
+        await stage.settle()
         await stage.press("ctrl+t")
-        await stage.press("ctrl+t")
-        assert "The training is still going; stop it first." in stage.toasts()
+        assert "The measurement is still going; stop it first." in stage.toasts()
         assert stage.jobs.groups.count("engine") == 1
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +29,7 @@ def starting(database: Path) -> Iterator[pexpect.spawn[str]]:
         dimensions=(24, 80),
         env={**os.environ, "TERM": "xterm-256color"},
     )
-    child.expect("4 heads|heads")
+    child.expect("finds most")
     yield child
     if child.isalive():
         child.kill(signal.SIGKILL)
@@ -74,9 +76,7 @@ def end_of(child: pexpect.spawn[str]) -> None:
     child.wait()
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGXCPU, 152)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGXCPU, 152)])
 def test_a_signal_saves_the_run(app: pexpect.spawn[str], number: signal.Signals, code: int) -> None:
     app.kill(number)
     end_of(app)
@@ -85,13 +85,43 @@ def test_a_signal_saves_the_run(app: pexpect.spawn[str], number: signal.Signals,
     assert folder.last_checkpoint.is_file()
 
 
-def test_a_closed_terminal_saves_the_run(app: pexpect.spawn[str]) -> None:
+@pytest.mark.parametrize("how", ["signal", "closed terminal"])
+def test_a_line_that_drops_hands_the_run_over(app: pexpect.spawn[str], how: str) -> None:
+    drop(app, how)
+    (run,) = RunStore().list()
+    folder = RunFolder.open(run.path)
+    assert folder.last_checkpoint.is_file()
+    try:
+        for _ in range(LOOKS):
+            if len(folder.attempts()) == 2:
+                break
+            time.sleep(0.1)
+        assert folder.attempts()[1].pid != app.pid, "a process of its own goes on"
+    finally:
+        with contextlib.suppress(ProcessLookupError, IndexError):
+            os.kill(folder.attempts()[1].pid, signal.SIGKILL)
+
+
+def test_a_setting_has_the_run_stop_when_the_line_drops(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("DISTILL_TUI_HANGUP", "stop")
+    app = request.getfixturevalue("app")
+    drop(app, "signal")
+    (run,) = RunStore().list()
+    assert run.state == "stopped"
+    assert not (Path(run.path) / "log.txt").exists(), "no process was started"
+
+
+def drop(app: pexpect.spawn[str], how: str) -> None:
+    if how == "signal":
+        app.kill(signal.SIGHUP)
+        end_of(app)
+        assert app.exitstatus == 129
+        return
     app.ptyproc.fileobj.close()
     os.waitpid(app.pid, 0)
     app.ptyproc.terminated = app.terminated = True
-    (run,) = RunStore().list()
-    assert run.state == "stopped"
-    assert RunFolder.open(run.path).last_checkpoint.is_file()
 
 
 def test_q_and_s_save_the_run(app: pexpect.spawn[str]) -> None:

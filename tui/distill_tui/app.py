@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
@@ -22,6 +23,7 @@ from distill_tui import places
 from distill_tui.jobs import Answered, JobEnded, Jobs, JobState, Progressed
 from distill_tui.latency.desk import MEASUREMENTS, LatencyDesk
 from distill_tui.runs.desk import RunsDesk
+from distill_tui.runs.meanwhile import keep_seen
 from distill_tui.student.desk import StudentDesk
 from distill_tui.sweeps.desk import SweepsDesk
 from distill_tui.teacher.desk import TeacherDesk
@@ -34,6 +36,9 @@ from distill_tui.ui.terminal import OnlyWhatIsSeen, copying, notifying
 from distill_tui.ui.typing import InOrder
 
 _TOAST_CHARACTERS = 600
+_HUNG_UP = 129
+"""The exit code after SIGHUP: the line has dropped."""
+
 _OWN_SCREENS = {"training": ("train", "validate")}
 """Where the end of a job is seen without a toast, by its name; of a measurement on screen 5 otherwise."""
 
@@ -56,6 +61,7 @@ class DistillApp(App[int]):
 
     Attributes:
         jobs: What is at work in threads.
+        typed: What is typed, in its order.
         busy_with: What is being read or written just now, in words.
         modes: The names of the screens, in the order of their keys.
     """
@@ -81,7 +87,7 @@ class DistillApp(App[int]):
         ),
         Binding("o", "open_database", "Open", id="app.open", tooltip="Open another database"),
         Binding("ctrl+t", "start_training", "Train", id="app.start", tooltip="Start a run with the settings"),
-        Binding("ctrl+t", "say_why_not_training", id="app.not_started", show=False),
+        Binding("ctrl+t", "train_later", "Queue", id="app.train_later", show=False),
         Binding("ctrl+g", "sweep", "Sweep", id="app.try", show=False, tooltip="Try many settings at once"),
         Binding("ctrl+s", "save_student", "Save", id="app.save", tooltip="Save the trained student"),
         Binding("escape", "cancel_reading", "Cancel", id="app.cancel_reading", tooltip="Stop reading"),
@@ -106,7 +112,7 @@ class DistillApp(App[int]):
                 self._add_screen(kind.name, kind.screen)
         self._first_database = first_database
         self._only_what_is_seen = OnlyWhatIsSeen()
-        self._typed = InOrder(self, super().on_event)
+        self.typed = InOrder(self, super().on_event)
         self.detached_run: Callable[[], Path | None] = lambda: None
         """Tells, once the app has ended, which run is to go on in a process of its own."""
         self._event_loop: asyncio.AbstractEventLoop | None = None
@@ -131,11 +137,12 @@ class DistillApp(App[int]):
         """Keep the settings; look at no run any more, or a thread would keep the process from ending."""
         self.student.keep(self.teacher.view)
         self.training.leave()
+        keep_seen()
 
     async def on_event(self, event: Event) -> None:
         """Take keys one by one, in the order in which they come; anything else as Textual does."""
         if isinstance(event, Key | Paste) and not event.is_forwarded:
-            await self._typed.handle(event)
+            await self.typed.handle(event)
         else:
             await super().on_event(event)
 
@@ -235,7 +242,7 @@ class DistillApp(App[int]):
         if action == "save_student":
             view = self.training.view
             return view.state in (JobState.FINISHED, JobState.STOPPED) and view.watched is None
-        if action == "say_why_not_training":
+        if action == "train_later":
             return not self.screen.is_modal and not self.check_action("start_training", ())
         if action in ("sweep", "start_training"):
             is_free = action == "sweep" or not self.jobs.is_busy
@@ -261,30 +268,21 @@ class DistillApp(App[int]):
 
     def action_start_training(self) -> None:
         """Start a run with the present settings and show it."""
-        if self.training.start():
-            self.switch_mode("train")
+        from distill_tui.training.starting import train_now
 
-    def action_say_why_not_training(self) -> None:
-        """Tell why the key that trains does nothing now."""
-        self.training.start()
+        train_now(self)
+
+    def action_train_later(self) -> None:
+        """Offer to queue a run; tell why, where none can be started now."""
+        from distill_tui.training.starting import train_later
+
+        train_later(self)
 
     def action_sweep(self) -> None:
-        """Ask for the values to try of the settings on screen 2, and enter them as a sweep."""
-        from distill_core.sweeps.axes import parse_axes
-        from distill_tui.ui.dialogs import Question, TextDialog
+        """Ask for what to try, and queue it."""
+        from distill_tui.training.starting import train_many
 
-        teacher = self.teacher.view
-        if teacher is None:
-            return
-        config = self.student.run_config(teacher)
-
-        def enter(line: str | None) -> None:
-            if line is not None:
-                self.sweeps.start(line, config)
-                self.switch_mode("sweep")
-
-        caption = "Values to try, all else as on screen 2; such as H2,4,8 L1..3 lambda=0.1..0.9/5 x2 (seeds):"
-        self.push_screen(TextDialog(Question("Sweep", caption, check=parse_axes)), enter)
+        train_many(self)
 
     def action_save_student(self) -> None:
         """Ask where to write the trained student."""
@@ -335,9 +333,24 @@ class DistillApp(App[int]):
             self.exit(0)
 
     def leave_soon(self, exit_code: int) -> None:
-        """Leave as soon as the event loop gets to it; from a signal's handler or another thread."""
+        """Leave as soon as the event loop gets to it; from a signal's handler or another thread.
+
+        A run that goes on when the line drops is one that was not paused.
+        """
+        if exit_code == _HUNG_UP and self.jobs.state is JobState.RUNNING and places.may_outlive_the_line():
+            self.detached_run = self.training.present_run()
         if self._event_loop is not None:
             self._event_loop.call_soon_threadsafe(self.exit, None, exit_code)
+
+    def hand_over(self) -> None:
+        """Have the run that is to go on trained by a process of its own; from any thread, on the way out."""
+        from distill_core.runs import RunFolder
+        from distill_tui.cli.run_loop import start_detached
+
+        path = self.detached_run()
+        if path is not None and not RunFolder(path).is_finished:
+            with contextlib.suppress(DistillError):  # nobody is there to be told; the run is saved
+                start_detached(RunFolder(path))
 
     def _leave_if(self, leaving: Leaving | None) -> None:
         if leaving is None:

@@ -32,12 +32,14 @@ class _App(Protocol):
 
     def leave_soon(self, exit_code: int) -> None: ...
 
+    def hand_over(self) -> None: ...
+
 
 class LeaveOnSignal:
     """Inside `with`, a signal that ends a process saves the run first, and ends it within two seconds.
 
-    The handler only asks. A thread of its own waits for the run to be saved and then ends the process, even
-    while the app is stuck writing to a line that no longer takes anything.
+    The handler only asks. A thread of its own waits for the run to be saved, has it handed over, and then
+    ends the process, even while the app is stuck writing to a line that no longer takes anything.
 
     Attributes:
         exit_code: 128 and the number of the signal; None if there was none.
@@ -48,6 +50,8 @@ class LeaveOnSignal:
         self._app = app
         self._signals = ExitStack()
         self._closed = threading.Event()
+        self._handing_over = threading.Lock()
+        self._is_handed_over = False
 
     def __enter__(self) -> Self:
         self._signals.enter_context(handled(ENDING, self._ask))
@@ -64,13 +68,21 @@ class LeaveOnSignal:
         if self.exit_code is not None:
             return
         self.exit_code = 128 + number
-        self._app.jobs.abandon()
         self._app.leave_soon(self.exit_code)
+        self._app.jobs.abandon()
         with contextlib.suppress(RuntimeError):  # no thread can be started: the app leaves by itself
             threading.Thread(target=self._see_to_it, name="leaving", daemon=True).start()
 
+    def hand_over(self) -> None:
+        """Have a run that is to go on taken over by a process of its own, once; from any thread."""
+        with self._handing_over:
+            if not self._is_handed_over:
+                self._is_handed_over = True
+                self._app.hand_over()
+
     def _see_to_it(self) -> None:
         self._app.jobs.wait_until_saved(_SAVE_SECONDS)
+        self.hand_over()
         self._closed.wait(_CLOSE_SECONDS)
         assert self.exit_code is not None
         os._exit(self.exit_code)

@@ -88,6 +88,11 @@ def may_ring() -> bool:
     return not os.environ.get("DISTILL_TUI_QUIET")
 
 
+def may_outlive_the_line() -> bool:
+    """Tell whether a run goes on by itself when the line drops: unless DISTILL_TUI_HANGUP is `stop`."""
+    return os.environ.get("DISTILL_TUI_HANGUP") != "stop"
+
+
 def read_recent() -> tuple[Path, ...]:
     """Return the databases opened last, newest first; those that are gone are left out."""
     file = _recent_file()
@@ -117,6 +122,36 @@ def read_settings() -> dict[str, Any] | None:
 def keep_settings(settings: dict[str, Any]) -> None:
     """Keep the settings of the next run; a folder that cannot be written to is no error."""
     _write(_settings_file(), msgspec.json.encode(settings))
+
+
+class LastSeen(msgspec.Struct, frozen=True):
+    """What the app knew when it was open last.
+
+    Attributes:
+        seconds: Since 1970.
+        told: Folders of interrupted runs that the user was told of.
+    """
+
+    seconds: float
+    told: tuple[str, ...] = ()
+
+
+def read_last_seen() -> LastSeen | None:
+    """Return what `keep_last_seen` kept; None where there is nothing, or nothing that can be read."""
+    folder = state_dir()
+    try:
+        return msgspec.json.decode((folder / _LAST_SEEN).read_bytes(), type=LastSeen) if folder else None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def keep_last_seen(seen: LastSeen) -> None:
+    """Keep what the next start compares with; a folder that cannot be written to is no error."""
+    folder = state_dir()
+    _write(folder / _LAST_SEEN if folder else None, msgspec.json.encode(seen))
+
+
+_LAST_SEEN = "seen.json"
 
 
 def _write(file: Path | None, content: bytes) -> None:

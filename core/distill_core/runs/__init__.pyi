@@ -4,7 +4,6 @@ from .comparing import PairedDifference as PairedDifference
 from .comparing import RunComparison as RunComparison
 from .comparing import compare_runs as compare_runs
 from .folder import RunFolder as RunFolder
-from .listing import RunSummary as RunSummary
 from .lock import RunLock as RunLock
 from .measured import RecordedMeasurement as RecordedMeasurement
 from .measured import StudentToTime as StudentToTime
@@ -27,5 +26,6 @@ from .records import RunState as RunState
 from .records import ShownState as ShownState
 from .store import RunStore as RunStore
 from .store import default_root as default_root
+from .summary import RunSummary as RunSummary
 from .watching import RunWatcher as RunWatcher
 from .watching import Seen as Seen

@@ -54,6 +54,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         created: When the run was made.
         pinned: Whether it is the baseline.
         problem: What is damaged, each file by its path.
+        train_seconds: Without pauses; of a run that was judged.
+        epochs: Likewise.
         content_sha256: Of what it was trained on; empty in what an older version wrote.
         settings_id: The same for runs that differ in nothing but their seed and device; may be empty.
         progress: How far it is; None unless it is being trained.
@@ -79,6 +81,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool
     problem: str
     content_sha256: str = ""
+    train_seconds: float | None = None
+    epochs: int | None = None
     settings_id: str = ""
     progress: RunProgress | None = None
 
@@ -148,6 +152,8 @@ def summarise(run: RunFolder) -> tuple[RunSummary, RunState | None]:
         pinned=notes.pinned,
         problem=" ".join(problems),
         content_sha256=data.content_sha256 if data else "",
+        train_seconds=evaluation.finished.active_seconds if evaluation else None,
+        epochs=evaluation.finished.epochs if evaluation else None,
         settings_id=_settings_id(config) if config else "",
     )
     return summary, state

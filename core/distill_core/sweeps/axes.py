@@ -7,13 +7,13 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.errors import SettingsError
-from distill_core.settings import check_field, describe
+from distill_core.settings import AUTO, check_field, describe
 from distill_core.students.kinds import (
     STUDENT_KINDS,
     check_student_field,
@@ -31,7 +31,7 @@ MAX_VALUES = 1000
 _DIGITS = 12
 """Of a value in a range: 0.1..0.9/5 holds 0.3, not 0.30000000000000004."""
 
-_AXIS = re.compile(r"(?P<name>[A-Za-z_-]+?)\s*=?\s*(?P<values>(?<=[\s=])[a-z]\S*|[\d.]\S*(\s+log/\d+)?)\s")
+_AXIS = re.compile(r"(?P<name>[A-Za-z_-]+?)\s*=?\s*(?P<values>(?<=[\s=])[A-Za-z]\S*|[\d.]\S*(\s+log/\d+)?)\s")
 _RANGE = re.compile(r"^(?P<low>[^.\s][^\s]*?)\.\.(?P<high>[^\s/]+)(?P<log>\s+log)?\s*(/\s*(?P<count>\d+))?$")
 
 
@@ -52,8 +52,22 @@ def parse_axis(name: str, text: str) -> tuple[Value, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def parse_axes(line: str) -> tuple[Axes, int | None]:
-    """Return the axes of a typed line such as `H2,4,8 L 1,2,3 lambda=0.1..0.9/5 x2`, and its count of seeds.
+class TypedSweep(NamedTuple):
+    """A sweep as it is typed in a line.
+
+    Attributes:
+        axes: The values of each setting.
+        seeds: How many; None where nothing is said.
+        name: Of the sweep; empty likewise.
+    """
+
+    axes: Axes
+    seeds: int | None
+    name: str
+
+
+def parse_axes(line: str) -> TypedSweep:
+    """Return what a line such as `H2,4,8 L 1,2,3 lambda=0.1..0.9/5 x2 name=wide` asks for.
 
     A setting is meant by its name or the letter of its shape; `x` or `seeds` counts the seeds.
 
@@ -62,12 +76,16 @@ def parse_axes(line: str) -> tuple[Axes, int | None]:
     """
     axes: Axes = {}
     seeds: int | None = None
+    sweep = ""
     for found in _AXIS.finditer(line + " "):
         word, values = found["name"].replace("-", "_"), found["values"].strip()
         if word in ("x", "seeds"):
             seeds = int(values) if values.isdecimal() and 0 < int(values) <= MAX_VALUES else 0
             if not seeds:
                 raise SettingsError(f"{values!r} is no number of seeds.", field="seeds")
+            continue
+        if word == "name":
+            sweep = values
             continue
         name = _named().get(word, word)
         if name not in checks():
@@ -76,7 +94,26 @@ def parse_axes(line: str) -> tuple[Axes, int | None]:
     rest = _AXIS.sub("", line + " ").strip()
     if rest:
         raise SettingsError(f"{rest!r} is no setting with values.", "Write such as: H 2,4,8 L 1,2,3 x2.")
-    return axes, seeds
+    return TypedSweep(axes, seeds, sweep)
+
+
+def is_several(text: str) -> bool:
+    """Return whether a text is that of a list or a range, and not of one value."""
+    return "," in text or ".." in text
+
+
+def as_typed(value: object) -> str:
+    """Return a value as it is typed, with all its digits."""
+    if value is None:
+        return AUTO
+    return f"{value:.{_DIGITS}g}" if isinstance(value, float) else str(value).lower()
+
+
+def axes_line(axes: Axes) -> str:
+    """Return the line that `parse_axes` reads these axes from."""
+    letters = {name: word for word, name in _named().items() if len(word) == 1}
+    parts = ((letters.get(name, f"{name}="), values) for name, values in axes.items())
+    return " ".join(f"{word}{','.join(map(as_typed, values))}" for word, values in parts)
 
 
 def _named() -> dict[str, str]:

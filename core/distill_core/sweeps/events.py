@@ -143,6 +143,8 @@ class SweepShown(SweepEvent, frozen=True, kw_only=True, tag="sweep"):
         best: The cell with the highest mean cosine; None before the first.
         frontier: The fastest first.
         take: The fastest of it whose error is at most twice the lowest, or 0.005; None before the first.
+        baselines: 1 - cosine of each rung of the ladder on the test queries of a run of the best cell; empty
+            where that run is not on this machine.
     """
 
     name: str
@@ -160,6 +162,7 @@ class SweepShown(SweepEvent, frozen=True, kw_only=True, tag="sweep"):
     frontier: tuple[FrontierPoint, ...]
     take: FrontierPoint | None
     workers: tuple[WorkerShown, ...]
+    baselines: dict[str, float] = {}
 
 
 class SweepFinished(SweepShown, frozen=True, kw_only=True, tag="finished"):

@@ -10,16 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from distill_core.errors import SweepError
-from distill_core.runs import liveness
 from distill_core.runs.liveness import Wait
 from distill_core.sweeps.axes import Value
 from distill_core.sweeps.plan import SweepPlan
 from distill_core.sweeps.storage import StoragePlace, UnreachableError, guarded, open_storage
+from distill_core.sweeps.studies import add_trial, enter, no_sweep, plan_of
 from distill_core.sweeps.trials import DOUBLE, Trial, TrialResult, TrialState, WorkerRecord, current, trial_of
 
 if TYPE_CHECKING:
@@ -27,14 +26,8 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-MAX_LOST = 20
-"""A trial whose workers died so often is at fault itself."""
-
 Choose = Callable[[str, Sequence[Value]], Value]
 """Chooses one of the values of a parameter, by its name."""
-
-LOOKS_A_GRACE = 12
-"""How often a worker shows that it is there, and looks at the others, in the time after which one is lost."""
 
 _LEAVING_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 5.0
@@ -115,8 +108,6 @@ class SweepLedger:
         self.place = place
         self._patience_seconds, self._wait, self._is_leaving = patience_seconds, wait, is_leaving
         self._ids: dict[int, int] = {}
-        self._watched: dict[int, tuple[float, float]] = {}
-        self._looked = 0.0
         self._storage: BaseStorage
         self._study: Study
         self.plan: SweepPlan = self._patiently(lambda: self._open(name))
@@ -129,7 +120,7 @@ class SweepLedger:
             SweepError: There is a sweep of this name, or the storage cannot be reached.
         """
         storage = guarded(lambda: open_storage(place), place)
-        guarded(lambda: _enter(storage, plan), place)
+        guarded(lambda: enter(storage, plan), place)
         return cls(place, plan.name)
 
     def _open(self, name: str) -> SweepPlan:
@@ -144,7 +135,7 @@ class SweepLedger:
         except KeyError as error:
             raise no_sweep(name, self.place) from error
         self._study_id = self._storage.get_study_id_from_name(name)
-        return _plan_of(self._study.user_attrs, name)
+        return plan_of(self._study.user_attrs, name)
 
     # Reading.
 
@@ -193,25 +184,6 @@ class SweepLedger:
             counting = self.current()
         return tuple(counting.values())
 
-    def look_for_lost(self, seconds: Callable[[], float] = time.monotonic) -> None:
-        """Take trials from workers that are dead, or showed no sign of life for the time of grace.
-
-        Signs are compared, not clocks; call it several times in that time. A watcher that was itself
-        suspended, or had no storage to look at, begins anew.
-        """
-        grace, now = self.plan.grace_seconds, seconds()
-        running = [trial for trial in self.trials() if trial.state == "running"]
-        if now - self._looked > grace:
-            self._watched.clear()
-        self._looked = now
-        self._watched = {t.number: self._watched[t.number] for t in running if t.number in self._watched}
-        for trial in running:
-            beat, since = self._watched.setdefault(trial.number, (trial.beat, now))
-            if beat != trial.beat:
-                self._watched[trial.number] = (trial.beat, now)
-            elif now - since > grace or _is_dead(trial.worker):
-                self._take_from(trial)
-
     def choose(self, trial: Trial, choices: Callable[[Choose], dict[str, Value]]) -> dict[str, Value]:
         """Let the sampler choose the settings of a running trial, or repeat what an earlier one had chosen.
 
@@ -232,7 +204,7 @@ class SweepLedger:
 
     def add(self, cell: int, seed: int, **attributes: object) -> None:
         """Add a trial that waits."""
-        self._patiently(lambda: _add(self._study, self.plan, cell, seed, attributes))
+        self._patiently(lambda: add_trial(self._study, self.plan, cell, seed, attributes))
 
     def drop(self, trial: Trial) -> bool:
         """Take a waiting trial out; return whether it was."""
@@ -272,18 +244,8 @@ class SweepLedger:
             return state == "finished" and ended.state == "finished" and ended.result == result
         return self._patiently(lambda: self._end(number, state, result))
 
-    # Private.
-
     def _trial(self, number: int) -> Trial:
         return next(trial for trial in self.trials() if trial.number == number)
-
-    def _take_from(self, lost: Trial) -> None:
-        key = (lost.cell, lost.seed)
-        times = sum((trial.cell, trial.seed) == key and trial.why == "lost" for trial in self.trials())
-        if times + 1 >= MAX_LOST:
-            self.settle(lost.number, "failed", f"its worker died {MAX_LOST} times")
-        else:
-            self.give_back(lost, "lost")
 
     def _end(self, number: int, state: TrialState, result: TrialResult | None) -> bool:
         from optuna.exceptions import UpdateFinishedTrialError
@@ -336,80 +298,3 @@ class SweepLedger:
             self._wait(pause)
             waited += pause
             pause = min(2 * pause, _LONGEST_WAIT_SECONDS)
-
-
-def no_sweep(name: str, place: StoragePlace) -> SweepError:
-    """Return the error for a name that no sweep has."""
-    return SweepError(f"There is no sweep {name!r} in {place.shown}.", "'distill-tui sweep list' names them.")
-
-
-def sweep_names(place: StoragePlace) -> tuple[str, ...]:
-    """Return the names of the sweeps in a ledger, the newest last; none where there is no ledger.
-
-    Raises:
-        SweepError: The storage cannot be reached.
-    """
-    if not place.is_there:
-        return ()
-
-    def names() -> tuple[str, ...]:
-        storage = open_storage(place)
-        studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)
-        return tuple(study.study_name for study in studies if "plan" in study.user_attrs)
-
-    return guarded(names, place)
-
-
-def _enter(storage: BaseStorage, plan: SweepPlan) -> None:
-    import optuna
-
-    objectives = 3 if plan.blocks else 2
-    try:
-        study = optuna.create_study(
-            storage=storage, study_name=plan.name, directions=["minimize"] * objectives
-        )
-    except optuna.exceptions.DuplicatedStudyError as error:
-        raise SweepError(
-            f"There is a sweep {plan.name} already.",
-            f"Take another --name, or go on with it: 'distill-tui sweep work {plan.name}'.",
-        ) from error
-    names = ["1 - cosine", "p90 us", "bytes"] if plan.blocks else ["1 - cosine", "bytes"]
-    study.set_metric_names(names)
-    for cell in plan.cells:
-        for seed in plan.seeds:
-            _add(study, plan, cell.number, seed, {})
-    if plan.search == "frontier":
-        for number in range(plan.trials or 0):
-            _add(study, plan, number, plan.seeds[0], {})
-    study.set_user_attr("plan", msgspec.to_builtins(plan))
-
-
-def _add(study: Study, plan: SweepPlan, cell: int, seed: int, attributes: dict[str, Any]) -> None:
-    import optuna
-    from optuna.distributions import CategoricalDistribution
-    from optuna.trial import TrialState as States
-
-    settings = plan.cells[cell].settings if plan.search == "grid" else {}
-    axes = {name: plan.axes[name] for name in plan.drawn_axes() if name in settings}
-    study.add_trial(
-        optuna.create_trial(
-            state=States.WAITING,
-            params={name: settings[name] for name in axes},
-            distributions={name: CategoricalDistribution(values) for name, values in axes.items()},
-            user_attrs={"cell": cell, "seed": seed, **attributes},
-            system_attrs={"fixed_params": attributes["chosen"]} if attributes.get("chosen") else {},
-        )
-    )
-
-
-def _plan_of(attributes: dict[str, Any], name: str) -> SweepPlan:
-    try:
-        return msgspec.convert(attributes["plan"], SweepPlan)
-    except (KeyError, msgspec.ValidationError) as error:
-        raise SweepError(
-            f"{name} is a study of another program, or of another version.", "Take another name."
-        ) from error
-
-
-def _is_dead(worker: WorkerRecord | None) -> bool:
-    return worker is not None and liveness.is_alive(worker.pid, worker.process_start) is False

@@ -85,6 +85,8 @@ class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
         minutes: Likewise, from the beginning on; runs that are under way then come to their end.
         blocks: Blocks of about 8 ms in which the latency of each student is measured; 0 for not at all.
         grace_seconds: A worker that shows no sign of life for so long has lost its trial.
+        queue: Of the machine that works it off, see `queue_of`; empty for workers that ask for it by name.
+        after: Folder of the run that has to end first; empty for none.
         num_heads: N of the projection that is searched for.
         dimension: d, likewise.
     """
@@ -102,6 +104,8 @@ class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
     minutes: float | None = None
     blocks: int = DEFAULT_BLOCKS
     grace_seconds: float = 60.0
+    queue: str = ""
+    after: str = ""
     num_heads: int = 1
     dimension: int = 1
 
@@ -153,10 +157,7 @@ def plan_sweep(request: SweepRequest, database: Database, clock: Clock = utc_now
         SettingsError: Nothing of it fits, the name cannot be used, or there is too much of it.
         DatabaseError: The database or a projection cannot be used.
     """
-    axes = dict(request.axes)
-    seeds = tuple(int(seed) for seed in axes.pop("seed", (0,)) if isinstance(seed, int))
-    if request.num_seeds is not None:
-        seeds = tuple(range(seeds[0], seeds[0] + request.num_seeds))
+    axes, seeds = seeds_of(request)
 
     def shape_of(mh_id: int) -> tuple[int, int]:
         projection = database.projection(mh_id)
@@ -185,6 +186,15 @@ def plan_sweep(request: SweepRequest, database: Database, clock: Clock = utc_now
     if len(cells) * len(seeds) > MAX_TRIALS:
         raise SettingsError(f"The sweep has more than {MAX_TRIALS:,} runs.", "Name fewer values or seeds.")
     return msgspec.structs.replace(plan, cells=cells, merged_axes=merged, left_out=left_out)
+
+
+def seeds_of(request: SweepRequest) -> tuple[Axes, tuple[int, ...]]:
+    """Return the axes without the seed, and the seeds of each cell."""
+    axes = dict(request.axes)
+    seeds = tuple(int(seed) for seed in axes.pop("seed", (0,)) if isinstance(seed, int))
+    if request.num_seeds is not None:
+        seeds = tuple(range(seeds[0], seeds[0] + request.num_seeds))
+    return axes, seeds
 
 
 def checked_sweep_name(name: str) -> str:

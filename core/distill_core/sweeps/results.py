@@ -38,8 +38,10 @@ def shown_sweep(ledger: SweepLedger, *, compared: bool = False) -> SweepShown:
     )
     done = [trial for trial in trials.values() if trial.result is not None]
     best = max((c for c in cells if c.cosine), key=lambda c: c.cosine.mean if c.cosine else 0.0, default=None)
+    baselines: dict[str, float] = {}
     if compared and best is not None:
         cells = _behind(cells, best, trials)
+        baselines = _baselines(best, trials.values())
     return SweepShown(
         name=plan.name,
         state=_sweep_state(trials.values(), stopped=ledger.is_stopped),
@@ -56,6 +58,7 @@ def shown_sweep(ledger: SweepLedger, *, compared: bool = False) -> SweepShown:
         frontier=(front := frontier(cells)),
         take=to_take(front),
         workers=tuple(_workers(trials.values())),
+        baselines=baselines,
     )
 
 
@@ -221,6 +224,18 @@ def paired_interval(differences: Values, comparisons: int) -> Spread:
     tail = 100 * (1 - _CONFIDENCE) / (2 * max(1, comparisons))
     low, high = np.percentile(draws, [tail, 100 - tail])
     return Spread(mean=float(differences.mean()), low=float(low), high=float(high))
+
+
+def _baselines(best: CellShown, trials: Iterable[Trial]) -> dict[str, float]:
+    """Return 1 - cosine of the ladder in the first run of a cell that is on this machine."""
+    for trial in trials:
+        if trial.cell != best.number or trial.result is None:
+            continue
+        with contextlib.suppress(RunError):
+            record = RunFolder(trial.run).read_evaluation()
+            rungs = record.finished.baselines if record is not None else {}
+            return {name: 1.0 - rung.cosine.mean for name, rung in rungs.items() if rung.cosine is not None}
+    return {}
 
 
 def _cosines(cell: CellShown, trials: dict[tuple[int, int], Trial]) -> dict[int, float]:

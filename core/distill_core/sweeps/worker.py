@@ -6,32 +6,29 @@ the last attempt at it writes. The ledger says whose turn it is.
 
 from __future__ import annotations
 
-import math
-import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from distill_core.errors import (
     BusyError,
     CheckpointError,
     SettingsError,
-    SweepError,
     TakenOverError,
     TrainingError,
     error_words,
 )
-from distill_core.latency.events import LatencyFinished
-from distill_core.latency.measurement import LatencySettings
 from distill_core.runs.folder import RunFolder, is_run
 from distill_core.runs.liveness import Wait
-from distill_core.runs.measured import StudentToTime, keep
 from distill_core.runs.records import RunNotes
 from distill_core.sweeps.events import SweepEvent, TrialEnded, TrialStarted, WorkerWaits
-from distill_core.sweeps.ledger import LOOKS_A_GRACE, Claim, SweepLedger
+from distill_core.sweeps.heartbeats import Pulse
+from distill_core.sweeps.ledger import Claim, SweepLedger
 from distill_core.sweeps.plan import Cell
+from distill_core.sweeps.queue import has_to_wait
+from distill_core.sweeps.scoring import trial_result
 from distill_core.sweeps.search import (
     Prospect,
     add_trial,
@@ -39,15 +36,10 @@ from distill_core.sweeps.search import (
     is_over_time,
     replace_repeated,
 )
-from distill_core.sweeps.storage import UnreachableError
 from distill_core.sweeps.trials import Trial, TrialResult, TrialState, WorkerRecord
 from distill_core.training.events import RunStarted, TrainEvent
-from distill_core.wording import plural
 
 if TYPE_CHECKING:
-    from distill_core.evaluation.retrieval import RetrievalTable
-    from distill_core.students import Student
-    from distill_core.teacher_data import TeacherData
     from distill_core.training import TrainingSession
 
 _IDLE_SECONDS = 1.0
@@ -85,10 +77,30 @@ class SweepWorker:
         self._ledger, self._root = ledger, root
         self._device, self._database, self._wait = device, database, wait
         self._record = WorkerRecord.here(device)
+        self._pulse: Pulse | None = None
+
+    def abandon(self) -> None:
+        """Give the present trial back from another thread, in a process that ends in the middle of a step.
+
+        Raises:
+            SweepError: The storage does not answer.
+        """
+        number = None if self._pulse is None else self._pulse.trial
+        if number is None:
+            return
+        ledger = SweepLedger(self._ledger.place, self._ledger.plan.name)
+        for trial in ledger.trials():
+            if trial.number == number:
+                ledger.give_back(trial)
 
     def __iter__(self) -> Generator[Told]:
-        with _Pulse(self._ledger) as pulse:
+        with Pulse(self._ledger) as pulse:
+            self._pulse = pulse
             while not pulse.is_stopped:
+                if has_to_wait(self._ledger.plan):
+                    yield WorkerWaits(running=1)
+                    self._wait(_IDLE_SECONDS)
+                    continue
                 is_late = is_over_time(self._ledger)
                 claim = None if is_late else self._ledger.claim(self._record)
                 if claim is not None:
@@ -102,7 +114,7 @@ class SweepWorker:
                 yield WorkerWaits(running=len(left))
                 self._wait(_IDLE_SECONDS)
 
-    def _work(self, claim: Claim, pulse: _Pulse) -> Iterator[Told]:
+    def _work(self, claim: Claim, pulse: Pulse) -> Iterator[Told]:
         trial = claim.trial
         pulse.trial = trial.number
         try:
@@ -134,7 +146,7 @@ class SweepWorker:
             return None
 
     def _judged(
-        self, claim: Claim, folder: RunFolder, pulse: _Pulse
+        self, claim: Claim, folder: RunFolder, pulse: Pulse
     ) -> Generator[Told, None, tuple[TrialState, TrialResult | None, str]]:
         """Train and settle; `waiting` where the trial is to be given back."""
         try:
@@ -145,7 +157,7 @@ class SweepWorker:
                 raise TakenOverError(f"{folder.name} has another worker.")
             if not folder.is_finished:
                 return ("ended early" if claim.is_settled else "waiting"), None, claim.why
-            result = _result(folder, session, self._ledger.plan.blocks, self._record.host)
+            result = trial_result(folder, session, self._ledger.plan.blocks, self._record.host)
         except TakenOverError as error:
             claim.is_settled = True
             return "lost", None, error.message
@@ -155,7 +167,7 @@ class SweepWorker:
         return ("finished" if claim.finish(result) else "lost"), result, ""
 
     def _train(
-        self, claim: Claim, folder: RunFolder, pulse: _Pulse
+        self, claim: Claim, folder: RunFolder, pulse: Pulse
     ) -> Generator[Told, None, TrainingSession | None]:
         """Train until the end, a stop or a loss; wait while a process that is alive still has the run."""
         from distill_core.runs import RecordedRun
@@ -194,49 +206,6 @@ class SweepWorker:
         return folder
 
 
-class _Pulse:
-    """A thread that shows the ledger every few seconds that this worker is there, and looks at the others.
-
-    Attributes:
-        trial: Number of the trial that is worked at.
-        is_stopped: Whether the sweep was stopped, or is gone.
-    """
-
-    def __init__(self, ledger: SweepLedger) -> None:
-        self.trial: int | None = None
-        self.is_stopped = ledger.is_stopped
-        self._place, self._plan = ledger.place, ledger.plan
-        self._lost: set[int] = set()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="sweep", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *ended: object) -> None:
-        self._over.set()
-
-    def has_lost(self, trial: Trial) -> bool:
-        """Whether another worker has been given the trial."""
-        return trial.number in self._lost
-
-    def _beat(self) -> None:
-        ledger: SweepLedger | None = None
-        while not self._over.wait(self._plan.grace_seconds / LOOKS_A_GRACE):
-            try:
-                ledger = ledger or SweepLedger(self._place, self._plan.name)
-                number = self.trial
-                if number is not None and not ledger.write(number, beat=time.time()):
-                    self._lost.add(number)
-                ledger.look_for_lost()
-                self.is_stopped = ledger.is_stopped
-            except UnreachableError:
-                continue  # who needs an answer waits for it
-            except SweepError:
-                self.is_stopped = True
-
-
 def _ended(
     told: dict[str, Any], state: TrialState, result: TrialResult | None, why: str, host: str
 ) -> TrialEnded:
@@ -245,62 +214,3 @@ def _ended(
         figures = {"cosine": result.cosine, "p90_us": result.p90_us, "parameters": result.parameters}
         figures["seconds"] = result.train_seconds
     return TrialEnded(**told, **figures, state=state, why=why, host=host)
-
-
-def _result(folder: RunFolder, session: TrainingSession | None, blocks: int, host: str) -> TrialResult:
-    """Return what a finished run is worth, its latency measured if it was not yet.
-
-    Raises:
-        TrainingError: Its cosine is not a number.
-    """
-    from distill_core.teacher_data import load_teacher_data
-
-    config, evaluation = folder.read_config(), folder.read_evaluation()
-    if evaluation is None or not math.isfinite(evaluation.finished.evaluation.cosine.mean):
-        raise TrainingError(f"{folder.name} has no cosine.", "See its folder.")
-    finished = evaluation.finished
-    data = (session.data if session else None) or load_teacher_data(config.data, config.split)
-    of_run = StudentToTime.of_run(folder, session.student if session else None)
-    student = of_run.load(data.teacher.dimension, data.teacher.num_heads)
-    latency = folder.read_latency()
-    if latency is None and blocks:
-        latency = _timed(folder, data, student, blocks)
-    return TrialResult(
-        cosine=finished.evaluation.cosine.mean,
-        skill=finished.skill,
-        agreement=_agreement(finished.retrieval),
-        p90_us=latency.transformer.single_us.p90 if latency else None,
-        lda_p90_us=latency.lda.single_us.p90 if latency else None,
-        parameters=student.num_parameters,
-        size_bytes=folder.best_checkpoint.stat().st_size,
-        train_seconds=finished.active_seconds,
-        machine=_machine(latency, host),
-    )
-
-
-def _timed(folder: RunFolder, data: TeacherData, student: Student, blocks: int) -> LatencyFinished | None:
-    """Measure LDA and student side by side, and keep that in the run."""
-    from distill_core.latency.timing.comparison import LatencyComparison
-
-    training = folder.read_config().training
-    settings = LatencySettings(blocks=blocks, device=training.device, threads=training.threads)
-    comparison = LatencyComparison(data.teacher, student, data.queries, settings)
-    for _ in comparison:
-        pass
-    keep(folder, comparison, with_samples=False)
-    return comparison.result()
-
-
-def _agreement(retrieval: RetrievalTable | None) -> float | None:
-    scores = retrieval.of("student") if retrieval is not None else None
-    if retrieval is None or scores is None or retrieval.telling_k is None:
-        return None
-    return scores.agreement(retrieval.telling_k).value
-
-
-def _machine(latency: LatencyFinished | None, host: str) -> str:
-    """Return in words what decides whether two latencies can be compared."""
-    if latency is None or latency.machine is None:
-        return host
-    machine = latency.machine
-    return ", ".join(filter(None, [host, machine.gpu or machine.cpu, plural(machine.threads, "thread")]))

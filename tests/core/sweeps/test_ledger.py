@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from distill_core.errors import SweepError
-from distill_core.sweeps.ledger import MAX_LOST, SweepLedger, sweep_names
+from distill_core.sweeps.heartbeats import MAX_LOST, Lookout
+from distill_core.sweeps.ledger import SweepLedger
 from distill_core.sweeps.plan import SweepPlan
 from distill_core.sweeps.storage import StoragePlace, storage_place
+from distill_core.sweeps.studies import sweep_names
 from distill_core.sweeps.trials import TrialResult, WorkerRecord
 
 HERE = WorkerRecord.here()
@@ -29,12 +31,12 @@ class Seconds:
         return self.now
 
 
-def watch(ledger: SweepLedger, clock: Seconds, seconds: float) -> None:
+def watch(lookout: Lookout, clock: Seconds, seconds: float) -> None:
     """Look at the workers every 5 s of a time."""
     end = clock.now + seconds
     while clock.now < end:
         clock.now += 5
-        ledger.look_for_lost(clock)
+        lookout.look()
 
 
 def test_each_trial_is_claimed_once_by_however_many(place: StoragePlace, plan: SweepPlan) -> None:
@@ -63,9 +65,10 @@ def test_a_trial_without_a_sign_of_life_is_followed_and_its_worker_is_fenced_off
     claim = asleep.claim(ELSEWHERE)
     assert claim is not None
     claim.note_run("/runs/a", 1)
-    watch(awake, clock, GRACE)
+    lookout = Lookout(awake, clock)
+    watch(lookout, clock, GRACE)
     assert awake.current()[0, 0].state == "running"
-    watch(awake, clock, 10)
+    watch(lookout, clock, 10)
     follower = awake.current()[0, 0]
     assert (follower.state, follower.run) == ("waiting", "/runs/a")
     assert not claim.beat()
@@ -79,20 +82,22 @@ def test_a_trial_without_a_sign_of_life_is_followed_and_its_worker_is_fenced_off
 
 def test_a_worker_that_shows_itself_keeps_its_trial(place: StoragePlace, plan: SweepPlan) -> None:
     ledger, clock = SweepLedger.create(place, plan), Seconds()
+    lookout = Lookout(ledger, clock)
     claim = ledger.claim(ELSEWHERE)
     assert claim is not None
     for _ in range(4):
-        watch(ledger, clock, GRACE - 10)
+        watch(lookout, clock, GRACE - 10)
         assert claim.beat()
     assert ledger.current()[0, 0].number == claim.trial.number
 
 
 def test_a_watcher_that_was_itself_suspended_begins_anew(place: StoragePlace, plan: SweepPlan) -> None:
     ledger, clock = SweepLedger.create(place, plan), Seconds()
+    lookout = Lookout(ledger, clock)
     ledger.claim(ELSEWHERE)
-    watch(ledger, clock, 10)
+    watch(lookout, clock, 10)
     clock.now += 10 * GRACE
-    ledger.look_for_lost(clock)
+    lookout.look()
     assert ledger.current()[0, 0].state == "running"
 
 
@@ -102,7 +107,7 @@ def test_a_process_of_this_machine_that_is_gone_is_not_waited_for(
     ledger = SweepLedger.create(place, plan)
     gone = msgspec.structs.replace(HERE, process_start=f"{HERE.process_start}0")
     ledger.claim(gone)
-    ledger.look_for_lost(Seconds())
+    Lookout(ledger, Seconds()).look()
     assert ledger.current()[0, 0].state == "waiting"
 
 
@@ -139,12 +144,13 @@ def test_a_loss_whose_follower_was_never_added_is_repaired(place: StoragePlace, 
 
 def test_what_kills_every_worker_is_given_up(plan: SweepPlan, tmp_path: Path) -> None:
     ledger, clock = SweepLedger.create(storage_place(None, tmp_path), plan), Seconds()
+    lookout = Lookout(ledger, clock)
     gone = msgspec.structs.replace(HERE, process_start=f"{HERE.process_start}0")
     for _ in range(3):
         ledger.claim(HERE)
     for _ in range(MAX_LOST):
         assert ledger.claim(gone) is not None
-        ledger.look_for_lost(clock)
+        lookout.look()
     assert ledger.claim(gone) is None
     failed = ledger.current()[1, 1]
     assert (failed.state, failed.why) == ("failed", f"its worker died {MAX_LOST} times")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill_core.errors import OutputError, SweepError
-from distill_core.sweeps.ledger import SweepLedger, sweep_names
+from distill_core.sweeps.ledger import SweepLedger
 from distill_core.sweeps.plan import SweepPlan
 from distill_core.sweeps.storage import (
     ENVIRONMENT_VARIABLE,
@@ -17,6 +17,7 @@ from distill_core.sweeps.storage import (
     open_storage,
     storage_place,
 )
+from distill_core.sweeps.studies import sweep_names
 from distill_core.sweeps.trials import WorkerRecord
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -168,3 +169,20 @@ def lose(events: object) -> None:
     frame: Callable[..., object] | None = getattr(events, "gi_frame", None)
     pulse = frame.f_locals["pulse"]  # type: ignore[union-attr]
     pulse._lost.add(pulse.trial)
+
+
+def test_a_trial_is_given_back_in_the_middle_of_a_step_by_another_thread(
+    ledger: SweepLedger, tmp_path: Path
+) -> None:
+    worker = SweepWorker(ledger, tmp_path)
+    events = iter(worker)
+    worker.abandon()
+    assert isinstance(next(events), TrialStarted)
+    other = threading.Thread(target=worker.abandon)
+    other.start()
+    other.join()
+    states = [(trial.number, trial.state) for trial in ledger.trials() if (trial.cell, trial.seed) == (0, 0)]
+    assert states == [(0, "lost"), (4, "waiting")]
+    worker.abandon()
+    events.close()
+    assert len(ledger.trials()) == 5, "given back once"

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from distill_core.latency import LatencySettings
 from distill_core.students import MlpConfig
 from distill_core.students.kinds import student_settings
 from distill_tui.cli import run
@@ -87,3 +89,18 @@ def test_an_mlp_is_sized_by_the_feed_forward_width_that_gives_its_own(layers: in
         found = MlpConfig.of_shape(student.shape)
         assert new_student(found, 8, 4).num_parameters == student.num_parameters
         assert found.ff_dim <= ff_dim
+
+
+def test_with_measure_the_verdict_goes_by_measured_times(
+    database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distill_core.latency.LatencySettings", partial(LatencySettings, blocks=2))
+    file = tmp_path / "student.safetensors"
+    last_line(["train", str(database), *QUICK, "--save", str(file)], capsys)
+    counted, measured = (
+        " ".join(last_line(["evaluate", str(file), *options], capsys)["verdict"]["reasons"])
+        for options in ((), ("--measure",))
+    )
+    assert "time not measured" in counted
+    assert "time not measured" not in measured
+    assert "µs" in measured

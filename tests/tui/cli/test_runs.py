@@ -270,13 +270,14 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
 def test_a_step_that_takes_too_long_ends_all_the_same() -> None:
     program = (
         "import os, signal; from distill_tui.cli import run_loop\n"
-        "run_loop._PATIENCE_SECONDS = 0.0\n"
-        "with run_loop.StopRequest():\n"
+        "run_loop._LAST_STEP_SECONDS = 0.0\n"
+        "with run_loop.StopRequest() as stop:\n"
+        "    stop.last_words = lambda: print('given back', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    while True: pass\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
-    assert done.returncode == 143
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (143, b"given back\n")
 
 
 def test_signals_are_given_back() -> None:

@@ -308,7 +308,7 @@ def test_ctrl_c_without_save_keeps_the_run(
     interrupt_after(monkeypatch, 12)
     _, err = trained(database, "--epochs", "50", capsys=capsys, code=130)
     (summary,) = RunStore().list()
-    assert err == f"Saved; go on with 'distill-tui resume {summary.name}'.\n"
+    assert err == f"Saved; go on with 'distill-tui resume {summary.id}'.\n"
     assert summary.state == "stopped"
 
 

@@ -20,7 +20,7 @@ from distill_tui.latency.desk import NO_QUERIES
 from distill_tui.teacher.loading import load_teacher
 from distill_tui.training.watching import Watching
 from tests.tui import events
-from tests.tui.runs_on_disk import answer, open_first, with_weights
+from tests.tui.runs_on_disk import answer, made_up_runs, open_first, with_weights
 from tests.tui.stage import NARROW, PromptJobs, staged
 
 
@@ -217,12 +217,14 @@ def test_runs_are_compared_by_speed_and_machine() -> None:
         for p90, cpu in ((30.5, "Planted CPU"), (1_342.0, "Another CPU"))
     )
     comparison = RunComparison(names=("a", "b"), settings={}, differences=(None,), speeds=(fast, slow))
-    console = Console(width=160)
+    runs = [replace(run, name=name) for run, name in zip(made_up_runs(), "ab", strict=False)]
+    console = Console(width=200)
     with console.capture() as printed:
-        console.print(run_comparison(ComparedRuns(("a", "b"), comparison), ["a", "b"]))
+        console.print(run_comparison(ComparedRuns(("a", "b"), comparison), runs, ["1", "2"]))
     lines = [" ".join(line.split()) for line in printed.get().splitlines()]
-    assert "LDA p90 22.0 µs 22.0 µs" in lines
-    assert "p90 30.5 µs 1,342.0 µs" in lines
-    assert "crossover from 4,096 to 8,192 heads from 4,096 to 8,192 heads" in lines
+    assert lines[0].startswith("run differs in LDA p90 p90 crossover batch 32")
+    for line, name, p90 in zip(lines[1:], "ab", ("30.5 µs", "1,342.0 µs"), strict=False):
+        assert f" {name} " in line
+        assert f" 22.0 µs {p90} from 4,096 to 8,192 heads" in line
     assert "Timed on different machines:" in lines
     assert any(line.startswith("b: Another CPU") for line in lines)

@@ -45,7 +45,7 @@ async def test_enter_measures_and_the_bar_follows(database: Path) -> None:
         await stage.press("enter")
         assert stage.app.latency.comparison.view.state is JobState.RUNNING
         assert stage.jobs.groups[-1] == "engine"
-        assert "timing" in headline(stage)
+        assert "Timing an untrained encoder" in headline(stage)
         assert (stage.offers("latency.measure"), stage.offers("latency.stop")) == (False, True)
 
         await stage.tell(
@@ -79,7 +79,7 @@ async def test_the_headline_says_who_is_faster_by_how_much(database: Path) -> No
             await measure(stage, result)
             assert f"single-stream: {words}" in headline(stage)
             assert "offline, batch of 32: LDA 33x faster (95 % 32x to 34x)" in headline(stage)
-            assert "N 4, an untrained student of this shape" in headline(stage)
+            assert "an untrained encoder H 4 L 1 against LDA N 4" in headline(stage)
             assert "folding: 3.0x the speed (2.9x to 3.1x), in batches 3.0x (2.8x to 3.2x)" in headline(stage)
             assert "unsteady" not in headline(stage)
 

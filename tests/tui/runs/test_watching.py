@@ -48,7 +48,7 @@ async def test_a_run_of_another_process_is_shown_live(database: Path) -> None:
         assert "Watching far away: another process trains it" in stage.text("#run-headline")
         assert stage.app.training.view.state is JobState.RUNNING
         cosine = stage.find("#chart-cosine", MetricChart).history["validation"]
-        assert cosine.y.tolist() == pytest.approx([0.3 - 0.1])
+        assert cosine.y.tolist() == pytest.approx([1 - (0.3 - 0.1)])
         assert not stage.offers("train.stop"), "watching cannot stop it"
         with run.open_metrics() as metrics:
             metrics.append(events.epoch_finished(2, cosine=0.5))
@@ -168,15 +168,15 @@ async def test_the_curves_of_marked_runs_are_drawn_over_each_other(database: Pat
         assert isinstance(chart.history, MetricHistory)
         # An epoch of these events has two steps, and validation is 0.1 below training.
         assert chart.history["1"].x.tolist() == [2, 4]
-        assert chart.history["1"].y.tolist() == pytest.approx([0.8, 0.9])
-        assert chart.history["2"].y.tolist() == pytest.approx([0.4, 0.5])
+        assert chart.history["1"].y.tolist() == pytest.approx([1 - 0.8, 1 - 0.9])
+        assert chart.history["2"].y.tolist() == pytest.approx([1 - 0.4, 1 - 0.5])
         legend = stage.text("#curve-legend").split("\n")
         assert "1 up  0.9000 at step 4" in legend[0]
         assert "2 down  0.5000 at step 4" in legend[1]
-        assert chart.title == "validation cosine"
+        assert chart.title == "validation 1-cos"
         assert stage.offers("train.curves")
         await stage.press("v")
-        assert chart.history is stage.app.training.histories.by_metric["cosine"]
+        assert chart.history is stage.app.training.histories.by_metric["error"]
         assert chart.x_label == "epoch"
         assert not stage.offers("train.curves")
         assert stage.find("#chart-loss", MetricChart).display

@@ -308,7 +308,7 @@ async def test_at_80x24_the_keys_move_through_the_fields_and_errors_are_visible(
         assert stage.screen.focused is stage.find("#layers", Input)
         await stage.press("up", "3")
         assert stage.find("#heads", Input).value == "3"
-        assert "does not divide the dimension 8" in " ".join(stage.visible("#form").split())
+        assert "does not divide the dimension 8" in " ".join(stage.visible("#field-hint").split())
         await stage.press("escape", "1")
         assert stage.app.current_mode == "teacher", "escape gives the digits back to the screens"
 
@@ -347,6 +347,9 @@ async def test_the_whole_hint_of_the_field_in_hand_is_below_the_form_and_nothing
         await stage.fill("#heads", "3")
         assert "Take one of 1, 2, 4." in " ".join(stage.visible("#field-hint").split())
         assert {row.field: row.virtual_region for row in stage.screen.query(SettingRow)} == regions
+        await stage.press("escape")
+        assert "Take one of 1, 2, 4." in " ".join(stage.visible("#field-hint").split()), "until it is mended"
+        await stage.fill("#heads", "2")
         await stage.press("escape")
         assert stage.visible("#field-hint").strip() == ""
 

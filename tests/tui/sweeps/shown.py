@@ -56,6 +56,7 @@ def sweep(name: str = "sweep-1", state: str = "running") -> SweepShown:
         best=cells[4],
         frontier=front,
         take=to_take(front),
+        baselines={"ridge": 0.06, "mean_output": 0.4},
         workers=(WorkerShown(host="box", pid=7, device="cuda", age_seconds=3.0, cell=5, seed=0, trial=10),),
     )
 

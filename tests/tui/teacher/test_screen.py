@@ -86,7 +86,7 @@ async def test_files_that_lie_beside_a_moved_database_are_told_last(tmp_path: Pa
     assert any("not at their stored paths" in problem.message for problem in view.problems)
     name, first, *_ = text.splitlines()
     assert name == "projection 1"
-    assert first.startswith("finds"), "no alarm: every database that was moved has this"
+    assert first.startswith("heads N"), "no alarm: every database that was moved has this"
     assert "note: " in text
     assert "not at their stored paths" in " ".join(text.split())
 

@@ -15,6 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from distill_core.errors import DistillError, TakenOverError, TrainingError
+from distill_core.foreign_text import beginning
 from distill_tui.cli.output import prepare_streams, say
 from distill_tui.places import is_there
 from distill_tui.threads import fit_to_thread_limit, no_more_threads
@@ -74,7 +75,7 @@ class DatabaseOrCommand(click.Group):
             args = ["open", *args]
         elif first is not None and first not in COMMANDS:
             if not _may_be_path(first):
-                words = f"'{first}' is neither a command nor a file."
+                words = f"'{beginning(first)}' is neither a command nor a file."
                 raise click.NoSuchCommand(first, words, possibilities=self.list_commands(ctx), ctx=ctx)
             args = ["open", *args]
         return super().parse_args(ctx, args)

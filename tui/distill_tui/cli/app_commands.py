@@ -69,8 +69,9 @@ def _run_app(database: Path | None) -> int:
         with LeaveOnSignal(app) as leaving:
             app.run()
     app.jobs.wait_until_saved()
-    detached = app.detached_run()
-    if detached is not None and leaving.exit_code is None:
+    if leaving.exit_code is not None:
+        leaving.hand_over()
+    elif (detached := app.detached_run()) is not None:
         _detach(detached)
     return leaving.exit_code or app.return_code or 0
 

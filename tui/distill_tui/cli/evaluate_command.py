@@ -75,7 +75,13 @@ def _of_run(file: Path) -> RunConfig | None:
 
 
 def _measure(data: TeacherData, student: Student, config: RunConfig) -> TimedCost | None:
-    from distill_core.latency import LatencyFinished, LatencySettings, compare_latency, conditions_here
+    from distill_core.latency import (
+        LatencyFinished,
+        LatencySettings,
+        TimedCost,
+        compare_latency,
+        conditions_here,
+    )
 
     device, threads = config.training.device, config.training.threads
     wanted = conditions_here(data.teacher, student, device=device, threads=threads)

@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from distill_core.errors import RunError
+from distill_core.errors import DistillError, RunError
 from distill_tui.cli.output import say
 from distill_tui.signals import ENDING, handled
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from distill_core.runs import RecordedRun, RunFolder
     from distill_core.training.events import TrainEvent
 
-_PATIENCE_SECONDS = 1.8
+_LAST_STEP_SECONDS, _LAST_WORDS_SECONDS = 1.8, 1.0
+PATIENCE_SECONDS = 20
+"""A process that is to go on with a run waits so long for the one before to let go of it."""
+
 _START_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 
@@ -37,10 +40,12 @@ class StopRequest:
 
     Attributes:
         exit_code: 128 and the number of the signal, as shells say it; None while nobody asked.
+        last_words: What is still to be done, within a second, where the process ends in the middle of a step.
     """
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
+        self.last_words: Callable[[], object] = lambda: None
         self._signals = ExitStack()
         self._last_resort: threading.Timer | None = None
 
@@ -62,11 +67,22 @@ class StopRequest:
                 os._exit(self.exit_code)
             return
         self.exit_code = 128 + number
-        timer = threading.Timer(_PATIENCE_SECONDS, os._exit, (self.exit_code,))
+        timer = threading.Timer(_LAST_STEP_SECONDS, self._leave, (self.exit_code,))
         timer.daemon = True
         with contextlib.suppress(RuntimeError):  # no thread can be started: who trains still looks
             timer.start()
             self._last_resort = timer
+
+    def _leave(self, exit_code: int) -> None:
+        speaking = threading.Thread(target=self._speak, daemon=True)
+        with contextlib.suppress(RuntimeError):
+            speaking.start()
+            speaking.join(_LAST_WORDS_SECONDS)
+        os._exit(exit_code)
+
+    def _speak(self) -> None:
+        with contextlib.suppress(DistillError):
+            self.last_words()
 
 
 class MeasurementStopped(KeyboardInterrupt):
@@ -134,18 +150,27 @@ def train_to_end(run: RecordedRun, write: Callable[[TrainEvent], None]) -> int:
     return stop.exit_code or 0
 
 
-def detach(folder: RunFolder, wait: Callable[[float], None] = time.sleep) -> int:
-    """Train a run in a new process without a terminal, and return its number once it is training.
+def start_detached(folder: RunFolder) -> subprocess.Popen[bytes]:
+    """Start a process without a terminal that goes on with a run once nobody else trains it any more.
 
     What it prints goes to the run's log.
 
     Raises:
-        RunError: It did not start; the log says why.
+        RunError: The system starts none.
     """
+    command = [
+        sys.executable,
+        "-m",
+        "distill_tui",
+        "resume",
+        str(folder.path),
+        "--patience",
+        f"{PATIENCE_SECONDS}",
+    ]
     try:
         with folder.log_path.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "distill_tui", "resume", str(folder.path)],
+            return subprocess.Popen(
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -156,6 +181,15 @@ def detach(folder: RunFolder, wait: Callable[[float], None] = time.sleep) -> int
             f"No process could be started for {folder.name}: {error.strerror or error}.",
             "What is saved stays; 'distill-tui resume' goes on with it.",
         ) from error
+
+
+def detach(folder: RunFolder, wait: Callable[[float], None] = time.sleep) -> int:
+    """Train a run in a new process without a terminal, and return its number once it is training.
+
+    Raises:
+        RunError: It did not start; the log says why.
+    """
+    process = start_detached(folder)
     waited = 0.0
     while waited < _START_SECONDS:
         has_left = process.poll() is not None

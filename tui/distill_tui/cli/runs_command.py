@@ -10,6 +10,7 @@ import click
 
 from distill_core.errors import RunError, TrainingError
 from distill_core.runs import RunFolder, RunStore, RunWatcher
+from distill_core.runs.detached import ask_to_leave
 from distill_core.runs.new_folder import run_id
 from distill_core.training.events import TrainEvent
 from distill_tui.cli.event_lines import write_json, write_lines
@@ -114,6 +115,45 @@ def command(store: RunStore, run: str) -> None:
 
     folder = store.find(run)
     click.echo(train_command(folder.read_config()))  # in full, and quoted so that no terminal obeys it
+
+
+@runs.command()
+@run_argument
+@click.pass_obj
+def pause(store: RunStore, run: str) -> None:
+    """Have the process that trains RUN save and leave; 'runs resume' goes on."""
+    folder = store.find(run)
+    ask_to_leave(folder)
+    say(f"Saved; go on with 'distill-tui runs resume {folder.id}'.", err=True)
+
+
+@runs.command("resume")
+@run_argument
+@click.pass_obj
+def resume_detached(store: RunStore, run: str) -> None:
+    """Go on with RUN in a process of its own, without a terminal."""
+    from distill_tui.cli.run_loop import detach
+
+    folder = store.find(run)
+    if folder.is_finished:
+        raise RunError(f"{folder.name} is finished; there is nothing to resume.")
+    detach(folder)
+    say(f"It trains on its own; 'distill-tui attach {folder.id}' shows it.", err=True)
+
+
+@runs.command()
+@run_argument
+@json_option
+@click.pass_obj
+def stop(store: RunStore, run: str, *, as_json: bool) -> None:
+    """Have the process that trains RUN save and leave, and judge what the student has learnt."""
+    from distill_core.runs.recording.judged import judge_as_it_is
+
+    folder = store.find(run)
+    if folder.shown_state() == "running":
+        ask_to_leave(folder)
+    for event in judge_as_it_is(folder):
+        (write_json if as_json else write_lines)(event)
 
 
 @runs.command()

@@ -36,11 +36,12 @@ from distill_tui.cli.run_loop import StopRequest
 from distill_tui.cli.sweep_lines import plan_lines, slurm_script, sweep_lines, sweep_table
 from distill_tui.cli.sweep_working import (
     PATIENCE_SECONDS,
+    WorkerPlace,
     open_ledger,
     read_sweep,
     watch_crew,
-    worked,
-    write_trial,
+    work_at,
+    work_off_queue,
 )
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -139,7 +140,8 @@ def run(*, storage: str | None, workers: int, runs_dir: Path | None, as_json: bo
 
     Ctrl+C saves and gives the trials back; 'distill-tui sweep work NAME' goes on, here or elsewhere.
     """
-    from distill_core.sweeps.ledger import SweepLedger, sweep_names
+    from distill_core.sweeps.ledger import SweepLedger
+    from distill_core.sweeps.studies import sweep_names
 
     root = RunStore(runs_dir).root
     place = storage_place(storage, root)
@@ -160,7 +162,7 @@ class _WorkOptions(TypedDict):
 
 
 @sweep.command()
-@name_argument
+@click.argument("name", metavar="[NAME]", required=False)
 @storage_option
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps.  [default: as the sweep says]")
 @click.option(
@@ -171,25 +173,33 @@ class _WorkOptions(TypedDict):
 @runs_dir_option
 @json_option
 def work(
-    name: str, storage: str | None, device: str | None, runs_dir: Path | None, **options: Unpack[_WorkOptions]
+    name: str | None,
+    storage: str | None,
+    device: str | None,
+    runs_dir: Path | None,
+    **options: Unpack[_WorkOptions],
 ) -> int:
     """Work at the sweep NAME, one process a GPU, until nothing of it is left.
 
-    Goes on with a sweep that was stopped. Ctrl+C saves and gives the trial back.
+    Goes on with a sweep that was stopped. Ctrl+C saves and gives the trial back. Without NAME it works at
+    what the app has put into this machine's queue, one sweep after the other.
     """
     root = RunStore(runs_dir).root
     place = storage_place(storage, root)
     if options["print_slurm"]:
+        if name is None:
+            raise click.UsageError("--print-slurm needs the NAME of a sweep.")
         open_ledger(place, name)
         click.echo(slurm_script(name, place, device))
         return 0
-    chosen = _one_device(device)
+    chosen = WorkerPlace(root, _one_device(device), str(options["database"] or ""))
     with StopRequest() as stop:
+        if name is None:
+            return work_off_queue(place, chosen, stop, as_json=options["as_json"])
         ledger = open_ledger(place, name, patience_seconds=PATIENCE_SECONDS, stop=stop)
         if ledger.is_stopped and not options["beside"]:
             ledger.stop(stopped=False)
-        for event in worked(ledger, root, stop, device=chosen, database=str(options["database"] or "")):
-            write_trial(event, as_json=options["as_json"])
+        work_at(ledger, chosen, stop, as_json=options["as_json"])
     return stop.exit_code or 0
 
 
@@ -199,7 +209,7 @@ def work(
 @json_option
 def list_sweeps(storage: str | None, runs_dir: Path | None, *, as_json: bool) -> None:
     """List the sweeps, the newest last."""
-    from distill_core.sweeps.ledger import sweep_names
+    from distill_core.sweeps.studies import sweep_names
 
     place = storage_place(storage, RunStore(runs_dir).root)
     shown = [read_sweep(open_ledger(place, name)) for name in sweep_names(place)]

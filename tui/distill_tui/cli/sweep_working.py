@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from distill_core.errors import SweepError, TrainingError
+from distill_core.errors import DistillError, SweepError, TrainingError
 from distill_core.sweeps.storage import StoragePlace
 from distill_tui.cli.output import say, say_object
 from distill_tui.cli.run_loop import StopRequest
@@ -45,20 +44,56 @@ def read_sweep(ledger: SweepLedger, *, compared: bool = False) -> SweepShown:
     return shown_sweep(ledger, compared=compared)
 
 
-def worked(
-    ledger: SweepLedger, root: Path, stop: StopRequest, *, device: str = "", database: str = ""
-) -> Iterator[TrialEnded]:
-    """Work in this process, and yield each trial that ends."""
+class WorkerPlace(NamedTuple):
+    """Where a worker works.
+
+    Attributes:
+        root: Folder of the runs.
+        device: To train on, in place of the plan's; may be empty.
+        database: Where the database is on this machine; empty for where the plan says.
+    """
+
+    root: Path
+    device: str = ""
+    database: str = ""
+
+
+def work_at(ledger: SweepLedger, place: WorkerPlace, stop: StopRequest, *, as_json: bool) -> None:
+    """Work in this process until nothing is left or a signal asks to stop, and write each trial that ends."""
     from distill_core.sweeps.events import TrialEnded
     from distill_core.sweeps.worker import SweepWorker
 
-    worker = SweepWorker(ledger, root, device=device, database=database)
+    worker = SweepWorker(ledger, place.root, device=place.device, database=place.database)
+    stop.last_words = worker.abandon
     with contextlib.closing(iter(worker)) as events:
         for event in events:
             if isinstance(event, TrialEnded):
-                yield event
+                write_trial(event, as_json=as_json)
             if stop.exit_code is not None:
                 return
+
+
+def work_off_queue(place: StoragePlace, where: WorkerPlace, stop: StopRequest, *, as_json: bool) -> int:
+    """Work at the sweeps of this machine's queue in turn; one that cannot be worked at holds up no other."""
+    from distill_core.sweeps.queue import Queue, turn
+
+    failed: dict[str, DistillError] = {}
+    with turn(where.root) as is_mine:
+        queue = Queue(place, where.root)
+        while is_mine and stop.exit_code is None:
+            found = next((ledger for ledger in queue.waiting() if ledger.plan.name not in failed), None)
+            if found is None:
+                break
+            name = found.plan.name
+            ledger = open_ledger(place, name, patience_seconds=PATIENCE_SECONDS, stop=stop)
+            try:
+                work_at(ledger, where, stop, as_json=as_json)
+            except DistillError as error:
+                failed[name] = error
+                say(f"{name}: {error}", err=True)
+    if failed and stop.exit_code is None:
+        raise next(iter(failed.values()))
+    return stop.exit_code or 0
 
 
 def watch_crew(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 import click
 import msgspec
 
 from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConfig
 from distill_core.database import open_database
-from distill_core.errors import DistillError, told
+from distill_core.errors import BusyError, DistillError, told
 from distill_core.outputs import Output
 from distill_core.runs import RunStore
 from distill_core.students.kinds import STUDENT_KINDS, shaped_student
@@ -35,6 +36,8 @@ from distill_tui.cli.run_loop import detach, train_to_end
 if TYPE_CHECKING:
     from distill_core.runs import RecordedRun, RunFolder
     from distill_core.training import TrainingSession
+
+_LOOK_SECONDS = 0.5
 
 
 @click.command()
@@ -148,6 +151,13 @@ def _save(session: TrainingSession, file: Output) -> Path:
     return save_student(session.student, file, session.config)
 
 
+class _ResumeOptions(TypedDict):
+    database: Path | None
+    take_over: bool
+    patience: float
+    as_json: bool
+
+
 @click.command()
 @run_argument
 @runs_dir_option
@@ -163,8 +173,9 @@ def _save(session: TrainingSession, file: Output) -> Path:
     is_flag=True,
     help="Take RUN over from a process that holds its lock and does not move; it writes nothing more.",
 )
+@click.option("--patience", type=float, default=0.0, hidden=True)
 @json_option
-def resume(run: str, runs_dir: Path | None, database: Path | None, *, take_over: bool, as_json: bool) -> int:
+def resume(run: str, runs_dir: Path | None, **options: Unpack[_ResumeOptions]) -> int:
     """Go on with RUN from its last checkpoint, to the same end as if it had never stopped.
 
     RUN is a run's id, its name, the beginning of it, or its folder. A process of another machine counts as
@@ -173,6 +184,13 @@ def resume(run: str, runs_dir: Path | None, database: Path | None, *, take_over:
     folder = RunStore(runs_dir).find(run)
     from distill_core.runs import RecordedRun
 
-    return train_to_end(
-        RecordedRun(folder, take_over=take_over, database=database), write_json if as_json else write_lines
-    )
+    write = write_json if options["as_json"] else write_lines
+    patient_until = time.monotonic() + options["patience"]
+    while True:
+        recorded = RecordedRun(folder, take_over=options["take_over"], database=options["database"])
+        try:
+            return train_to_end(recorded, write)
+        except BusyError:
+            if time.monotonic() >= patient_until:
+                raise
+            time.sleep(_LOOK_SECONDS)

@@ -267,7 +267,7 @@ def _result(view: MeasurementView, result: LatencyFinished) -> Text:
         text.append(f"{case}: ", "dim").append(f"{words}\n", "bold")
     threads = plural(result.threads, "thread")
     subject = view.subject or f"{_student_words(view)} against LDA N {result.num_heads:,}"
-    text.append(f"Timed: {visible(subject)}, {result.device}, {threads}", "dim")
+    text.append(f"{visible(subject)}, {result.device}, {threads}", "dim")
     if result.ended != "complete":
         text.append(", stopped early", "dim")
     return text

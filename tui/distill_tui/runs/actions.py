@@ -24,6 +24,10 @@ class RunActions(WorkbenchScreen):
 
     BINDINGS = [
         Binding("r", "resume", "Resume", show=False, id="runs.resume", tooltip="Go on with the run here"),
+        Binding("p", "pause", "Pause", show=False, id="runs.pause", tooltip="Save and leave; or go on apart"),
+        Binding(
+            "x", "stop", "Stop", show=False, id="runs.stop", tooltip="End its process, and judge it as it is"
+        ),
         Binding("n", "rename", "Rename", show=False, id="runs.rename"),
         Binding("t", "tag", "Tag", show=False, id="runs.tag"),
         Binding("a", "annotate", "Annotate", show=False, id="runs.annotate"),
@@ -55,6 +59,8 @@ class RunActions(WorkbenchScreen):
             return run is not None
         if action == "clone":
             return run is not None and bool(run.database)
+        if action in ("pause", "stop"):
+            return run is not None and run.state != "finished"
         if action in ("rename", "tag", "annotate", "pin", "delete", "export"):
             return run is not None
         return True
@@ -67,6 +73,17 @@ class RunActions(WorkbenchScreen):
             self.notify(f"{run.name} {why}.", title="Not resumed", severity="warning", markup=False)
         elif run is not None and self.workbench.training.resume(run):
             self.app.switch_mode("train")
+
+    def action_pause(self) -> None:
+        """Have the run's own process save and leave; or one go on with it."""
+        if self.chosen is not None:
+            self.workbench.runs.pause(self.chosen)
+
+    def action_stop(self) -> None:
+        """Ask, then have the run's own process leave, if there is one, and judge what was learnt."""
+        if (run := self.chosen) is not None:
+            dialog = ConfirmDialog("Stop?", f"Stop {run.name}, and judge it as it is?", "Stop")
+            self._confirm(dialog, lambda: self.workbench.runs.stop(run))
 
     def action_rename(self) -> None:
         """Ask for another name."""

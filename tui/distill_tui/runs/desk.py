@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from distill_core.config import RunConfig
 from distill_core.errors import DistillError
 from distill_core.wording import plural
+from distill_tui.runs.meanwhile import read_news
 from distill_tui.teacher.desk import TeacherView, is_same
 from distill_tui.ui.desk import Desk
 
@@ -89,6 +91,7 @@ class RunsDesk(Desk["RunsView | None"]):
         self._app = app
         self._lock = threading.Lock()
         self._store: RunStore | None = None
+        self._has_listed = False
         self._deleted: list[list[str]] = []
         """Names in the trash of what was deleted here at once, oldest first."""
         self._waiting: RunConfig | None = None
@@ -101,14 +104,39 @@ class RunsDesk(Desk["RunsView | None"]):
         """The projection that settings wait for."""
         return None if self._waiting is None else self._waiting.data.mh_id
 
+    def cost_beside(self, threads: int, cores: int | None = None) -> str:
+        """Say what a run more would cost those that are trained by now; empty where nothing, or none is.
+
+        Args:
+            threads: Of each; 0 for all that there are.
+            cores: Of this machine; None to ask the system.
+        """
+        others = sum(run.state == "running" for run in (self.view.runs if self.view else ()))
+        cores = cores or os.cpu_count() or 1
+        slower = (others + 1) * (threads or cores) / cores
+        if not others or slower <= 1:
+            return ""
+        return (
+            f"{plural(others, 'run')} {'is' if others == 1 else 'are'} being trained. With one more on the "
+            f"{plural(cores, 'core')} of this machine, each would take about {slower:.1f} times as long."
+        )
+
     def list(self) -> None:
         """Read the runs; what is shown stays until they are read."""
+        is_first, self._has_listed = not self._has_listed, True
 
-        def work() -> RunsView:
+        def work() -> tuple[RunsView, str]:
             store = self._opened_store()
-            return RunsView(store.list(), str(store.root), store.problem)
+            view = RunsView(store.list(), str(store.root), store.problem)
+            return view, read_news(view.runs, store.root) if is_first else ""
 
-        self._app.jobs.ask(work, self.publish, self._app.complain("Runs not listed"), "list")
+        self._app.jobs.ask(work, self._show_list, self._app.complain("Runs not listed"), "list")
+
+    def _show_list(self, listed: tuple[RunsView, str]) -> None:
+        view, news = listed
+        self.publish(view)
+        if news:
+            self._app.notify(news, title="While you were away", timeout=20)
 
     def read_remarks(self, path: str) -> None:
         """Read what a row has no room for."""
@@ -180,6 +208,38 @@ class RunsDesk(Desk["RunsView | None"]):
             return f"{run.name} is {'no longer ' if run.pinned else ''}the baseline."
 
         self._change(change, "Not pinned")
+
+    def pause(self, run: RunSummary) -> None:
+        """Have a run's process save and leave; of one that nobody trains, start a process that goes on."""
+
+        def change(store: RunStore) -> str:
+            from distill_core.runs.detached import ask_to_leave
+            from distill_tui.cli.run_loop import detach
+
+            folder = store.find(run.path)
+            if folder.shown_state() != "running":
+                detach(folder)
+                return f"{run.name} goes on in a process of its own."
+            ask_to_leave(folder)
+            return f"{run.name} is saved, and waits; p goes on."
+
+        self._change(change, "Not paused")
+
+    def stop(self, run: RunSummary) -> None:
+        """Have a run's process save and leave, if it has one, and judge what the student has learnt."""
+
+        def change(store: RunStore) -> str:
+            from distill_core.runs.detached import ask_to_leave
+            from distill_core.runs.recording.judged import judge_as_it_is
+
+            folder = store.find(run.path)
+            if folder.shown_state() == "running":
+                ask_to_leave(folder)
+            for _ in judge_as_it_is(folder):
+                pass
+            return f"{run.name} is stopped and judged as it is."
+
+        self._change(change, "Not stopped")
 
     def delete(self, runs: Sequence[RunSummary]) -> None:
         """Move runs to the trash; `restore_last` takes all of them out again."""

@@ -9,6 +9,7 @@ from distill_core.config import DataConfig, RunConfig, SplitConfig, TrainingConf
 from distill_core.errors import SettingsError
 from distill_core.students.kinds import default_student
 from distill_core.students.spec import StudentConfig
+from distill_core.sweeps.axes import Axes
 from distill_tui import places
 from distill_tui.ui.desk import Desk
 
@@ -18,11 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What the student screen sets."""
+    """What the student screen sets.
+
+    Attributes:
+        axes: The settings that have several values; the others hold the first of them that fit.
+    """
 
     split: SplitConfig = field(default_factory=SplitConfig)
     student: StudentConfig = field(default_factory=default_student)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    axes: Axes = field(default_factory=dict)
 
 
 class StudentDesk(Desk[RunSettings]):

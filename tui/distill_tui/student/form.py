@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 from textual import on
@@ -18,15 +21,19 @@ from distill_core.errors import SettingsError
 from distill_core.settings import describe
 from distill_core.students.kinds import STUDENT_KINDS, student_fields, student_settings
 from distill_core.students.spec import StudentConfig
+from distill_core.sweeps.axes import Axes, Value, as_typed, combinations
 from distill_core.training.recipes import RECIPES
 from distill_tui.student.desk import RunSettings
-from distill_tui.student.rows import KindRow, SettingRow, as_typed, default_of, says
+from distill_tui.student.rows import KindRow, SettingRow, default_of, says
 
 GROUPS: tuple[type[msgspec.Struct], ...] = (TrainingConfig, SplitConfig)
 """The settings below those of the student, in the order in which they are declared."""
 
-Values = dict[str, object]
+Values = Mapping[str, object]
 """The values of the fields by name; the names are all different."""
+
+_MOST_TRIED = 1000
+"""Combinations of lists of which one has to fit the teacher."""
 
 
 class SettingsForm(VerticalScroll):
@@ -50,8 +57,8 @@ class SettingsForm(VerticalScroll):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id, can_focus=False)
-        self._kind = self.values.student.kind
-        """The kind that the rows are shown for."""
+        self._kinds: tuple[str, ...] = (self.values.student.kind,)
+        """The kinds that the rows are shown for; the first is that of the settings."""
 
     def compose(self) -> ComposeResult:
         """One row for each setting, of every kind of student."""
@@ -90,16 +97,17 @@ class SettingsForm(VerticalScroll):
 
     def fill(self, values: RunSettings) -> None:
         """Write values into the fields that say something else, wrong ones included."""
-        self._kind = values.student.kind  # what is filled in stays as it is
-        self._take_kind(self._kind)
+        kinds = cast("tuple[str, ...]", values.axes.get("student", (values.student.kind,)))
+        self._kinds = kinds  # what is filled in stays as it is
+        self._take_kinds(kinds)
         parts = (values.split, values.student, values.training)
         for row in self.query(SettingRow):
             part = next((part for part in parts if isinstance(part, row.settings)), None)
-            if part is None:
+            if part is None and row.axis not in values.axes:
                 continue  # of another kind of student
-            value = getattr(part, row.field)
-            if not says(row, value):
-                row.input.value = as_typed(value)
+            several = values.axes.get(row.axis) or (getattr(part, row.field),)
+            if not says(row, *several):
+                row.input.value = ",".join(map(as_typed, several))
 
     def watch_teacher_shape(self) -> None:
         """Check again whether the student fits."""
@@ -107,73 +115,83 @@ class SettingsForm(VerticalScroll):
 
     @on(Input.Changed)
     def _check(self) -> None:
-        values, complete = self._read()
-        if not self._check_student(values) or not complete:
+        fields, complete = self._read()
+        student = self._fitting_student(fields) if complete else None
+        if student is None:
             self.post_message(self.Changed(None))
             return
-        old = self.values
+        old, values = self.values, {name: several[0] for name, several in fields.items()}
         settings = RunSettings(
             old.split.with_values(**_of(old.split, values)),
-            student_settings(self._kind, values),
+            student,
             old.training.with_values(**_of(old.training, values)),
+            {name: several for name, several in fields.items() if len(several) > 1},
         )
         self.set_reactive(SettingsForm.values, settings)
         self.post_message(self.Changed(settings))
 
-    def _read(self) -> tuple[Values, bool]:
+    def _read(self) -> tuple[Axes, bool]:
         """Return what the shown fields hold, and whether it can be used; say beside each what it is."""
-        values: Values = {}
+        fields: Axes = {}
         complete = True
         for row in self.query(SettingRow):
             if not row.display:
                 continue
             try:
-                values[row.field] = value = row.value()
+                several = cast("tuple[Value, ...]", row.values())
             except SettingsError as error:
                 row.complain(error)
                 complete = False
                 continue
+            fields[row.axis] = several
             if isinstance(row, KindRow):  # the first: by it the others are shown
-                self._take_kind(str(value))
-            row.explain(value)
-        recipe = RECIPES.get(values.get("recipe", ""))  # type: ignore[call-overload]
+                self._take_kinds(cast("tuple[str, ...]", several))
+            row.explain(several)
+        recipe = RECIPES.get(fields.get("recipe", ("",))[0])  # type: ignore[call-overload]
         for row in self.query(SettingRow):
-            if recipe is not None and row.display and values.get(row.field, "") is None:
+            if recipe is not None and row.display and fields.get(row.axis) == (None,):
                 row.tell_auto(recipe)
-        return values, complete
+        return fields, complete
 
-    def _check_student(self, values: Values) -> bool:
-        """Tell whether the student fits the teacher's dimension; say it beside its field if it does not."""
-        own = STUDENT_KINDS[self._kind].__struct_fields__
-        if self.teacher_shape is None or not all(name in values for name in own):
-            return True
-        try:
-            student_settings(self._kind, values).check(self.teacher_shape[1])
-        except SettingsError as error:
-            self._row(error.field or "kind").complain(error)
-            return False
-        return True
+    def _fitting_student(self, fields: Axes) -> StudentConfig | None:
+        """Return the student of the first of the values that fits the teacher; say beside a field if none."""
+        of_student = {name: fields[name] for name in ("student", *student_fields()) if name in fields}
+        problem: SettingsError | None = None
+        for values in itertools.islice(combinations(of_student), _MOST_TRIED):
+            try:
+                student = student_settings(str(values["student"]), values)
+                if self.teacher_shape is not None:
+                    student.check(self.teacher_shape[1])
+            except SettingsError as error:
+                problem = problem or error
+            else:
+                return student
+        if problem is not None:
+            self._row(problem.field or "kind").complain(problem)
+        return None
 
-    def _take_kind(self, kind: str) -> None:
-        """Show the settings of this kind; its defaults in place of those of another."""
-        settings = STUDENT_KINDS[kind]
-        following = {} if self.teacher_shape is None else self._following(kind, self.teacher_shape)
+    def _take_kinds(self, kinds: tuple[str, ...]) -> None:
+        """Show the settings of these kinds; the defaults of the first in place of those of another."""
+        shown: dict[str, type[StudentConfig]] = {}
+        for kind in reversed(kinds):
+            shown |= dict.fromkeys(STUDENT_KINDS[kind].__struct_fields__, STUDENT_KINDS[kind])
+        following = {} if self.teacher_shape is None else self._following(kinds[0], self.teacher_shape)
         with self.prevent(Input.Changed):
             for row in self.query(SettingRow):
                 if isinstance(row, KindRow) or not issubclass(row.settings, StudentConfig):
                     continue
-                row.display = row.field in settings.__struct_fields__
-                if row.display and row.settings is not settings:
-                    row.declare(settings)
+                row.display = row.field in shown
+                if row.display and row.settings is not shown[row.field]:
+                    row.declare(shown[row.field])
             for field, value in following.items():
                 self._row(field).input.value = as_typed(value)
-        self._kind = kind
+        self._kinds = kinds
 
     def _following(self, kind: str, shape: tuple[int, int]) -> dict[str, int]:
         """Return what follows from the teacher for a new kind, unless the user set that of the old one."""
-        if kind == self._kind:
+        if kind == self._kinds[0]:
             return {}
-        old, new = (STUDENT_KINDS[name].defaults(*shape) for name in (self._kind, kind))
+        old, new = (STUDENT_KINDS[name].defaults(*shape) for name in (self._kinds[0], kind))
         all_defaults = [known.defaults(*shape) for known in STUDENT_KINDS.values()]
         is_untouched = all(says(self._row(field), value) for field, value in old.items()) and all(
             any(says(self._row(field), defaults.get(field)) for defaults in all_defaults)
@@ -186,6 +204,6 @@ class SettingsForm(VerticalScroll):
         return next(row for row in self.query(SettingRow) if row.field == field)
 
 
-def _of(settings: msgspec.Struct, values: Values) -> Values:
+def _of(settings: msgspec.Struct, values: Values) -> dict[str, object]:
     """Return the values that are settings of this group."""
     return {name: values[name] for name in settings.__struct_fields__ if name in values}

@@ -17,6 +17,7 @@ from distill_core.errors import SettingsError
 from distill_core.settings import AUTO, FieldDescription, check_field, describe
 from distill_core.students.kinds import default_student, describe_kind, student_kind
 from distill_core.students.spec import StudentConfig
+from distill_core.sweeps.axes import as_typed, is_several, parse_axis
 from distill_core.training.recipes import RecipeValues
 
 LETTERS = {
@@ -30,12 +31,15 @@ _LETTER_OF = {field: letter for letter, field in LETTERS.items()}
 class ChoiceField(Input, inherit_bindings=False):
     """A field whose value is one of a few, all of which are seen: left and right take the next one.
 
-    What cannot be chosen on this machine is shown as "no cuda" and passed over. Letters are the screen's.
+    A comma takes one more, so that the value is a list, and backspace takes the last one back. What cannot
+    be chosen on this machine is shown as "no cuda" and passed over. Letters are the screen's.
     """
 
     BINDINGS = [
         Binding("left", "turn(-1)", "Choice before", show=False, id="form.choice_before"),
         Binding("right,space", "turn(1)", "Next choice", show=False, id="form.choice_next"),
+        Binding("comma", "add", "One more", show=False, id="form.choice_add", tooltip="Try this one, too"),
+        Binding("backspace", "remove", "One less", show=False, id="form.choice_remove"),
     ]
     COMPONENT_CLASSES = {"choice-field--chosen", "choice-field--other", "choice-field--missing"}
     DEFAULT_CSS = """
@@ -66,24 +70,44 @@ class ChoiceField(Input, inherit_bindings=False):
         """Take no text."""
         event.stop()
 
+    @property
+    def chosen(self) -> list[str]:
+        """The value, or the values of the list, in the order in which they were taken."""
+        return self.value.split(",")
+
     def action_turn(self, step: int) -> None:
-        """Choose the next one that is possible here."""
-        possible = [choice for choice in self._choices if choice not in self.missing]
-        at = possible.index(self.value) if self.value in possible else -step
-        self.value = possible[(at + step) % len(possible)]
+        """Choose the next one that is possible here, in place of the last of a list."""
+        *kept, last = self.chosen
+        possible = [c for c in self._choices if c not in self.missing and c not in kept]
+        at = possible.index(last) if last in possible else -step
+        self.value = ",".join([*kept, possible[(at + step) % len(possible)]])
+
+    def action_add(self) -> None:
+        """Take the next one as well."""
+        chosen = self.chosen
+        possible = [c for c in self._choices if c not in self.missing]
+        at = possible.index(chosen[-1]) if chosen[-1] in possible else -1
+        others = [c for c in possible[at + 1 :] + possible[: at + 1] if c not in chosen]
+        self.value = ",".join([*chosen, *others[:1]])
+
+    def action_remove(self) -> None:
+        """Take the last one of a list back."""
+        if len(self.chosen) > 1:
+            self.value = ",".join(self.chosen[:-1])
 
     def render_line(self, y: int) -> Strip:
-        """Draw the choices in a row, `‹›` around the chosen one."""
+        """Draw the choices in a row, `‹›` around those that are chosen."""
         width = self.size.width
         if y:
             return Strip.blank(width, self.rich_style)
-        choices = self._choices if self.value in self._choices else (self.value, *self._choices)
+        chosen = self.chosen
+        choices = (*(name for name in chosen if name not in self._choices), *self._choices)
         segments = []
         for choice in choices:
             text = f"no {choice}" if choice in self.missing else choice
             if choice == AUTO and self.auto_words:
                 text = f"{choice} = {self.auto_words}"
-            part = "chosen" if choice == self.value else "missing" if choice in self.missing else "other"
+            part = "chosen" if choice in chosen else "missing" if choice in self.missing else "other"
             style = self.rich_style + self.get_component_rich_style(f"choice-field--{part}", partial=True)
             left, right = ("‹", "›") if part == "chosen" else (" ", " ")
             edge = style if part == "chosen" else self.rich_style
@@ -134,26 +158,41 @@ class SettingRow(Horizontal):
         """The field."""
         return self.query_one(Input)
 
-    def value(self) -> object:
-        """Return the value of the field.
+    def values(self) -> tuple[object, ...]:
+        """Return the value of the field, or those of a list or a range.
 
         Raises:
-            SettingsError: It cannot be used, or not on this machine.
+            SettingsError: One cannot be used, or not on this machine.
         """
-        value = check_field(self.settings, self.field, self.input.value.strip())
-        if str(value) in self._missing:
-            title = self.description.title
-            raise SettingsError(f"{title}: {value} cannot be used here, {self._missing[str(value)]}.")
-        return value
+        text = self.input.value.strip()
+        values = parse_axis(self.axis, text) if is_several(text) else (self._checked(text),)
+        for value in values:
+            if str(value) in self._missing:
+                title = self.description.title
+                raise SettingsError(f"{title}: {value} cannot be used here, {self._missing[str(value)]}.")
+        return values
+
+    @property
+    def axis(self) -> str:
+        """The name of the setting in a sweep."""
+        return self.field
+
+    def _checked(self, text: str) -> object:
+        return check_field(self.settings, self.field, text)
 
     def complain(self, error: SettingsError) -> None:
         """Show beside the field why its value cannot be used."""
         self._show(str(error).removeprefix(f"{self.description.title}: "), failed=True)
 
-    def explain(self, value: object) -> None:
-        """Show beside the field what its value means."""
+    def explain(self, values: tuple[object, ...]) -> None:
+        """Show beside the field what its value means, or that it is a list."""
+        if len(values) > 1:
+            self._show(
+                f"{len(values)} values: ctrl+g tries each. {self.description.description}", failed=False
+            )
+            return
         missing = "".join(f" No {name}: {why}." for name, why in self._missing.items())
-        self._show(choice_hint(self.description, value) + missing, failed=False)
+        self._show(choice_hint(self.description, values[0]) + missing, failed=False)
 
     def tell_auto(self, recipe: RecipeValues) -> None:
         """Show beside the field what its `auto` is with a recipe."""
@@ -187,11 +226,14 @@ class KindRow(SettingRow):
         """The kinds, each in a few words."""
         return describe_kind()
 
-    def value(self) -> str:
-        """Return the name of the kind."""
-        name = self.input.value.strip()
-        student_kind(name)
-        return name
+    @property
+    def axis(self) -> str:
+        """The name of the setting in a sweep."""
+        return "student"
+
+    def _checked(self, text: str) -> object:
+        student_kind(text)
+        return text
 
 
 def choice_hint(description: FieldDescription, value: object) -> str:
@@ -212,17 +254,12 @@ def auto_words(field: str, recipe: RecipeValues) -> str:
     return "" if value is None else f"{value}"
 
 
-def says(row: SettingRow, value: object) -> bool:
-    """Tell whether a field holds a value."""
+def says(row: SettingRow, *values: object) -> bool:
+    """Tell whether a field holds a value, or the values of a list."""
     try:
-        return row.value() == value
+        return row.values() == values
     except SettingsError:
         return False
-
-
-def as_typed(value: object) -> str:
-    """Return a value as it is typed."""
-    return AUTO if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def default_of(settings: type[msgspec.Struct], field: str) -> object:

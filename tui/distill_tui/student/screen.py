@@ -18,6 +18,7 @@ from distill_core.architecture import lda_cost
 from distill_core.config import RunConfig
 from distill_core.students.kinds import STUDENT_KINDS
 from distill_core.students.spec import Candidate, StudentConfig
+from distill_core.sweeps.axes import TypedSweep
 from distill_tui.student.desk import RunSettings
 from distill_tui.student.form import SettingsForm
 from distill_tui.student.rows import LETTERS
@@ -218,7 +219,9 @@ class StudentScreen(WorkbenchScreen):
 
     @on(DataTable.RowSelected, "#candidates")
     def _take_candidate(self, event: DataTable.RowSelected) -> None:
-        settings = replace(self.workbench.student.view, student=self._listed[event.cursor_row].settings)
+        student, view = self._listed[event.cursor_row].settings, self.workbench.student.view
+        axes = {name: values for name, values in view.axes.items() if name not in student.__struct_fields__}
+        settings = replace(view, student=student, axes=axes)
         self.workbench.student.publish(settings)
         self.query_one(SettingsForm).fill(settings)
 
@@ -231,10 +234,17 @@ class StudentScreen(WorkbenchScreen):
             note.update("Mend the marked fields before you train.")
             self._fill_candidates()
             return
-        note.update("ctrl+t trains; esc leaves the fields.")
         self._typed = event.settings
         self.workbench.student.publish(event.settings)
+        note.update(self._what_follows(event.settings))
         self._fill_candidates()  # the app has had these settings before, if a field was wrong in between
+
+    def _what_follows(self, settings: RunSettings) -> str:
+        """Say what the keys would start: one run, or, of lists, how many, for how long, and what merges."""
+        if not settings.axes:
+            return "ctrl+t trains; esc leaves the fields."
+        words = self.workbench.sweeps.forecast(TypedSweep(settings.axes, None, ""))
+        return f"ctrl+g: {words}"
 
     @on(DescendantFocus)
     @on(DescendantBlur)

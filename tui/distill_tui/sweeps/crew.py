@@ -22,7 +22,7 @@ class Crew:
 
     Args:
         place: Where the ledger lies.
-        name: Of the sweep.
+        name: Of the sweep; empty for the queue of this machine.
         root: Folder of the runs.
 
     Attributes:
@@ -34,7 +34,7 @@ class Crew:
         self._environment = {**os.environ, ENVIRONMENT_VARIABLE: place.url}  # a password stays out of `ps`
         self._processes: list[subprocess.Popen[bytes]] = []
         self._started = self._wanted = 0
-        self.logs = root / ".sweeps" / name
+        self.logs = root / ".sweeps" / (name or "queue")
 
     def start(self) -> int:
         """Start one more worker, and return its number as a process.
@@ -72,7 +72,7 @@ class Crew:
                 continue  # it saves, and leaves by itself
 
     def _start(self) -> int:
-        command = [sys.executable, "-m", "distill_tui", "sweep", "work", self._name]
+        command = [sys.executable, "-m", "distill_tui", "sweep", "work", *filter(None, [self._name])]
         command += ["--beside", "--runs-dir", str(self._root)]
         self._started += 1
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.style import Style
@@ -59,6 +60,21 @@ def grid_of(sweep: SweepShown, across: str, down: str) -> dict[tuple[Value, Valu
     for cell in sweep.cells:
         grid.setdefault((cell.settings.get(across), cell.settings.get(down)), []).append(cell)
     return grid
+
+
+def marginal_lines(sweep: SweepShown, figure: Figure) -> Iterator[str]:
+    """Yield, of each setting that varies, the mean of a figure at each of its values, over all else."""
+    for name in dict.fromkeys(name for cell in sweep.cells for name in cell.settings):
+        values: dict[Value, list[float]] = {}
+        for cell in sweep.cells:
+            if (value := figure.of(cell)) is not None and name in cell.settings:
+                values.setdefault(cell.settings[name], []).append(value)
+        if len(values) > 1:
+            means = (
+                f"{value_words(at)} {format(sum(known) / len(known), figure.form)}"
+                for at, known in values.items()
+            )
+            yield visible(f"{name}: {'  '.join(means)}")
 
 
 def best_of(cells: list[CellShown], figure: Figure) -> CellShown:

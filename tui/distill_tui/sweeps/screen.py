@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
-from distill_core.foreign_text import visible
-from distill_core.sweeps.events import CellShown, Spread, SweepShown
-from distill_core.sweeps.exporting import heat_axes, settings_words
-from distill_core.wording import plural
-from distill_tui.cli.sweep_lines import merged_words, work_command
+from distill_core.sweeps.events import CellShown, SweepShown
+from distill_core.sweeps.exporting import heat_axes
+from distill_tui.cli.sweep_lines import work_command
 from distill_tui.sweeps.desk import SweepsView
-from distill_tui.sweeps.heat_map import FIGURES, HeatMap
+from distill_tui.sweeps.heat_map import FIGURES, HeatMap, marginal_lines
+from distill_tui.sweeps.lines import cell_lines, front_lines, head_lines, queue_lines
+from distill_tui.sweeps.scatter import FrontierChart
 from distill_tui.ui.screen import WorkbenchScreen
 
+if TYPE_CHECKING:
+    from distill_core.runs import RunSummary
+
 READ_SECONDS = 2.0
-HINTS = "v value  x axes  w worker  p pause  d drop  r retry  y copy  n next"
+HINTS = "f frontier  v value  x axes  w worker  p pause  d drop  r retry  a runs  c curves  n next"
 NONE_YET = (
     "No sweeps yet. ctrl+g tries several values of the settings on screen 2 at once: type such as "
     "H2,4,8 L1,2,3 x2, and a process of its own trains them all, whatever becomes of this app."
@@ -43,12 +46,16 @@ class SweepScreen(WorkbenchScreen):
 
     The heat map shows the best over all other settings; `v` shows another figure, `x` other settings.
     *behind the best* is the difference in cosine on the test queries that all runs share, with a 95 %
-    interval for all cells together. The frontier holds what no other cell beats in error, latency and bytes
-    at once; latencies of two machines are never compared.
+    interval for all cells together. `a` lists the runs of the cell, `c` draws them. `f` draws all cells by
+    error and latency, with the simple baselines as dotted lines; the frontier holds what no other cell beats
+    in error, latency and bytes at once. Latencies of two machines are never compared.
     """
     BINDINGS = [
         Binding("v", "figure", "Value", show=False, id="sweep.figure", tooltip="Show another figure"),
         Binding("x", "axes", "Axes", show=False, id="sweep.axes", tooltip="Show other settings"),
+        Binding("f", "frontier", "Frontier", show=False, id="sweep.frontier", tooltip="Error over latency"),
+        Binding("a", "runs", "Its runs", show=False, id="sweep.runs", tooltip="The cell's runs, on screen 6"),
+        Binding("c", "curves", "Curves", show=False, id="sweep.curves", tooltip="Draw the cell's runs"),
         Binding("n", "next", "Next sweep", show=False, id="sweep.next"),
         Binding("w", "work", "Add worker", id="sweep.work", tooltip="Start one more worker on this machine"),
         Binding("p", "pause", "Pause", id="sweep.pause", tooltip="Ask its workers to leave; again to go on"),
@@ -63,6 +70,7 @@ class SweepScreen(WorkbenchScreen):
         with VerticalScroll(id="sweep-pane", can_focus=False):
             yield Static("", id="sweep-head", markup=False)
             yield HeatMap(id="heat-map")
+            yield FrontierChart(id="frontier-chart")
         with VerticalScroll(id="sweep-detail"):
             yield Static("", id="sweep-cell", markup=False)
             yield Static("", id="sweep-front", markup=False)
@@ -70,6 +78,7 @@ class SweepScreen(WorkbenchScreen):
     def on_mount(self) -> None:
         """Follow the ledger while the screen is shown."""
         self.query_one("#sweep-pane").border_subtitle = HINTS
+        self.query_one(FrontierChart).display = False
         self._reader = self.set_interval(READ_SECONDS, self._read, pause=True)
         self.workbench.sweeps.follow(self, self._show)
 
@@ -84,11 +93,39 @@ class SweepScreen(WorkbenchScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what there is a sweep, or a cell, for."""
-        if action in ("figure", "axes", "next", "work", "pause", "copy"):
+        if action in ("figure", "axes", "next", "work", "pause", "copy", "frontier"):
             return self._sweep is not None
-        if action in ("drop", "retry"):
-            return self.query_one(HeatMap).chosen is not None
+        if action in ("drop", "retry", "runs", "curves"):
+            return self.chosen is not None
         return True
+
+    @property
+    def chosen(self) -> CellShown | None:
+        """The cell under the cursor."""
+        chart = self.query_one(FrontierChart)
+        return chart.chosen if chart.display else self.query_one(HeatMap).chosen
+
+    def action_frontier(self) -> None:
+        """Show the frontier in place of the heat map, or the other way round."""
+        chart, heat_map = self.query_one(FrontierChart), self.query_one(HeatMap)
+        chart.display, heat_map.display = not chart.display, chart.display
+        (chart if chart.display else heat_map).focus()
+        self._show_cell()
+
+    def action_runs(self) -> None:
+        """Show the runs of the cell, and no others, on screen 6."""
+        if (cell := self.chosen) is not None and cell.runs:
+            self.app.switch_mode("runs")
+            self.app.call_after_refresh(self._filter_runs, cell.runs[0].rpartition("-s")[0])
+
+    def _filter_runs(self, pattern: str) -> None:
+        field = self.app.screen.query_one("#run-filter", Input)
+        field.display, field.value = True, pattern
+
+    def action_curves(self) -> None:
+        """Draw the validation cosines of the cell's runs into one chart."""
+        if (cell := self.chosen) is not None:
+            self.workbench.runs.show_curves(self._runs_of(cell))
 
     def action_figure(self) -> None:
         """Show the next figure."""
@@ -119,12 +156,12 @@ class SweepScreen(WorkbenchScreen):
 
     def action_drop(self) -> None:
         """Take what waits of the cell out."""
-        if (cell := self.query_one(HeatMap).chosen) is not None:
+        if (cell := self.chosen) is not None:
             self.workbench.sweeps.drop(cell.number)
 
     def action_retry(self) -> None:
         """Let what failed of the cell wait again."""
-        if (cell := self.query_one(HeatMap).chosen) is not None:
+        if (cell := self.chosen) is not None:
             self.workbench.sweeps.retry(cell.number)
 
     def action_copy(self) -> None:
@@ -136,20 +173,32 @@ class SweepScreen(WorkbenchScreen):
             self.app.notify(command, title="Copied")
 
     @on(HeatMap.Moved)
+    @on(FrontierChart.Moved)
     def _show_cell(self) -> None:
-        cell = self.query_one(HeatMap).chosen
+        cell = self.chosen
         self.query_one("#sweep-cell", Static).update(Text("\n".join(cell_lines(cell)) if cell else ""))
+        if self._sweep is not None:
+            figure = self.query_one(HeatMap).figure
+            told = [*front_lines(self._sweep), f"Marginals ({figure.title}, mean over all else)"]
+            told += marginal_lines(self._sweep, figure)
+            self.query_one("#sweep-front", Static).update(Text("\n".join(told)))
         self.refresh_bindings()
 
     @on(HeatMap.Selected)
+    @on(FrontierChart.Selected)
     def _open(self) -> None:
-        cell, desk = self.query_one(HeatMap).chosen, self.workbench.runs
-        runs = {Path(run.path).name: run for run in (desk.view.runs if desk.view else ())}
-        found = next((runs[name] for name in cell.runs if name in runs), None) if cell else None
+        cell = self.chosen
+        found = next(iter(self._runs_of(cell)), None) if cell is not None else None
         if found is None:
             self.notify("No run of this cell is on this machine yet.", severity="warning")
         elif self.workbench.training.open(found):
             self.app.switch_mode("train")
+
+    def _runs_of(self, cell: CellShown) -> list[RunSummary]:
+        """Return the runs of a cell that are on this machine."""
+        listed = self.workbench.runs.view
+        runs = {Path(run.path).name: run for run in (listed.runs if listed else ())}
+        return [runs[name] for name in cell.runs if name in runs]
 
     @property
     def _sweep(self) -> SweepShown | None:
@@ -172,72 +221,20 @@ class SweepScreen(WorkbenchScreen):
 
     def _show(self, view: SweepsView) -> None:
         sweep, heat_map = view.shown, self.query_one(HeatMap)
-        self.query_one("#sweep-detail").display = heat_map.display = sweep is not None
+        chart = self.query_one(FrontierChart)
+        self.query_one("#sweep-detail").display = sweep is not None
+        heat_map.display, chart.display = (
+            sweep is not None and not chart.display,
+            sweep is not None and chart.display,
+        )
         if sweep is None:
             words = NONE_YET if view.place is not None else "Reading the sweeps…"
             self.query_one("#sweep-head", Static).update(words)
             return
         if heat_map.sweep is None or heat_map.sweep.name != sweep.name:
             heat_map.axes, heat_map.cursor = heat_axes(sweep), (0, 0)
-        heat_map.sweep = sweep
+        heat_map.sweep = chart.sweep = sweep
         number = f"  ({view.names.index(sweep.name) + 1} of {len(view.names)})" if len(view.names) > 1 else ""
-        self.query_one("#sweep-head", Static).update(Text("\n".join(head_lines(sweep, number))))
-        self.query_one("#sweep-front", Static).update(Text("\n".join(front_lines(sweep))))
+        head = [*head_lines(sweep, number), *queue_lines(view)]
+        self.query_one("#sweep-head", Static).update(Text("\n".join(head)))
         self._show_cell()
-
-
-def head_lines(sweep: SweepShown, number: str = "") -> Iterator[str]:
-    """Yield how far a sweep is, and what was merged and left out."""
-    left = ""
-    if sweep.seconds_left and sweep.state in ("running", "waiting", "stopped"):
-        left = (
-            f", about {sweep.seconds_left / 60:.0f} min left"
-            if sweep.seconds_left >= 90
-            else ", a minute left"
-        )
-    workers = f", {plural(len(sweep.workers), 'worker')}" if sweep.workers else ""
-    done = f"{sweep.done} of {plural(sweep.trials, 'run')} done"
-    yield visible(f"{sweep.name}{number}: {sweep.state}, {done}{workers}{left}")
-    yield from (visible(merged_words(merged)) for merged in sweep.merged_axes)
-    yield from (visible(f"left out: {words}") for words in sweep.left_out)
-
-
-def cell_lines(cell: CellShown) -> Iterator[str]:
-    """Yield what is known of a cell."""
-    yield visible(
-        f"cell {cell.number}: {settings_words(cell)}  {cell.state}, {cell.done} of {cell.seeds} seeds"
-    )
-    for name, spread in (("cosine", cell.cosine), ("skill", cell.skill), ("agreement", cell.agreement)):
-        if spread is not None:
-            yield f"{name} {_spread(spread)}"
-    if cell.behind_best is not None:
-        behind = cell.behind_best
-        yield f"behind the best by {behind.mean:.5f} ({behind.low:.5f} to {behind.high:.5f})"
-    if cell.p90_us is not None:
-        yield visible(f"p90 {cell.p90_us:,.1f} µs, the LDA {cell.lda_p90_us or 0:,.1f} µs ({cell.machine})")
-    if cell.parameters is not None:
-        yield f"{cell.parameters:,} parameters, {cell.size_bytes or 0:,} bytes"
-    if cell.why:
-        yield visible(cell.why)
-
-
-def front_lines(sweep: SweepShown) -> Iterator[str]:
-    """Yield the frontier, the fastest first, and the workers."""
-    if sweep.frontier:
-        yield "Frontier (error, p90, bytes)"
-    cells = {cell.number: cell for cell in sweep.cells}
-    for point in sweep.frontier:
-        p90 = "" if point.p90_us is None else f"{point.p90_us:,.1f} µs"
-        star = "*" if sweep.take == point else " "
-        words = (
-            f"{star}{point.error:.5f} {p90:>12} {point.size_bytes:>12,}  {settings_words(cells[point.cell])}"
-        )
-        yield visible(words)
-    for worker in sweep.workers:
-        age = f"seen {worker.age_seconds:.0f} s ago"
-        place = f"{worker.host} {worker.device} process {worker.pid}"
-        yield visible(f"at work: {place}, cell {worker.cell} seed {worker.seed}, {age}")
-
-
-def _spread(spread: Spread) -> str:
-    return f"{spread.mean:.5f} (seeds {spread.low:.5f} to {spread.high:.5f})"

@@ -138,12 +138,16 @@ class Question:
         caption: What to type.
         value: What stands there at first.
         check: Raises a `DistillError` for a text that cannot be taken; it is shown below the field.
+        tell: Returns what to say below the field of a text that can be taken, as it is typed.
+        is_added_to: Whether what is typed comes behind `value`, and not in its place.
     """
 
     title: str
     caption: str
     value: str = ""
     check: Callable[[str], object] | None = None
+    tell: Callable[[str], str] | None = None
+    is_added_to: bool = False
 
 
 class TextDialog(ModalScreen[str | None]):
@@ -160,8 +164,20 @@ class TextDialog(ModalScreen[str | None]):
         with Vertical(classes="dialog small") as dialog:
             dialog.border_title = Content(visible(self._question.title))
             yield Label(visible(self._question.caption), classes="caption", markup=False)
-            yield Input(self._question.value, compact=True, id="text")
+            selects = not self._question.is_added_to
+            yield Input(self._question.value, compact=True, id="text", select_on_focus=selects)
             yield Label("enter takes it, esc cancels", id="text-note", classes="caption", markup=False)
+
+    @on(Input.Changed)
+    def _tell(self, event: Input.Changed) -> None:
+        """Say what the text comes to."""
+        if self._question.tell is None:
+            return
+        try:
+            words = self._question.tell(event.value)
+        except DistillError as error:
+            words = str(error)
+        self.query_one("#text-note", Label).update(visible(words) or "enter takes it, esc cancels")
 
     @on(Input.Submitted)
     def _take(self, event: Input.Submitted) -> None:

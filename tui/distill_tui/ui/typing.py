@@ -49,6 +49,11 @@ class InOrder:
         await self._take(event)
         self._settling = asyncio.create_task(self._settle())
 
+    async def settled(self) -> None:
+        """Wait until everything that was typed has had its effect."""
+        while self._settling is not None:
+            await asyncio.wait([self._settling])
+
     async def _settle(self) -> None:
         """Wait for what was just handled; then hand on those that came meanwhile, and draw at their end."""
         try:
@@ -88,5 +93,7 @@ async def _turn(pump: MessagePump) -> None:
     done = asyncio.Event()
     if not pump.call_later(done.set):
         return
-    while not done.is_set() and pump.is_running:
+    while not done.is_set():
         await asyncio.sleep(0)
+        if not pump.is_running:  # not yet, or no more
+            return
