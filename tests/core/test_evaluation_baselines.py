@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from distill_core import arrays
 from distill_core.database import LdaDatabase
 from distill_core.evaluation import Baseline, evaluate, ladder
-from distill_core.evaluation.baselines import STRENGTHS, fit_ridge
 from distill_core.evaluation.merged_teacher import cut_rank, merge_heads, spherical_kmeans
+from distill_core.evaluation.ridge import STRENGTHS, fit_ridge
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import split_queries
 

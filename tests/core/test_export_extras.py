@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from distill_core.errors import ExportError
-from distill_core.evaluation.baselines import NearestHeads, exact_search
+from distill_core.evaluation.near_heads import NearestHeads, exact_search
 from distill_core.export import ExportFinished, export_run
 from distill_core.extras import failing_as, first_line, import_extra
 from distill_core.students import (

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from distill_core.config import DataConfig, RunConfig, TrainingConfig
 from distill_core.devices import OwnRandomState
 from distill_core.errors import TrainingError
+from distill_core.evaluation import tails
 from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.runs.recording.checkpoint import decode_state, encode_state
 from distill_core.students import RoutedConfig
@@ -20,7 +21,6 @@ from distill_core.students.routed import LDA
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import LabelledQuestions, TeacherData, split_queries
 from distill_core.training import EpochFinished, RunFinished, TrainingSession
-from distill_core.training.loop import routed_fit
 from distill_core.training.loop.cells import grow_cells
 from distill_core.training.loop.routed import RoutedTraining
 from distill_core.training.loop.routed_labels import Labels
@@ -174,7 +174,7 @@ def test_the_far_field_is_what_the_near_heads_leave(monkeypatch: pytest.MonkeyPa
     """Planted: a tail fitted on whole labels, the near heads not subtracted, is seen at once."""
     data = make_data()
     assert far_error(data, trained(data)) < 0.45
-    monkeypatch.setattr(routed_fit, "_share", lambda rest, labels: np.ones(len(rest)))
+    monkeypatch.setattr(tails.Labelled, "share", property(lambda labelled: np.ones(len(labelled.targets))))
     assert far_error(data, trained(data)) > 0.5
 
 

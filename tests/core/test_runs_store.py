@@ -41,7 +41,9 @@ def test_a_store_without_a_folder_is_empty(store: RunStore) -> None:
 def test_a_run_is_summed_up_from_its_files(store: RunStore, clock: Clock) -> None:
     run = make_run(store.root, clock)
     run.mark("finished")
-    assert store.list() == (
+    (summary,) = store.list()
+    assert summary.settings_id
+    assert (summary,) == (
         RunSummary(
             name="λ scan",
             path=str(run.path),
@@ -62,6 +64,9 @@ def test_a_run_is_summed_up_from_its_files(store: RunStore, clock: Clock) -> Non
             tags=("a", "b"),
             pinned=True,
             problem="",
+            train_seconds=1.5,
+            epochs=4,
+            settings_id=summary.settings_id,
         ),
     )
 

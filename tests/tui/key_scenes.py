@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textual.containers import VerticalScroll
-from textual.widgets import Input, TabbedContent
+from textual.widgets import Input, OptionList, TabbedContent
 
 from distill_tui.experiments import HlChart, HlResultScreen
 from distill_tui.jobs import JobEnded, JobState, Progressed
@@ -17,6 +17,7 @@ from distill_tui.sweeps.scatter import FrontierChart
 from distill_tui.teacher.question_list import QuestionList
 from distill_tui.training.metric_chart import MetricChart
 from distill_tui.training.screen import TrainScreen
+from distill_tui.ui.dialogs import ChoiceDialog
 from tests.tui import events
 from tests.tui.runs_on_disk import Made, answer, make_run, store, work_off
 from tests.tui.stage import Stage
@@ -224,6 +225,11 @@ def highlighted(stage: Stage) -> object:
     return stage.find("#questions", QuestionList).highlighted
 
 
+def beside_third(stage: Stage) -> object:
+    place = stage.find("#questions", QuestionList).highlighted or 0
+    return "below" if place > 4 else "above" if place < 2 else "there"
+
+
 def log_axes(stage: Stage) -> object:
     return [(chart.log_x, chart.log_y) for chart in stage.screen.query(MetricChart)]
 
@@ -420,3 +426,20 @@ def seeds_together(stage: Stage) -> object:
 def chosen_from_trash(stage: Stage) -> object:
     work_off(stage)
     return type(stage.screen).__name__
+
+
+async def choosing(stage: Stage) -> None:
+    """Have two lines to choose from."""
+    await stage.go("runs")
+    stage.app.push_screen(ChoiceDialog("Which?", ["one", "two"]))
+    await stage.settle()
+    stage.find("#choices", OptionList).highlighted = 0
+
+
+async def choosing_the_second(stage: Stage) -> None:
+    await choosing(stage)
+    stage.find("#choices", OptionList).highlighted = 1
+
+
+def highlighted_choice(stage: Stage) -> object:
+    return stage.find("#choices", OptionList).highlighted

@@ -7,77 +7,46 @@ cosine on the validation queries; no rung sees a test query before it is asked t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from distill_core.architecture import Cost
-from distill_core.arrays import Ids, Matrix, Values, chunks, nearest_rows, unit_rows
-from distill_core.evaluation.merged_teacher import cut_rank, low_ranks, merge_heads, merged_sizes
+from distill_core.architecture import Cost, lda_cost
+from distill_core.arrays import Ids, Matrix, chunks, nearest_rows, unit_rows
+from distill_core.evaluation.merged_teacher import (
+    cut_rank,
+    group_heads,
+    low_ranks,
+    merged_by,
+    merged_sizes,
+    spread_of,
+)
 from distill_core.evaluation.metrics import cosine_similarities
+from distill_core.evaluation.near_heads import (
+    NearestHeads,
+    TailedTeacher,
+    code_search,
+    exact_search,
+    near_and_rest,
+)
+from distill_core.evaluation.ridge import fit_ridge
+from distill_core.extras import is_installed
+from distill_core.students.networks.head_rows import HeadRows
+from distill_core.students.networks.routed_fields import RoutedFields
+from distill_core.students.routed import LDA, RoutedConfig, routed_cost
 from distill_core.teacher import MultiHeadLDA
 
-Search = Callable[[Matrix], tuple[Ids, Matrix]]
-"""From unit queries (n, d) to the numbers (n, k) of near heads and their cosines (n, k)."""
-
-STRENGTHS = np.logspace(-8, 3, 45)
-"""Strengths tried, in units of the mean eigenvalue: from almost none to almost a constant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ridge:
-    """`p = q B + b`.
-
-    Attributes:
-        matrix: B, (d_in, d_out).
-        intercept: b, (d_out,).
-        strength: The chosen one, in the units of `STRENGTHS`.
-    """
-
-    matrix: Matrix
-    intercept: Matrix
-    strength: float
-
-    def predict(self, queries: Matrix) -> Matrix:
-        """Return the projections (n, d_out) of queries (n, d_in)."""
-        projections: Matrix = queries @ self.matrix + self.intercept
-        return projections
-
-
-def fit_ridge(
-    queries: ArrayLike, targets: ArrayLike, validation_queries: ArrayLike, validation_targets: ArrayLike
-) -> Ridge:
-    """Fit on queries (n, d_in) and targets (n, d_out); the strength is that of the best validation cosine.
-
-    One eigendecomposition X'X = V diag(e) V' of the centred queries serves every strength a:
-    B = V diag(1 / (e + a)) V' X'Y (Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning",
-    3.4.1). The intercept is not penalised. Of equal cosines the stronger penalty is taken.
-    """
-    rows, labels = np.asarray(queries, np.float64), np.asarray(targets, np.float64)
-    mean_row, mean_label = rows.mean(axis=0), labels.mean(axis=0)
-    centred = rows - mean_row
-    scales, axes = np.linalg.eigh(centred.T @ centred)
-    scales = np.maximum(scales, 0.0)
-    fitted = axes.T @ (centred.T @ (labels - mean_label))
-    seen = (np.asarray(validation_queries, np.float64) - mean_row) @ axes
-    unit = float(scales.mean()) or 1.0
-
-    def shrunk(strength: float) -> Values:
-        coefficients: Values = fitted / (scales + strength * unit)[:, None]
-        return coefficients
-
-    def cosine(strength: float) -> float:
-        predicted = seen @ shrunk(strength) + mean_label
-        return float(cosine_similarities(predicted, validation_targets).mean())
-
-    strength = float(max(STRENGTHS[::-1], key=cosine))
-    matrix = axes @ shrunk(strength)
-    intercept = mean_label - mean_row @ matrix
-    return Ridge(matrix.astype(np.float32), intercept.astype(np.float32), strength)
-
-
 TOP_K = (2, 8, 32)
+
+_TAILED = 64
+"""Heads that are computed exactly where a tail stands for the others."""
+
+_LABELLED = 2_000
+"""Training queries that a tail is fitted on, at most, and half as many of validation."""
+
+_AXES = 8
+"""Of a merged head, at most."""
 
 Projector = Callable[[Matrix], Matrix]
 
@@ -142,9 +111,8 @@ RUNGS: list[Callable[[LadderData], Iterable[Baseline]]] = [
     lambda data: (
         low_rank_lda(data.teacher, rank) for rank in low_ranks(data.teacher.num_heads, data.teacher.dimension)
     ),
-    lambda data: (
-        merged_heads(data.teacher, size, data.seed) for size in merged_sizes(data.teacher.num_heads)
-    ),
+    lambda data: merged_heads(data),
+    lambda data: _for_many_heads(data) if data.teacher.num_heads > _TAILED else (),
 ]
 """What fits the rungs, the fast ones first. A baseline is added by a line here, and by nothing else."""
 
@@ -196,7 +164,7 @@ def nearest_query(train_queries: Matrix, train_targets: Matrix) -> Baseline:
 
 def nearest_centroid(teacher: MultiHeadLDA) -> Baseline:
     """Return the answer of the best head alone: the teacher at a temperature towards 0."""
-    centroids = unit_rows(teacher.centroids)
+    centroids = teacher.unit_centroids()
     return Baseline(
         "nearest_centroid",
         "nearest centroid's answer",
@@ -220,40 +188,6 @@ def top_k_routing(teacher: MultiHeadLDA, k: int) -> Baseline:
     return Baseline(f"top_{k}", f"top-{k} routing", Cost(parameters=2 * size, flops=flops), project)
 
 
-class NearestHeads:
-    """`p(q)` over the heads that a search finds, their softmax taken anew.
-
-    Args:
-        teacher: Gives the answers and the temperature.
-        search: Finds the heads.
-    """
-
-    def __init__(self, teacher: MultiHeadLDA, search: Search) -> None:
-        self._teacher, self._search = teacher, search
-
-    def project(self, queries: Matrix) -> Matrix:
-        """Return the projections (n, d) of queries (n, d)."""
-        lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))[:, None]
-        heads, scores = self._search(queries / np.maximum(lengths, np.float32(1e-30)))
-        scores = (scores - scores.max(axis=1, keepdims=True)) / np.float32(self._teacher.temperature)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=1, keepdims=True)
-        mixed: Matrix = np.einsum("nk,nkd->nd", scores, self._teacher.answers[heads])
-        return mixed
-
-
-def exact_search(teacher: MultiHeadLDA, count: int) -> Search:
-    """Return the search that looks at every head, and sorts none."""
-    directions = np.ascontiguousarray(teacher.unit_centroids().T)
-
-    def search(queries: Matrix) -> tuple[Ids, Matrix]:
-        scores = queries @ directions
-        heads = np.argpartition(scores, -count, axis=1)[:, -count:]
-        return heads, np.take_along_axis(scores, heads, axis=1)
-
-    return search
-
-
 def ridge_regression(
     train_queries: Matrix, train_targets: Matrix, validation_queries: Matrix, validation_targets: Matrix
 ) -> Baseline:
@@ -270,13 +204,79 @@ def ridge_regression(
     )
 
 
-def merged_heads(teacher: MultiHeadLDA, num_groups: int, seed: int) -> Baseline:
-    """Return the teacher with its heads merged into N' < N: the right rival of any compression."""
-    merged = merge_heads(teacher, num_groups, seed)
-    return Baseline(f"merged_{num_groups}", f"LDA merged to {num_groups} heads", merged.cost, merged.project)
+def merged_heads(data: LadderData) -> Iterator[Baseline]:
+    """Return the teacher with its heads merged into N' < N: the right rival of any compression.
+
+    Of many heads, the smaller ones follow once more, with their second moments.
+    """
+    teacher = data.teacher
+    for place, size in enumerate(merged_sizes(teacher.num_heads)):
+        groups = group_heads(teacher, size, data.seed)
+        merged = merged_by(teacher, groups)
+        yield Baseline(f"merged_{size}", f"LDA merged to {size} heads", merged.cost, merged.project)
+        if place == 0 and teacher.num_heads > _TAILED:
+            yield from spread_heads(data, groups)
 
 
 def low_rank_lda(teacher: MultiHeadLDA, rank: int) -> Baseline:
     """Return the teacher with its scores and its answers cut to a rank: what no training has to find."""
     low = cut_rank(teacher, rank)
     return Baseline(f"low_rank_{rank}", f"LDA of rank {rank}", low.cost, low.project)
+
+
+def _for_many_heads(data: LadderData) -> Iterator[Baseline]:
+    """Yield the rivals of a student that computes near heads exactly."""
+    yield from tailed_routing(data, _TAILED)
+    yield from scanned_routing(data.teacher)
+    yield int8_lda(data.teacher)
+
+
+def tailed_routing(data: LadderData, k: int) -> Iterator[Baseline]:
+    """Return the k best heads of N > k exactly, with a constant and with a ridge for all others."""
+    train = near_and_rest(data.teacher, data.train_queries, data.train_targets, k, _LABELLED)
+    valid = near_and_rest(data.teacher, data.validation_queries, data.validation_targets, k, _LABELLED // 2)
+    for constant, tail in ((True, "constant"), (False, "ridge")):
+        tailed = TailedTeacher.fitted(data.teacher, k, train, valid, constant=constant)
+        yield Baseline(f"top_{k}_{tail}", f"top-{k} heads and a {tail}", tailed.cost, tailed.project)
+
+
+def scanned_routing(teacher: MultiHeadLDA) -> Iterator[Baseline]:
+    """Return the heads that a routed student's scan finds, their weights adding to 1 again; needs faiss."""
+    rung = RoutedConfig().ladder(teacher.dimension, teacher.num_heads)[0]
+    if rung.near != "scan" or not is_installed("faiss"):
+        return
+    search = code_search(teacher, rung.codes, rung.refined, rung.opened)
+    cost = routed_cost(teacher.dimension, teacher.num_heads, 0, rung)
+    yield Baseline(
+        f"scan_{rung.opened}",
+        f"top-{rung.opened} routing by a scan of codes",
+        cost,
+        NearestHeads(teacher, search).project,
+    )
+
+
+def int8_lda(teacher: MultiHeadLDA) -> Baseline:
+    """Return the teacher with a byte for each number, and a scale for each vector."""
+    keys, answers = (HeadRows.stored(rows, "int8") for rows in (teacher.unit_centroids(), teacher.answers))
+    cost = lda_cost(teacher.num_heads, teacher.dimension)
+    cost = Cost(parameters=cost.parameters + 2 * teacher.num_heads, flops=cost.flops)
+    return Baseline(
+        "int8", "LDA in int8", cost, RoutedFields(LDA, teacher.temperature, keys, answers).project
+    )
+
+
+def spread_heads(data: LadderData, groups: Ids) -> Iterator[Baseline]:
+    """Return heads merged by group with their second moments, at most half as large as the LDA."""
+    num_heads, size = data.teacher.num_heads, int(groups.max()) + 1
+    rank = min(num_heads // (2 * size) - 1, _AXES, data.teacher.dimension)
+    if rank < 1:
+        return
+    whole = spread_of(data.teacher, groups, rank)
+    trials = [replace(whole, share=share) for share in (0.0, 0.25, 0.5, 1.0)]
+    best = max(
+        trials,
+        key=lambda trial: cosine_similarities(
+            trial.project(data.validation_queries), data.validation_targets
+        ).mean(),
+    )
+    yield Baseline(f"spread_{size}", f"LDA merged to {size} heads of {rank} axes", best.cost, best.project)

@@ -52,10 +52,17 @@ class CostComparison(msgspec.Struct, frozen=True, kw_only=True):
         """
         ratio = self.latency_ratio
         if ratio is None or ratio.value is None:
-            if self.by_operations:
-                return compare_size(Cost(0, self.student.flops), Cost(0, self.teacher.flops))
-            return compare_size(self.student, self.teacher)
+            return self._size_order(self.student)
         return _order_of(ratio.value, ratio)
+
+    def saves_size(self, other: Cost) -> bool:
+        """Whether another model is cheaper than the teacher by what counts of a student that is not timed."""
+        return self._size_order(other) == "cheaper"
+
+    def _size_order(self, model: Cost) -> CostOrder:
+        if self.by_operations:
+            return compare_size(Cost(0, model.flops), Cost(0, self.teacher.flops))
+        return compare_size(model, self.teacher)
 
     @property
     def batch_order(self) -> CostOrder | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from distill_core.architecture import Cost
-from distill_core.evaluation.costs import CostComparison, compare_size, cost_line, factor, number
+from distill_core.evaluation.costs import CostComparison, cost_line, factor, number
 from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.teacher_findings import Findings, better_temperature_words
 
@@ -47,6 +47,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         constant_cosine: That of a constant.
         skill: Of the student; its value is None if the constant is perfect, or the student broken.
         agreement_at: The k of every agreement here; None if retrieval was not measured, or says nothing.
+        num_ranked: Queries that retrieval was measured on, where these were a sample; None: all.
         chance: Agreement of a random ranking at that k.
         agreement: Of the student with the teacher.
         teacher_recall: Recall@1 of the teacher; None if not measured.
@@ -76,6 +77,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int = 0
     constant_is_perfect: bool = False
     agreement_at: int | None = None
+    num_ranked: int | None = None
     chance: float = 0.0
     agreement: Estimate | None = None
     teacher_recall: float | None = None
@@ -98,11 +100,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted(cheap, key=_skill, reverse=True))
 
     def simple_rivals(self) -> tuple[Rival, ...]:
-        """Return the affordable rivals that cost less than the teacher, in parameters and operations."""
-        teacher = self.costs.teacher
-        return tuple(
-            rival for rival in self.affordable_rivals() if compare_size(rival.cost, teacher) == "cheaper"
-        )
+        """Return the affordable rivals that cost less than the teacher, by what the student is judged by."""
+        return tuple(rival for rival in self.affordable_rivals() if self.costs.saves_size(rival.cost))
 
     def left_out(self) -> tuple[tuple[Rival, str], ...]:
         """Return the rivals that are no simple ones, best skill first, each with the reason."""
@@ -114,9 +113,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         own, teacher = self.costs.student.flops, self.costs.teacher
         if rival.cost.flops > own:
             return f"{number(rival.cost.flops / max(own, 1))} times the student's operations"
-        if rival.cost.parameters > teacher.parameters:
+        if rival.cost.parameters > teacher.parameters and not self.costs.by_operations:
             return "more parameters than the LDA"
-        return "no fewer parameters and operations than the LDA"
+        return f"no fewer {'' if self.costs.by_operations else 'parameters and '}operations than the LDA"
 
     def best_rival(self) -> Rival | None:
         """Return the rival with the best skill, whatever it costs; None without rivals."""
@@ -208,7 +207,9 @@ def _retrieval_line(evidence: Evidence) -> str:
         return "Agreement in retrieval was not measured, or there are too few answers for it to say anything."
     agreement = interval(evidence.agreement or Estimate(None))
     best = "first answer" if evidence.agreement_at == 1 else f"best {evidence.agreement_at} answers"
-    line = f"Agreement with the LDA on the {best}: {agreement}, by chance {evidence.chance:.2f}"
+    ranked = evidence.num_ranked
+    sample = "" if ranked is None else f" (a sample of {ranked:,} queries)"
+    line = f"Agreement with the LDA on the {best}{sample}: {agreement}, by chance {evidence.chance:.2f}"
     if evidence.teacher_recall is None or evidence.student_recall is None:
         return line + "."
     line += f"; Recall@1 {evidence.student_recall:.3f}, the LDA's {evidence.teacher_recall:.3f}"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_core.architecture import Cost, lda_cost
-from distill_core.arrays import Matrix, chunks, nearest_rows, unit_rows
+from distill_core.arrays import Ids, Matrix, chunks, nearest_rows, unit_rows
 from distill_core.teacher import MultiHeadLDA
 
 MAX_GROUPS = 1024
@@ -17,6 +17,13 @@ MAX_GROUPS = 1024
 _RESTARTS = 4
 _MAX_ROUNDS = 50
 _LARGE = 4096
+"""Rows above which one start counts, first centres are drawn from a part, and rounds end early."""
+
+_SEEDED_FROM = 16
+"""Rows a group that first centres of many rows are drawn from."""
+
+_SETTLED = 0.02
+"""Share of many rows that may still move: the rounds after would raise the cohesion by a thousandth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +70,92 @@ def merged_sizes(num_heads: int) -> tuple[int, ...]:
     return tuple(sorted(size for size in sizes if size >= 2))
 
 
+def group_heads(teacher: MultiHeadLDA, num_groups: int, seed: int = 0) -> Ids:
+    """Return the group (N,) of each head, near centroids together."""
+    return spherical_kmeans(unit_rows(teacher.centroids), num_groups, seed)
+
+
 def merge_heads(teacher: MultiHeadLDA, num_groups: int, seed: int = 0) -> MergedTeacher:
     """Merge the heads into groups of near centroids."""
-    heads = unit_rows(teacher.centroids)
-    groups = spherical_kmeans(heads, num_groups, seed)
-    sizes = np.bincount(groups, minlength=num_groups).astype(np.float32)
+    return merged_by(teacher, group_heads(teacher, num_groups, seed))
+
+
+def merged_by(teacher: MultiHeadLDA, groups: Ids) -> MergedTeacher:
+    """Merge the heads by their groups (N,), none of which is empty."""
+    num_groups = int(groups.max()) + 1
+    sizes = np.bincount(groups).astype(np.float32)
     answers = _group_sums(teacher.answers, groups, num_groups) / sizes[:, None]
-    centroids = unit_rows(_group_sums(heads, groups, num_groups))
+    centroids = unit_rows(_group_sums(unit_rows(teacher.centroids), groups, num_groups))
     return MergedTeacher(centroids, answers.astype(np.float32), np.log(sizes), teacher.temperature)
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadTeacher:
+    """Merged heads that know how their heads spread: their second moments, to a low rank.
+
+    With t = K_j' q / tau, where K_j K_j' is the covariance of a group's centroids along its main axes, the
+    group weighs m_j exp(q c_j / tau + s |t|^2 / 2) and answers a_j + s A_j t, A_j the covariance of
+    its answers with the heads' places on these axes: exact for a Gaussian group and s = 1.
+
+    Attributes:
+        centroids: (N', d), means of the groups' unit centroids.
+        answers: (N', d), means of their answers.
+        log_sizes: (N',).
+        axes: K, (r, N', d).
+        slopes: A, (r, N', d).
+        temperature: The teacher's.
+        share: s, as real groups are none; 0 is the merged teacher without its spread.
+    """
+
+    centroids: Matrix
+    answers: Matrix
+    log_sizes: Matrix
+    axes: Matrix
+    slopes: Matrix
+    temperature: float
+    share: float = 1.0
+
+    @property
+    def cost(self) -> Cost:
+        """That of an LDA of (1 + r) N' heads, and of the sizes."""
+        rank, groups, dimension = self.axes.shape
+        cost = lda_cost((1 + rank) * groups, dimension)
+        return Cost(parameters=cost.parameters + groups, flops=cost.flops + groups)
+
+    def project(self, queries: Matrix) -> Matrix:
+        """Return the projections (n, d) of queries (n, d)."""
+        out = np.empty((len(queries), self.answers.shape[1]), np.float32)
+        for part in chunks(len(queries), (1 + len(self.axes)) * len(self.centroids)):
+            units = unit_rows(queries[part]) / np.float32(self.temperature)
+            places = units @ self.axes.transpose(0, 2, 1)
+            scores = units @ self.centroids.T + self.log_sizes
+            scores += np.float32(self.share / 2) * np.square(places).sum(axis=0)
+            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            weights /= weights.sum(axis=1, keepdims=True)
+            moved = (weights * places) @ self.slopes
+            out[part] = weights @ self.answers + np.float32(self.share) * moved.sum(axis=0)
+        return out
+
+
+def spread_of(teacher: MultiHeadLDA, groups: Ids, rank: int) -> SpreadTeacher:
+    """Merge heads by group (N,), each group with its r main axes."""
+    heads, answers, count = teacher.unit_centroids(), teacher.answers, int(groups.max()) + 1
+    sizes = np.bincount(groups, minlength=count).astype(np.float32)
+    centroid, answer = (
+        (_group_sums(rows, groups, count) / sizes[:, None]).astype(np.float32) for rows in (heads, answers)
+    )
+    axes, slopes = (np.zeros((rank, count, heads.shape[1]), np.float32) for _ in range(2))
+    for group, members in enumerate(
+        np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1].astype(int))
+    ):
+        centred = heads[members] - centroid[group]
+        kept = np.linalg.svd(centred, full_matrices=False)[2][:rank]
+        places = centred @ kept.T
+        lengths = np.sqrt(np.square(places).mean(axis=0))
+        axes[: len(kept), group] = kept * lengths[:, None]
+        along = places / np.maximum(lengths, np.float32(1e-12)) / len(members)
+        slopes[: len(kept), group] = along.T @ (answers[members] - answer[group])
+    return SpreadTeacher(centroid, answer, np.log(sizes), axes, slopes, teacher.temperature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +218,31 @@ def _main_axes(rows: Matrix, rank: int) -> Matrix:
     return axes
 
 
-def spherical_kmeans(rows: Matrix, num_groups: int, seed: int = 0) -> NDArray[np.int64]:
+def spherical_kmeans(rows: Matrix, num_groups: int, seed: int = 0) -> Ids:
     """Return the group (n,) of each unit row; every group has at least one member.
 
     Lloyd's rounds with the cosine: a row joins the nearest centre, a centre is the direction of its members'
     sum (Dhillon and Modha, "Concept decompositions for large sparse text data using clustering", 2001).
-    The best of four starts by k-means++ counts; of one start for more than 4,096 rows. Scikit-learn has no
+    The best of four starts by k-means++ counts. More than 4,096 rows have one start, which ends when next to
+    none moves. Scikit-learn has no
     spherical k-means, and its import alone would hold up a running app for a second.
     """
-    best: tuple[float, NDArray[np.int64]] | None = None
+    best: tuple[float, Ids] | None = None
     rng = np.random.default_rng(seed)
     for _ in range(_RESTARTS if len(rows) <= _LARGE else 1):
-        groups, cohesion = _lloyd(rows, _first_centres(rows, num_groups, rng))
+        groups, cohesion = _lloyd(rows, _first_centres(_seeds(rows, num_groups, rng), num_groups, rng))
         if best is None or cohesion > best[0]:
             best = (cohesion, groups)
     assert best is not None
     return best[1]
+
+
+def _seeds(rows: Matrix, num_groups: int, rng: np.random.Generator) -> Matrix:
+    """Return the rows that first centres are drawn from: all, or a part of many."""
+    count = _SEEDED_FROM * num_groups
+    if len(rows) <= max(_LARGE, count):
+        return rows
+    return rows[np.sort(rng.choice(len(rows), count, replace=False))]
 
 
 def _first_centres(rows: Matrix, num_groups: int, rng: np.random.Generator) -> Matrix:
@@ -166,18 +260,19 @@ def _first_centres(rows: Matrix, num_groups: int, rng: np.random.Generator) -> M
     return rows[chosen]
 
 
-def _lloyd(rows: Matrix, centres: Matrix) -> tuple[NDArray[np.int64], float]:
+def _lloyd(rows: Matrix, centres: Matrix) -> tuple[Ids, float]:
     groups, cosines = _assign(rows, centres)
+    most_moving = 0 if len(rows) <= _LARGE else _SETTLED * len(rows)
     for _ in range(_MAX_ROUNDS):
         centres = unit_rows(_group_sums(rows, groups, len(centres)))
-        moved, cosines = _assign(rows, centres)
-        if (moved == groups).all():
+        before = groups
+        groups, cosines = _assign(rows, centres)
+        if np.count_nonzero(groups != before) <= most_moving:
             break
-        groups = moved
     return groups, float(cosines.sum())
 
 
-def _assign(rows: Matrix, centres: Matrix) -> tuple[NDArray[np.int64], Matrix]:
+def _assign(rows: Matrix, centres: Matrix) -> tuple[Ids, Matrix]:
     """Return each row's nearest centre and its cosine; an empty group takes the worst placed row."""
     groups, cosines = nearest_rows(rows, centres)
     sizes = np.bincount(groups, minlength=len(centres))
@@ -189,9 +284,9 @@ def _assign(rows: Matrix, centres: Matrix) -> tuple[NDArray[np.int64], Matrix]:
     return groups, cosines
 
 
-def _group_sums(values: Matrix, groups: NDArray[np.int64], num_groups: int) -> NDArray[np.float64]:
+def _group_sums(values: Matrix, groups: Ids, num_groups: int) -> NDArray[np.float64]:
     """Return the sums (num_groups, d) of the rows (n, d) of each group."""
     order = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[order], np.arange(num_groups))
-    sums: NDArray[np.float64] = np.add.reduceat(values[order].astype(np.float64), starts, axis=0)
+    sums: NDArray[np.float64] = np.add.reduceat(values[order], starts, axis=0, dtype=np.float64)
     return sums

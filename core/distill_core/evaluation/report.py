@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from distill_core.arrays import Values
+from distill_core.arrays import Values, drawn_by_cluster
 from distill_core.errors import VectorError
 from distill_core.evaluation.baselines import Baseline
 from distill_core.evaluation.costs import CostComparison
@@ -99,7 +99,7 @@ def assess(
     own = scorer.score("student", "student", costs.student, student)
     best = max(scores, key=_mean_cosine, default=None)
     retrieval = _retrieval(
-        held_out, chain([("student", student)], ((rung.name, rows) for rung, rows in rungs)), bootstrap
+        held_out, chain([("student", student)], ((rung.name, rows) for rung, rows in rungs)), seed
     )
     near_duplicates = int(held_out.near_duplicates().sum())
     return Assessment(
@@ -140,19 +140,24 @@ def _lost(
 
 
 def _retrieval(
-    held_out: HeldOut, contestants: Iterator[tuple[str, ArrayLike]], bootstrap: ClusterBootstrap
+    held_out: HeldOut, contestants: Iterator[tuple[str, ArrayLike]], seed: int
 ) -> RetrievalTable | None:
+    """Rank all answers for the test queries, or for a sample of whole clusters where answers are many."""
     index = held_out.answers
     if index is None:
         return None
-    truth = index.positions(held_out.true_answers)
-    teacher = index.rank(held_out.targets, truth)
+    rows = drawn_by_cluster(held_out.clusters, index.most_ranked)
+    bootstrap = ClusterBootstrap(held_out.clusters[rows], seed=seed)
+    truth = index.positions([held_out.true_answers[row] for row in rows.tolist()])
+    teacher = index.rank(held_out.targets[rows], truth)
     scores: list[RetrievalScores] = [retrieval_scores("teacher", teacher, teacher, bootstrap)]
     for name, projections in contestants:
-        scores.append(retrieval_scores(name, index.rank(projections, truth), teacher, bootstrap))
+        ranking = index.rank(np.asarray(projections)[rows], truth)
+        scores.append(retrieval_scores(name, ranking, teacher, bootstrap))
     return RetrievalTable(
         num_answers=len(index),
         num_judged=int((~np.isnan(teacher.best_rank)).sum()),
+        num_ranked=len(rows) if len(rows) < len(held_out.queries) else None,
         chance=chance_levels(len(index)),
         scores=tuple(scores),
     )
@@ -187,6 +192,7 @@ def _evidence(
         constant_is_perfect=1.0 - scorer.constant_cosine <= PERFECT_LOSS,
         skill=student.skill,
         agreement_at=k,
+        num_ranked=retrieval.num_ranked if retrieval else None,
         chance=min(k / retrieval.num_answers, 1.0) if retrieval and k else 0.0,
         agreement=agreement("student"),
         teacher_recall=recall("teacher"),

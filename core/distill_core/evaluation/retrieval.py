@@ -17,6 +17,16 @@ from distill_core.evaluation.intervals import ClusterBootstrap, Estimate
 TOP = 10
 """Answers kept of each ranking: agreement is asked at 1, 5 and 10."""
 
+MANY_ANSWERS = 4096
+"""Answers above which cosines to them are taken in single precision: half the time and memory."""
+
+_SCORES_OF_MANY = 1 << 26
+_FEWEST_RANKED = 500
+"""Queries that rank many answers, at least; as many as make so many scores with them, at most."""
+
+_SHORTEST = 1e-30
+"""A length that nothing is divided by less than; also a number in single precision."""
+
 _DECIMALS, _SINGLE_DECIMALS = 9, 6
 """To which cosines are compared, in double and in single precision."""
 
@@ -62,17 +72,33 @@ class AnswerIndex:
         self.ids = numbers[order]
         self._rows = rows if np.array_equal(order, np.arange(len(order))) else rows[order]
 
-    @cached_property
+    @property
     def directions(self) -> Values:
-        """(m, d), of length 1, in double precision: equal answers must tie."""
+        """(m, d), of length 1, in double precision: equal answers must tie. Not kept of many."""
+        return self._double() if len(self) > MANY_ANSWERS else self._few_directions
+
+    @cached_property
+    def _few_directions(self) -> Values:
+        return self._double()
+
+    def _double(self) -> Values:
         rows = self._rows.astype(np.float64)
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300)
         return rows
 
     @cached_property
-    def single_directions(self) -> Matrix:
-        """(m, d), of length 1, in single precision, which half the time and memory suffice for."""
+    def _single_directions(self) -> Matrix:
         return unit_rows(self._rows)
+
+    @property
+    def ranked_by(self) -> NDArray[np.floating]:
+        """(m, d), of length 1, what projections are ranked by: in single precision where there are many."""
+        return self._single_directions if len(self) > MANY_ANSWERS else self.directions
+
+    @property
+    def most_ranked(self) -> int:
+        """Queries that a second or two a contestant suffice for."""
+        return max(_FEWEST_RANKED, _SCORES_OF_MANY // len(self))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -91,28 +117,27 @@ class AnswerIndex:
 
     def rank(self, projections: ArrayLike, true_positions: Ids) -> Ranking:
         """Rank all answers for projections (n, d), whose true answers stand at `true_positions`."""
-        rows = np.asarray(projections, np.float64)
+        directions = self.ranked_by
+        rows = np.asarray(projections, directions.dtype)
         top = np.empty((len(rows), min(TOP, len(self))), np.int64)
         best_rank = np.empty(len(rows))
         for part in chunks(len(rows), len(self)):
             with np.errstate(all="ignore"):
-                lengths = np.linalg.norm(rows[part], axis=1, keepdims=True)
-                scores = (rows[part] @ self.directions.T) / np.maximum(lengths, 1e-300)
+                lengths = np.maximum(np.linalg.norm(rows[part], axis=1, keepdims=True), _SHORTEST)
+                scores = (rows[part] / lengths.astype(rows.dtype)) @ directions.T
             ranking = rank_scores(scores, true_positions[part])
             top[part], best_rank[part] = ranking.top, ranking.best_rank
         return Ranking(top, best_rank)
 
 
-def rank_scores(scores: Values, true_positions: Ids) -> Ranking:
+def rank_scores(scores: NDArray[np.floating], true_positions: Ids) -> Ranking:
     """Rank by cosines (n, m), the larger the better; equals by position, which is the order of the ids.
 
-    Cosines are compared to nine decimals: the same answer twice must tie, and a matrix product may compute
-    its two cosines in different orders.
+    Cosines are compared to nine decimals, those of single precision to six: the same answer twice must tie,
+    and a matrix product may compute its two cosines in different orders.
     """
-    rounded = np.round(scores, _DECIMALS)
-    broken = ~np.isfinite(rounded).all(axis=1)
-    rounded[broken] = 0.0
-    top = _best_positions(rounded, min(TOP, scores.shape[1]))
+    broken = ~np.isfinite(scores.sum(axis=1))
+    top = _best_positions(np.where(broken[:, None], 0, scores) if broken.any() else scores)
     top[broken] = -1
     return Ranking(top, best_ranks(scores, true_positions))
 
@@ -123,7 +148,7 @@ def best_ranks(scores: NDArray[np.floating], true_positions: Ids) -> Values:
     Infinite where a score is not a number, NaN where no true answer is given. Scores of single precision are
     compared to six decimals. Only those that may stand before the true one are rounded: of many, a few.
     """
-    decimals = _DECIMALS if scores.dtype == np.float64 else _SINGLE_DECIMALS
+    decimals = _decimals(scores)
     true_scores = np.take_along_axis(scores, np.maximum(true_positions, 0), axis=1).round(decimals)
     true_scores[true_positions < 0] = -np.inf
     first = true_scores.argmax(axis=1)[:, None]  # positions ascend, so the first of equals has the lowest id
@@ -140,16 +165,19 @@ def best_ranks(scores: NDArray[np.floating], true_positions: Ids) -> Values:
     return ranks
 
 
-def _best_positions(scores: Values, k: int) -> Ids:
-    """Return the k best positions (n, k), best first, without sorting all of a row."""
-    rows, columns = scores.shape
-    worst = np.partition(scores, columns - k, axis=1)[:, columns - k, None]
-    above, level = scores > worst, scores == worst
-    room = k - above.sum(axis=1, keepdims=True)
-    chosen = above | (level & (np.cumsum(level, axis=1) <= room))
-    positions = np.nonzero(chosen)[1].reshape(rows, k)
-    order = np.argsort(-np.take_along_axis(scores, positions, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(positions, order, axis=1)
+def _best_positions(scores: NDArray[np.floating]) -> Ids:
+    """Return the best positions (n, min(10, m)), best first; of many scores a few are rounded and sorted."""
+    count, decimals = min(TOP, scores.shape[1]), _decimals(scores)
+    worst = np.partition(scores, -count, axis=1)[:, -count, None]
+    rows, columns = np.nonzero(scores >= (worst - 0.1**decimals).astype(scores.dtype))
+    order = np.lexsort((columns, -scores[rows, columns].round(decimals), rows))
+    first = np.searchsorted(rows, np.arange(len(scores)))
+    best: Ids = columns[order][first[:, None] + np.arange(count)]
+    return best
+
+
+def _decimals(scores: NDArray[np.floating]) -> int:
+    return _DECIMALS if scores.dtype == np.float64 else _SINGLE_DECIMALS
 
 
 AGREEMENT_AT = (1, 5, 10)
@@ -190,6 +218,7 @@ class RetrievalTable(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         num_answers: m.
         num_judged: Queries that have a true answer, by which recall and MRR are counted.
+        num_ranked: Queries that were ranked, a sample by cluster where answers are many; None: all.
         chance: Agreement of a random ranking at 1, 5 and 10: k / m, at most 1.
         scores: The teacher, the student, the baselines.
     """
@@ -198,6 +227,7 @@ class RetrievalTable(msgspec.Struct, frozen=True, kw_only=True):
     num_judged: int
     chance: tuple[float, float, float]
     scores: tuple[RetrievalScores, ...]
+    num_ranked: int | None = None
 
     def of(self, name: str) -> RetrievalScores | None:
         """Return one contestant's scores; None if it was not among them."""

@@ -13,7 +13,7 @@ from distill_core.arrays import Ids, Matrix, Values, drawn_by_cluster, unit_rows
 from distill_core.database.records import Progress, untold
 from distill_core.evaluation.held_out import near_duplicate_pairs
 from distill_core.evaluation.own_questions import own_questions
-from distill_core.evaluation.retrieval import best_ranks
+from distill_core.evaluation.retrieval import MANY_ANSWERS, best_ranks
 from distill_core.evaluation.teacher_findings import RankJudge
 from distill_core.teacher import answers_cancel, effective_heads
 
@@ -28,9 +28,6 @@ _MAX_AT_ONCE = 1 << 22
 
 _MAX_SCORES = 1 << 24
 """Scores of queries on heads and answers that one temperature may cost: beyond it a sample is looked at."""
-
-_MANY_ANSWERS = 4096
-"""Of more, the ranks are taken in single precision."""
 
 _NOTHING = np.float32(-60.0)
 """Scores below the best by more count as this: their weights, 1e-26, are nothing, and smaller ones leave the
@@ -132,9 +129,8 @@ class TeacherSample:
         self._directions: NDArray[np.floating] = np.empty((0, teacher.dimension))
         if index is not None and labelled.true_answers:
             self._truth = index.positions([labelled.true_answers[row] for row in self.rows.tolist()])
-            in_single = answers > _MANY_ANSWERS
-            self._directions = index.single_directions if in_single else index.directions
-            if not in_single and teacher.num_heads * answers <= _MAX_KEPT:
+            self._directions = index.ranked_by
+            if answers <= MANY_ANSWERS and teacher.num_heads * answers <= _MAX_KEPT:
                 self._head_scores = teacher.answers @ self._directions.T
 
     def look(self, temperatures: Sequence[float]) -> list[Looked]:

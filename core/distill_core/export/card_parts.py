@@ -212,8 +212,10 @@ def _ladder_row(score: Score) -> tuple[str, ...]:
 
 def _retrieval_blocks(retrieval: RetrievalTable, assessment: Assessment) -> Iterator[str]:
     chance = ", ".join(f"{level:.3f}" for level in retrieval.chance)
+    ranked = retrieval.num_ranked
+    sample = "" if ranked is None else f" for a sample of {ranked:,} queries"
     yield (
-        f"Retrieval over {plural(retrieval.num_answers, 'answer')}: *agreement* is the share of the "
+        f"Retrieval over {plural(retrieval.num_answers, 'answer')}{sample}: *agreement* is the share of the "
         f"teacher's best answers found (by chance {chance} at 1, 5 and 10); *recall* and MRR go by the true "
         f"answers of {retrieval.num_judged:,} queries."
     )

@@ -9,7 +9,7 @@ import psutil
 
 from distill_core.arrays import Ids, Matrix
 from distill_core.errors import SettingsError
-from distill_core.evaluation.baselines import Search
+from distill_core.evaluation.near_heads import Search
 from distill_core.extras import failing_as, import_extra
 from distill_core.teacher import MultiHeadLDA
 
@@ -18,7 +18,7 @@ _MOVED = 1 / 3
 _JITTER, _JITTER_RANK = 0.05, 8
 _USABLE_SHARE = 0.8
 _ARRAYS_AT_THE_PEAK = 4
-"""Float32 arrays (N, d) while a teacher is built: centroids, answers, their quotient, the scaled copy."""
+"""Float32 arrays (N, d) while a teacher is built: centroids, answers, their squares, the scaled copy."""
 
 _MORE_ARRAYS_OFF_THE_CPU = 2
 """The quotient and its transpose again, before they leave for the device."""

@@ -57,6 +57,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         train_seconds: Without pauses; of a run that was judged.
         epochs: Likewise.
         content_sha256: Of what it was trained on; empty in what an older version wrote.
+        train_seconds: Without pauses; of a run that was judged.
+        epochs: Likewise.
         settings_id: The same for runs that differ in nothing but their seed and device; may be empty.
         progress: How far it is; None unless it is being trained.
     """

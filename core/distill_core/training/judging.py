@@ -121,7 +121,7 @@ def _best_answers(held_out: HeldOut, projections: NDArray[np.float32]) -> tuple[
         return ()
     best = np.empty(len(projections), np.int64)
     for part in chunks(len(projections), len(index)):
-        best[part] = (projections[part] @ index.directions.T).argmax(axis=1)
+        best[part] = (projections[part] @ index.ranked_by.T).argmax(axis=1)
     return tuple(index.ids[best].tolist())
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from distill_core.evaluation.baselines import NearestHeads, exact_search
+from distill_core.evaluation.near_heads import NearestHeads, exact_search
 from distill_core.latency.growing_teacher import approximate_search
 from distill_core.latency.timing import forms as module
 from distill_core.latency.timing.calls import graph_call

@@ -46,7 +46,7 @@ async def test_runs_are_listed_newest_first_with_what_they_are_and_are_worth(dat
         new.write_result("latency", events.latency_finished())
         stage.app.runs.list()
         await answer(stage)
-        assert row(stage, "new")["p90 µs"] == f"{22 * 61.0:,.1f}"
+        assert row(stage, "new")["p90 µs"] == f"{22 * 61.0:,.0f}"
 
 
 async def test_without_runs_the_screen_says_how_to_make_one(database: Path) -> None:

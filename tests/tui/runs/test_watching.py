@@ -157,7 +157,7 @@ def test_watching_ends_when_it_is_left(tmp_path: Path) -> None:
 async def test_the_curves_of_marked_runs_are_drawn_over_each_other(database: Path) -> None:
     for hour, (name, cosine) in enumerate([("up", 0.8), ("down", 0.4)]):
         epochs = [events.epoch_finished(epoch, cosine=cosine + 0.1 * epoch) for epoch in (1, 2)]
-        make_run(Made(name, hour=hour, epochs=epochs))
+        make_run(Made(name, hour=hour, heads=4 - 2 * hour, epochs=epochs))
     async with staged(database) as stage:
         await show_runs(stage)
         await mark(stage, "up", "down")

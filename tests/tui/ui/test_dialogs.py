@@ -84,14 +84,13 @@ async def test_a_wrong_path_is_said_and_the_dialog_stays(
     (folder / "[bold]").mkdir()
     async with staged(database, picker=True) as stage:
         for typed, complaint in (
-            ("", "Type a path."),
             ("absent.db", "There is no file or folder absent.db."),
             ("absent[/red].db", "There is no file or folder absent[/red].db."),
             (
                 str(folder / "[bold]"),
-                f"{folder}/[bold] is a folder without centroids.npy; name the lda.db in it.",
+                f"{folder}/[bold] is a folder with neither an lda.db nor a centroids.npy in it.",
             ),
-            ("~", f"{folder} is a folder without centroids.npy; name the lda.db in it."),
+            ("~", f"{folder} is a folder with neither an lda.db nor a centroids.npy in it."),
             ("~nobody-of-this-name/lda.db", "There is no file or folder ~nobody-of-this-name/lda.db."),
             ("x" * 250, f"There is no file or folder {'x' * 250}."),
             (
@@ -121,8 +120,8 @@ async def test_recent_databases_and_the_demo_can_be_chosen(database: Path, folde
         prompts = [str(options.get_option_at_index(row).prompt) for row in range(options.option_count)]
         assert prompts == [str(database), str(odd), "the bundled demo: 36 topics, 432 questions"]
         assert "[i]odd[/red]/lda.db" in stage.visible("#recent").replace("\n", "")
-        assert stage.screen.focused is options
-        for keys in (("enter",), ("down", "enter"), ("end", "enter")):
+        assert stage.screen.focused is stage.find("#path", Input), "an empty path is the first one"
+        for keys in (("enter",), ("tab", "down", "enter"), ("tab", "end", "enter")):
             await stage.press(*keys)
             assert not isinstance(stage.screen, DatabasePicker)
             await stage.press("o")

@@ -37,6 +37,7 @@ async def test_every_screen_has_words_and_keys_and_all_can_be_read_at_80x24(
             before = scroll.scroll_offset.y
             await stage.press("pagedown")
             assert await stage.reach(lambda: before < scroll.scroll_offset.y == scroll.scroll_target_y)  # noqa: B023
+            await stage.settle()
         words = " ".join(seen.replace("│", " ").split())
         assert "Save the trained student" in words
         own = [words for title, rows in key_groups(about) if "this screen" in title for _key, words in rows]

@@ -55,7 +55,7 @@ async def test_a_failure_to_judge_again_is_said_and_keeps_the_verdict(database: 
         stage.app.training.judge_again(events.latency_finished())
         await stage.settle()
         assert stage.app.training.view.finished is BEFORE
-        assert [note.message for note in stage.app._notifications] == ["OSError: gone"]
+        assert "Not judged anew\nOSError: gone" in stage.toasts()
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class DatabaseOrCommand(click.Group):
         elif first is not None and first not in COMMANDS:
             if not _may_be_path(first):
                 words = f"'{beginning(first)}' is neither a command nor a file."
-                raise click.NoSuchCommand(first, words, possibilities=self.list_commands(ctx), ctx=ctx)
+                raise click.NoSuchCommand(first, words, possibilities=self.list_commands(ctx))
             args = ["open", *args]
         return super().parse_args(ctx, args)
 

@@ -15,7 +15,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import DataTable, Input, Static
 
 from distill_core.config import DataConfig
-from distill_core.foreign_text import beginning
+from distill_core.foreign_text import beginning, visible
 from distill_core.settings import check_field
 from distill_core.wording import estimate_words
 from distill_tui.teacher.desk import DatabaseView, TeacherView
@@ -68,7 +68,7 @@ class TeacherScreen(WorkbenchScreen):
         ),
         Binding("right_square_bracket", "scale_temperature(1)", "τ+", show=False, id="teacher.hotter"),
         Binding("T", "type_temperature", "Type τ", key_display="T", show=False, id="teacher.temperature"),
-        Binding("m", "take_best_temperature", "Best τ", id="teacher.best"),
+        Binding("m", "take_best_temperature", "Best τ", show=False, id="teacher.best"),
         Binding("c", "show_curve", "Curve", show=False, id="teacher.curve"),
         Binding("equals_sign", "reset_temperature", "Stored τ", show=False, id="teacher.stored"),
         Binding("A", "look_at_all", "All questions", key_display="A", show=False, id="teacher.all"),
@@ -185,6 +185,13 @@ class TeacherScreen(WorkbenchScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to leave the filter only while in it."""
         return action != "leave_filter" or (self.focused is not None and self.focused.id == "filter")
+
+    def in_hand(self) -> str:
+        """Return the whole question that the cursor is on, or the row."""
+        view = self.workbench.teacher.view
+        if isinstance(self.focused, QuestionList) and view is not None and self._row is not None:
+            return visible(view.question_text(view.question_ids[self._row]))
+        return super().in_hand()
 
     def _show_database(self, view: DatabaseView | None) -> None:
         table = self.query_one("#projections", DataTable)

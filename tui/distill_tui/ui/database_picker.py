@@ -76,7 +76,10 @@ class PathCompletion(PathAutoComplete):
             folder = str(typed_path(folder))
         self.path = Path(slash) if slash and not folder else Path()
         typed = f"{folder}{slash}{name}"
-        found = super().get_candidates(TargetState(typed, len(typed)))
+        try:
+            found = super().get_candidates(TargetState(typed, len(typed)))
+        except OSError:  # a link to itself, say
+            return []
         here = typed_path(folder or ".") if folder or not slash else Path("/")
         return [item for item in found if is_folder(here / item.value) or _is_sqlite(here / item.value)]
 

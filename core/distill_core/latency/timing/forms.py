@@ -12,7 +12,7 @@ import torch
 
 from distill_core.arrays import Matrix
 from distill_core.errors import DistillError
-from distill_core.evaluation.baselines import NearestHeads, exact_search
+from distill_core.evaluation.near_heads import NearestHeads, exact_search
 from distill_core.extras import EXTRAS, failing_as, first_line, is_installed, require_extra
 from distill_core.latency.growing_teacher import NEIGHBOURS, approximate_search
 from distill_core.latency.timing.calls import (

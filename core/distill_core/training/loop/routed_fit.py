@@ -8,16 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_core.arrays import Ids, Matrix, Values
-from distill_core.evaluation.metrics import cosine_similarities
-from distill_core.students.networks.routed_fields import EMPTY, Far, NearHeads, Parts, RoutedFields, blended
+from distill_core.evaluation.tails import Labelled, fit_tail
+from distill_core.students.networks.routed_fields import EMPTY, Far, NearHeads, Parts, RoutedFields
 from distill_core.training.loop.cells import Cells
 from distill_core.training.loop.routed_labels import Labels, joined, some_of
-
-_STRENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Of a ridge, beside the mean square of an input."""
-
-_LEAST_SHARE = 1e-6
-"""Through rounding a far field of a smaller share tells nothing; its weight in the fit is its square."""
 
 _MASS_QUERIES = 512
 _BLOCK = 128
@@ -144,64 +138,15 @@ def _left(fields: RoutedFields, queries: Matrix, found: NearHeads | None, sizes:
 def fit_rest(fields: RoutedFields, train: tuple[Labels, Near], valid: tuple[Labels, Near]) -> None:
     """Set the linear maps: R, r beside the merged heads, and of the log of the far field's mass.
 
-    Both are ridges on labels of the teacher minus what the near heads return: (p - near) / share + near - F
-    for the far field, each query weighing share squared, the square of the error that it makes in p; and
-    log (Z - Z near) - log Z of the merged heads. The strengths are those that are best on validation.
-
     Args:
         fields: With merged heads and masses; changed.
         train: Labels with what is near.
         valid: Likewise.
     """
-    labels, judging = train[0], valid[0]
-    parts, judged = parts_of(fields, *train), parts_of(fields, *valid)
-    rest, judged_rest = rest_of(labels, parts.log_near), rest_of(judging, judged.log_near)
-    share, judged_share = _share(rest, labels), _share(judged_rest, judging)
-    design, judged_design = _with_one(labels.queries), _with_one(judging.queries)
-
-    slopes = _ridges(design, _mass_weight(share), (rest - parts.log_far)[:, None])
-    missed = [(judged_design @ slope)[:, 0] + judged.log_far - judged_rest for slope in slopes]
-    slope = slopes[int(np.argmin([(_mass_weight(judged_share) * miss**2).sum() for miss in missed]))]
-
-    near, whole = parts.near.astype(np.float64), labels.targets.astype(np.float64)
-    wanted = near + (whole - near) / np.maximum(share, _LEAST_SHARE)[:, None] - parts.far
-    maps = _ridges(design, share**2, wanted)
-    correction = (judged_design @ slope)[:, 0].astype(np.float32)
-    cosines = [
-        cosine_similarities(
-            blended(judged, (judged_design @ linear).astype(np.float32), correction), judging.targets
-        ).mean()
-        for linear in maps
-    ]
-    linear = np.hstack((maps[int(np.argmax(cosines))], slope))
+    looked_at = (
+        Labelled(labels.queries, labels.targets, labels.log_mass, parts_of(fields, labels, near))
+        for labels, near in (train, valid)
+    )
+    linear = fit_tail(*looked_at)
     cells = fields.cells
     fields.far.map[cells:], fields.far.shift[cells:] = linear[:-1].T, linear[-1]
-
-
-def rest_of(labels: Labels, log_near: Matrix) -> Values:
-    """Return log (Z - Z near), floored where rounding leaves nothing, (n,)."""
-    whole = labels.log_mass.astype(np.float64)
-    return whole + np.log(-np.expm1(-np.maximum(whole - log_near, 1e-7)))
-
-
-def _share(rest: Values, labels: Labels) -> Values:
-    """Return the far field's share of the whole mass, (n,)."""
-    return np.exp(np.minimum(rest - labels.log_mass, 0))
-
-
-def _mass_weight(share: Values) -> Values:
-    """Return how much a query's share moves with the log of its far mass, and a little more than nothing."""
-    return share * (1 - share) + 1e-4
-
-
-def _with_one(queries: Matrix) -> Values:
-    return np.hstack((queries, np.ones((len(queries), 1)))).astype(np.float64)
-
-
-def _ridges(design: Values, weight: Values, wanted: Values) -> list[Values]:
-    """Return the weighted ridge solutions (d + 1, k) of all strengths; the intercept is free."""
-    weighted = design * weight[:, None]
-    gram, cross = weighted.T @ design, weighted.T @ wanted
-    penalty = np.full(len(gram), np.trace(gram[:-1, :-1]) / (len(gram) - 1) + 1e-30)
-    penalty[-1] *= 1e-9
-    return [np.asarray(np.linalg.solve(gram + np.diag(strength * penalty), cross)) for strength in _STRENGTHS]
