@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textual.containers import VerticalScroll
-from textual.widgets import Input, TabbedContent
+from textual.widgets import Input, OptionList, TabbedContent
 
 from distill_tui.experiments import HlChart, HlResultScreen
 from distill_tui.jobs import JobEnded, JobState, Progressed
@@ -17,6 +17,7 @@ from distill_tui.sweeps.scatter import FrontierChart
 from distill_tui.teacher.question_list import QuestionList
 from distill_tui.training.metric_chart import MetricChart
 from distill_tui.training.screen import TrainScreen
+from distill_tui.ui.dialogs import ChoiceDialog
 from tests.tui import events
 from tests.tui.runs_on_disk import Made, answer, make_run, store, work_off
 from tests.tui.stage import Stage
@@ -380,3 +381,65 @@ def wanted(stage: Stage) -> object:
 
 def wanted_sweep(stage: Stage) -> object:
     return stage.app.sweeps.wanted
+
+
+def grouped(stage: Stage) -> object:
+    assert isinstance(stage.screen, RunsScreen)
+    return stage.screen.is_grouped
+
+
+async def charted(stage: Stage) -> None:
+    """Have told ten epochs."""
+    await stage.train_to_the_end()
+    await stage.go("train")
+
+
+async def charted_at_two(stage: Stage) -> None:
+    await charted(stage)
+    for chart in stage.screen.query(MetricChart):
+        chart.cursor = 2.0
+
+
+async def magnified(stage: Stage) -> None:
+    await charted(stage)
+    for chart in stage.screen.query(MetricChart):
+        chart.x_range = (5.0, 10.0)
+
+
+def chart_cursor(stage: Stage) -> object:
+    return stage.find("#chart-cosine", MetricChart).cursor
+
+
+def part_shown(stage: Stage) -> object:
+    return stage.find("#chart-loss", MetricChart).x_range
+
+
+def window(stage: Stage) -> object:
+    return stage.find("#chart-mse", MetricChart).window
+
+
+def seeds_together(stage: Stage) -> object:
+    assert isinstance(stage.screen, TrainScreen)
+    return stage.screen.puts_seeds_together
+
+
+def chosen_from_trash(stage: Stage) -> object:
+    work_off(stage)
+    return type(stage.screen).__name__
+
+
+async def choosing(stage: Stage) -> None:
+    """Have two lines to choose from."""
+    await stage.go("runs")
+    stage.app.push_screen(ChoiceDialog("Which?", ["one", "two"]))
+    await stage.settle()
+    stage.find("#choices", OptionList).highlighted = 0
+
+
+async def choosing_the_second(stage: Stage) -> None:
+    await choosing(stage)
+    stage.find("#choices", OptionList).highlighted = 1
+
+
+def highlighted_choice(stage: Stage) -> object:
+    return stage.find("#choices", OptionList).highlighted

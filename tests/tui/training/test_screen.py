@@ -300,3 +300,24 @@ async def test_the_lines_across_are_named_as_in_the_ladder_in_short(database: Pa
         assert {"constant", "query itself", "nearest query", "nearest centroid", "ridge"} <= names
         assert any(name.startswith("top-") and name[4:].isdigit() for name in names)
         assert all("_" not in name for name in names)
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["the screen", "a chart"])
+async def test_what_is_shown_is_saved_as_svg_and_nothing_is_written_over(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, alone: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "distill-train.svg").write_text("mine")
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        await stage.train_to_the_end()
+        await stage.go("train")
+        await stage.press(*("z" if alone else ""), "S", "enter")
+        saved = (tmp_path / "distill-train-2.svg").read_text()
+        assert saved.startswith("<svg")
+        assert ("Teacher" in saved) is not alone
+        await stage.press("S")
+        await stage.fill("#text", "distill-train.svg")
+        await stage.press("enter")
+        assert "exists already" in stage.text("#text-note").replace("\n", " ")
+    assert (tmp_path / "distill-train.svg").read_text() == "mine"

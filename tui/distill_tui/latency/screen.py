@@ -60,7 +60,7 @@ class LatencyScreen(WorkbenchScreen):
 
     # All contestants
     `a` times everyone who is installed: the LDA in NumPy and torch, restricted to its nearest heads, the
-    student in all its forms and runtimes. `S`, or a click on a column, sorts. `a` again measures anew.
+    student in all its forms and runtimes. `C`, or a click on a column, sorts. `a` again measures anew.
     The cosine is over the questions of the database, those of the training included; screen 4 has the test's.
     """
     BINDINGS = [
@@ -69,7 +69,7 @@ class LatencyScreen(WorkbenchScreen):
         Binding("x", "crossover", "Crossover", id="latency.crossover"),
         Binding("X", "limits", "Crossover within limits", id="latency.limits", show=False),
         Binding("a", "contestants", "All contestants", id="latency.contestants", show=False),
-        Binding("S", "sort", "Sort by next column", id="latency.sort", show=False),
+        Binding("C", "sort", "Sort by next column", id="latency.sort", show=False),
         Binding("s", "stop", "Stop", id="latency.stop"),
         Binding("v", "view", "Next view", id="latency.view", show=False),
         Binding("b", "batch", "Batch size", id="latency.batch", show=False),

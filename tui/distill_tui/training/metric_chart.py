@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 from time import monotonic
 from typing import ClassVar, Literal
 
 import numpy as np
-from rich.segment import Segment
+from rich.console import Console
+from rich.segment import Segment, Segments
 from textual.geometry import Region
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -191,6 +193,15 @@ class MetricChart(Widget):
             low = self.cursor - width / 2
         low = min(max(low, whole.low), whole.high - width)
         return low, low + width
+
+    def svg(self) -> str:
+        """Return the chart as it is drawn now, alone."""
+        console = Console(
+            width=self.size.width, file=StringIO(), record=True, force_terminal=True, color_system="truecolor"
+        )
+        for row in range(self.size.height):
+            console.print(Segments(self.render_line(row)))
+        return console.export_svg(title=self.title)
 
     def values_at_cursor(self) -> dict[str, float]:
         """Return the value of each series at the cursor, or at the end."""

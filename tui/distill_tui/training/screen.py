@@ -69,7 +69,7 @@ class TrainScreen(WorkbenchScreen):
         Binding("right_square_bracket", "read(10)", "Ten columns on", id="train.far_after", show=False),
         Binding("plus,equals_sign", "magnify(0.5)", "Show less", key_display="+", id="train.in", show=False),
         Binding("minus", "magnify(2)", "Show more", key_display="-", id="train.out", show=False),
-        Binding("m", "smooth", "Smooth", id="train.smooth", tooltip="Over about 5, 20, 100 points, or not"),
+        Binding("m", "smooth", "Smooth", id="train.smooth", show=False, tooltip="Over 5, 20 or 100 points"),
         Binding("g", "group", "Seeds apart / together", id="train.group", show=False),
         Binding("escape", "let_go", "No cursor", id="train.let_go", show=False),
         Binding("v,escape", "leave_curves", "Back to the run", key_display="v", id="train.curves"),
@@ -173,6 +173,10 @@ class TrainScreen(WorkbenchScreen):
     def watch_puts_seeds_together(self) -> None:
         """Draw the curves of several runs anew."""
         self._show_curves(self._curves)
+
+    def picture(self) -> str:
+        """Return the chart that has all the room, or else the screen, as SVG."""
+        return self._leader.svg() if self.zoomed else super().picture()
 
     def in_hand(self) -> str:
         """Return the values at the cursor, or the last ones."""

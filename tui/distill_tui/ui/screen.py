@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import DataTable, Footer, OptionList
 
+from distill_core.errors import DistillError
 from distill_core.foreign_text import visible
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class WorkbenchScreen(Screen[None]):
             id="screen.copy_command",
             tooltip="Copy the command that does the same without the app",
         ),
+        Binding("S", "save_picture", "Save as SVG", show=False, key_display="S", id="screen.picture"),
     ]
 
     @property
@@ -153,6 +155,35 @@ class WorkbenchScreen(Screen[None]):
         """Return the settings whose command is to be copied; None where there are none."""
         started = self.workbench.training.view.started
         return started.config if started is not None else None
+
+    def picture(self) -> str:
+        """Return what is shown, as SVG."""
+        return self.app.export_screenshot(title="distill-tui")
+
+    def action_save_picture(self) -> None:
+        """Ask where to, and write what is shown now as SVG."""
+        from distill_core.outputs import Output
+        from distill_tui.places import typed_path
+        from distill_tui.ui.dialogs import Question, TextDialog
+
+        picture = self.picture().encode()
+
+        def save(text: str | None) -> None:
+            if text is None:
+                return
+            try:
+                path = Output(typed_path(text)).write(picture)
+            except DistillError as error:
+                self.workbench.complain("Not saved")(error)
+            else:
+                self.notify(str(path.absolute()), title="Saved")
+
+        def check(text: str) -> object:
+            return Output(typed_path(text))
+
+        names = (f"distill-{self.MODE}{number}.svg" for number in ("", *(f"-{n}" for n in range(2, 1000))))
+        free = next((name for name in names if not typed_path(name).exists()), "")
+        self.app.push_screen(TextDialog(Question("Save as SVG", "To a new file", free, check)), save)
 
     def action_copy(self) -> None:
         """Copy what the cursor is on."""
