@@ -286,7 +286,7 @@ async def test_the_key_that_trains_says_why_it_cannot(database: Path) -> None:
         stage.app.latency.comparison.start()
         await stage.settle()
         await stage.press("ctrl+t")
-        assert "The measurement is still going; stop it first." in stage.toasts()
+        assert "The latency is still going; stop it first." in stage.toasts()
         assert stage.jobs.groups.count("engine") == 1
 
 

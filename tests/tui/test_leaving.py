@@ -29,7 +29,7 @@ def starting(database: Path) -> Iterator[pexpect.spawn[str]]:
         dimensions=(24, 80),
         env={**os.environ, "TERM": "xterm-256color"},
     )
-    child.expect("finds most")
+    child.expect("bare query")
     yield child
     if child.isalive():
         child.kill(signal.SIGKILL)

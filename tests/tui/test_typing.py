@@ -65,7 +65,7 @@ def told(database: Path, tmp_path: Path) -> Iterator[tuple[pexpect.spawn[str], P
         dimensions=(24, 80),
         env={**os.environ, "TERM": "xterm-256color"},
     )
-    child.expect("4 heads|heads")
+    child.expect("bare query")
     yield child, tmp_path / "told.json"
     if child.isalive():
         child.kill(signal.SIGKILL)

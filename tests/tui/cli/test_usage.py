@@ -126,7 +126,7 @@ def test_an_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None
     out, err = capsys.readouterr()
     assert out == ""
     assert "'tran' is neither a command nor a file." in err
-    assert "--help" in err
+    assert "Did you mean 'train'?" in err
 
 
 @pytest.mark.parametrize("arguments", [[], ["demo"], ["lda.db"]])
