@@ -56,6 +56,20 @@ def chosen_recipe(stage: Stage) -> object:
     return stage.find("#recipe", Input).value
 
 
+async def quiet(stage: Stage) -> None:
+    """Let no notification stand."""
+    stage.app.clear_notifications()
+
+
+async def reading(stage: Stage) -> None:
+    """Have begun to read a projection."""
+    stage.app.teacher.choose_projection(2)
+
+
+def is_reading(stage: Stage) -> object:
+    return stage.app.teacher.is_reading
+
+
 async def at_another_temperature(stage: Stage) -> None:
     await stage.press("right_square_bracket")
 
@@ -392,6 +406,8 @@ async def charted(stage: Stage) -> None:
     """Have told ten epochs."""
     await stage.train_to_the_end()
     await stage.go("train")
+    for chart in stage.screen.query(MetricChart):
+        chart.cursor, chart.x_range = None, None
 
 
 async def charted_at_two(stage: Stage) -> None:

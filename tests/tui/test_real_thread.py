@@ -64,9 +64,7 @@ async def test_a_run_is_trained_judged_and_timed(database: Path) -> None:
         assert app.latency.comparison.view.trained
         assert app.latency.comparison.view.finished is not None
         assert app.latency.comparison.view.finished.unfolded is not None
-        await until(
-            pilot, lambda: "trained)" in text_of(app.screen.query_one("#latency-headline"))
-        )
+        await until(pilot, lambda: "trained)" in text_of(app.screen.query_one("#latency-headline")))
         assert not app.jobs.is_busy
         await until(pilot, lambda: not app.workers)
 
