@@ -87,10 +87,10 @@ class Stage:
 
     async def settle(self) -> None:
         """Wait until the messages, and those that they caused, have had their effect."""
-        for _ in range(4):
+        for _ in range(2):
             await self.pilot.pause(0)
         await self.app.typed.settled()
-        for _ in range(4):
+        for _ in range(2):
             await self.pilot.pause(0)
 
     async def reach(self, condition: Callable[[], bool]) -> bool:

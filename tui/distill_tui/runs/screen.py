@@ -83,7 +83,7 @@ class RunsScreen(RunActions):
 
     def compose_body(self) -> ComposeResult:
         """Lay out the table over the details."""
-        with Vertical(id="runs-pane"):
+        with Vertical(id="runs-pane", classes="pane"):
             yield Input(placeholder=FILTERS, id="run-filter", compact=True)
             yield RunTable(id="run-table")
             yield Static("", id="runs-empty", markup=False)

@@ -55,10 +55,12 @@ class SettingsForm(VerticalScroll):
 
         settings: RunSettings | None
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
-        super().__init__(id=id, can_focus=False)
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes, can_focus=False)
         self._kinds: tuple[str, ...] = (self.values.student.kind,)
         """The kinds that the rows are shown for; the first is that of the settings."""
+        self._checked: list[str] = []
+        """What the fields held when they were checked last."""
 
     def compose(self) -> ComposeResult:
         """One row for each setting, of every kind of student."""
@@ -114,8 +116,17 @@ class SettingsForm(VerticalScroll):
         self._check()
 
     @on(Input.Changed)
+    def _take_typed(self) -> None:
+        """Check once what many fields said at once: each tells it, as when all are filled."""
+        if self._texts() != self._checked:
+            self._check()
+
+    def _texts(self) -> list[str]:
+        return [field.value for field in self.query(Input)]
+
     def _check(self) -> None:
         fields, complete = self._read()
+        self._checked = self._texts()
         student = self._fitting_student(fields) if complete else None
         if student is None:
             self.post_message(self.Changed(None))

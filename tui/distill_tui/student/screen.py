@@ -129,7 +129,7 @@ class StudentScreen(WorkbenchScreen):
         """Lay out form, costs and candidates; beside each other where there is room."""
         with Container(id="student-body"):
             with Vertical(id="form-pane"):
-                yield SettingsForm(id="form")
+                yield SettingsForm(id="form", classes="pane")
             with Vertical(id="student-side"):
                 yield CostTable(id="costs")
                 yield RowTable(id="candidates", cursor_type="row", zebra_stripes=True)

@@ -67,7 +67,7 @@ class SweepScreen(WorkbenchScreen):
 
     def compose_body(self) -> ComposeResult:
         """Lay out the heat map over the details."""
-        with VerticalScroll(id="sweep-pane", can_focus=False):
+        with VerticalScroll(id="sweep-pane", classes="pane", can_focus=False):
             yield Static("", id="sweep-head", markup=False)
             yield HeatMap(id="heat-map")
             yield FrontierChart(id="frontier-chart")

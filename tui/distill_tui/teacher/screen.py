@@ -86,7 +86,7 @@ class TeacherScreen(WorkbenchScreen):
             with VerticalScroll(id="facts-scroll"):
                 yield TeacherFacts(id="facts")
         with Horizontal(id="teacher-bottom"):
-            with Vertical(id="questions-pane"):
+            with Vertical(id="questions-pane", classes="pane"):
                 yield Input(placeholder="filter questions", id="filter", compact=True)
                 yield QuestionList(id="questions")
             with Vertical(id="routing-pane"):

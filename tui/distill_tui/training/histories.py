@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from distill_core.runs import RecordedRun, RunFolder
 from distill_core.training.events import (
     Assessed,
     BaselineFitted,
@@ -21,6 +21,9 @@ from distill_core.training.events import (
 )
 from distill_tui.charts.history import MetricHistory, SeriesName
 from distill_tui.training.desk import TrainingView
+
+if TYPE_CHECKING:
+    from distill_core.runs import RecordedRun, RunFolder
 
 METRICS = ("loss", "mse", "cosine", "error")
 """`error` is 1 - cosine, which shows on a log axis what a cosine near 1 hides."""

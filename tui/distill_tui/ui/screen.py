@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
+from textual.events import DescendantBlur, DescendantFocus
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from distill_core.config import RunConfig
     from distill_tui.app import DistillApp
     from distill_tui.ui.desk import Desk
+
+
+WIDE_ENOUGH = 100
+"""Columns from which the names of all screens have room beside what the screen is about."""
 
 
 class TopBar(Widget):
@@ -53,11 +59,12 @@ class TopBar(Widget):
     def render(self) -> Text:
         """Draw the tabs, and as much of the status as fits."""
         bar = Text(no_wrap=True, overflow="crop")
+        is_narrow = self.size.width < WIDE_ENOUGH
         for number, screen in enumerate(cast("DistillApp", self.app).modes, 1):
             part = "current" if screen == self._current else "other"
-            bar.append(
-                f" {number} {screen.capitalize()} ", self.get_visual_style(f"top-bar--{part}").rich_style
-            )
+            name = screen[:3] if is_narrow and part == "other" else screen
+            style = self.get_visual_style(f"top-bar--{part}").rich_style
+            bar.append(f" {number} {name.capitalize()} ", style)
         room = self.size.width - bar.cell_len - 2
         if room >= 8:
             status = Text(self.status, self.get_visual_style("top-bar--status").rich_style)
@@ -141,6 +148,13 @@ class WorkbenchScreen(Screen[None]):
     def compose_body(self) -> ComposeResult:
         """Yield the widgets between bar and footer."""
         raise NotImplementedError
+
+    @on(DescendantFocus)
+    @on(DescendantBlur)
+    def _mark_panes(self) -> None:
+        """Mark the pane with the focus; `:focus-within` would style all of it anew at each move inside."""
+        for pane in self.query(".pane"):
+            pane.set_class(pane.has_focus_within, "-with-focus")
 
     def in_hand(self) -> str:
         """Return what the cursor is on, as text for elsewhere; empty where that is nothing."""
