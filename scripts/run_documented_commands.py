@@ -45,6 +45,7 @@ _VERBS = re.compile(r"distill-tui (runs|sweep) \[?(\w[\w-]*(?:\|[\w-]+)+)\]?(.*)
 SKIPPED = {
     r"distill-tui \S*lda\.db$": "opens the app",
     r"distill-tui doctor": "ends as the machine is",
+    r"distill-tui runs (pause|resume|stop)$": "needs a run that goes on",
     r"scripts\.build_docs_database": "needs the environment of scripts/build_demo.py",
     r"python (-m )?benchmarks[./]\w+(\.py)?$": "make smoke runs it",
 }
@@ -228,7 +229,8 @@ def _call(words: list[str], environment: dict[str, str], output: Path) -> None:
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+    sys.stdout = os.fdopen(1, "w", closefd=False)  # not the end of the descriptor when it is replaced
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     os.environ.update(environment)
     os.chdir(ROOT)
     try:
@@ -285,7 +287,9 @@ def lines_to_run() -> Iterator[Line]:
             if why is not None:
                 print(f"skipped  {path.name}: {command} ({why})")
                 continue
-            forms = tuple(form for form in variants(command) if form not in seen)
+            forms = tuple(
+                form for form in variants(command) if form not in seen and skip_reason(form) is None
+            )
             seen.update(forms)
             yield Line(path.name, forms)
 

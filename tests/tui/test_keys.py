@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from textual.binding import Binding
+from textual.screen import Screen
 from textual.widgets._footer import FooterKey
 
 import distill_tui
@@ -401,3 +402,16 @@ async def test_the_footer_shows_at_most_seven_keys_and_none_is_cut(
                 if len(keys) > 7:
                     crowded[name, situation.__name__] = [key.description for key in keys]
     assert crowded == {}
+
+
+async def test_what_a_screen_offers_can_be_asked_before_it_is_laid_out(database: Path) -> None:
+    """The footer of the screen before it does so when keys come fast."""
+    async with staged(database) as stage:
+        await stage.show_teacher()
+        for make in DistillApp.MODES.values():
+            assert callable(make)
+            screen = make()
+            assert isinstance(screen, Screen)
+            for _owner, binding in bindings():
+                action = binding.action.rpartition(".")[2].partition("(")[0]
+                assert screen.check_action(action, ()) in (True, False, None)

@@ -111,6 +111,8 @@ class RunsScreen(RunActions):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Tell what can be done with the run under the cursor, and with the filter."""
+        if not self.is_mounted:
+            return False
         if action == "leave_filter":
             return bool(self.query_one("#run-filter").display)
         if action in ("mark", "curves"):

@@ -93,6 +93,8 @@ class SweepScreen(WorkbenchScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what there is a sweep, or a cell, for."""
+        if not self.is_mounted:
+            return False
         if action in ("figure", "axes", "next", "work", "pause", "copy", "frontier"):
             return self._sweep is not None
         if action in ("drop", "retry", "runs", "curves"):

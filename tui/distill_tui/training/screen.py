@@ -114,7 +114,7 @@ class TrainScreen(WorkbenchScreen):
         if action == "group":
             return bool(self._curves)
         if action == "let_go":
-            return self._leader.cursor is not None
+            return self.is_mounted and self._leader.cursor is not None
         return True
 
     def action_pause(self) -> None:
