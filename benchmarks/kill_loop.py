@@ -214,9 +214,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--smoke", action="store_true", help="a dozen kills")
+    parser.add_argument("--smoke", action="store_true", help="half a dozen kills")
     arguments = parser.parse_args()
-    kills = 12 if arguments.smoke else arguments.kills
+    kills = 6 if arguments.smoke else arguments.kills
     with tempfile.TemporaryDirectory() as root:
         loop = Loop(Path(root), arguments.seed)
         whole = loop.undisturbed()

@@ -228,7 +228,7 @@ def main() -> None:
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     if asked.smoke:
-        asked.trials, asked.workers, asked.every = 6, 2, 1.0
+        asked.trials, asked.workers, asked.every = 4, 2, 1.0
     kinds = asked.storage or ["postgresql", "sqlite", "journal"]
     if "postgresql" in kinds and server_program() is None:
         print("postgresql: left out, as there is no server here")

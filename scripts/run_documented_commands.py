@@ -22,7 +22,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +104,10 @@ ARGUMENTS = {
     "runs empty-trash": "--yes",
 }
 """What follows each verb that the documentation names without, in the order in which it names them."""
+
+
+TESTED = ("sweep_survival", "fuzz_databases")
+"""Benchmarks whose short form the tests run."""
 
 
 class Ended(NamedTuple):
@@ -260,7 +264,9 @@ def main() -> int:
             with place.copied() as own:
                 return [own.run(form) for form in forms]
 
-        lines = [*(benchmarks() if options.benchmarks else ()), *lines_to_run()]
+        lines = [*lines_to_run()]
+        if options.benchmarks:
+            lines = [*benchmarks(lines), *lines]
         for line, done in zip(lines, pool.map(run, (line.forms for line in lines)), strict=True):
             for ended in done:
                 failed += ended.code != 0
@@ -271,10 +277,12 @@ def main() -> int:
     return int(failed > 0)
 
 
-def benchmarks() -> Iterator[Line]:
-    """Yield the programs among the benchmarks."""
+def benchmarks(documented: Iterable[Line]) -> Iterator[Line]:
+    """Yield the programs among the benchmarks that no test runs and no document shows with options."""
+    words = " ".join(form for line in documented for form in line.forms)
     for path in sorted((ROOT / "benchmarks").glob("*.py")):
-        if 'if __name__ == "__main__"' in path.read_text():
+        is_program = 'if __name__ == "__main__"' in path.read_text()
+        if is_program and path.stem not in TESTED and f"benchmarks.{path.stem} " not in words:
             yield Line("benchmarks", (f"python -m benchmarks.{path.stem} --smoke",))
 
 
