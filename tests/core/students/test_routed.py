@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from distill_core.errors import CheckpointError, ExportError, SettingsError, VectorError
@@ -97,6 +98,24 @@ def test_with_every_head_near_it_is_the_teacher(near: Near) -> None:
         student.fields.far.shift[-1] = -60  # nothing is far
     for given in (queries, queries[0]):
         np.testing.assert_allclose(student.project(given), teacher.project(given), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("near", ["scan", "lda"])
+def test_its_form_for_other_devices_gives_the_same(near: Near, storage: Storage) -> None:
+    student, queries = make_student(near, storage), vectors(40, 5) * 3
+    if near == "lda":  # a scan's near heads are any where all are as near
+        queries[3] = 0
+    project = student.on_device(torch.device("cpu"))
+    found = project(torch.from_numpy(queries)).numpy()
+    np.testing.assert_allclose(found, student.project(queries), rtol=2e-4, atol=2e-5)
+
+
+def test_where_cells_are_opened_the_form_for_other_devices_takes_as_many_nearest_heads() -> None:
+    student, queries = make_student("cells"), vectors(40, 5)
+    like = make_student("scan", opened=3 * HEADS // CELLS)
+    found = student.on_device(torch.device("cpu"))(torch.from_numpy(queries)).numpy()
+    np.testing.assert_allclose(found, like.project(queries), rtol=2e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("near", NEARS)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -151,6 +151,14 @@ class AnyStudent(Protocol):
         """Return the projections (n, d) of queries (n, d)."""
 
 
+@runtime_checkable
+class OnDevices(Protocol):
+    """A student that is no torch module, and has a form for other devices."""
+
+    def on_device(self, device: torch.device, /) -> Callable[[Tensor], Tensor]:
+        """Return what projects tensors (n, d) of the device."""
+
+
 INPUTS = 16
 """Inputs taken in turn, at least."""
 
@@ -225,14 +233,17 @@ def student_call(student: torch.nn.Module) -> Project:
 def runner_call(runner: AnyStudent | torch.nn.Module, device: torch.device) -> tuple[Project, Form]:
     """Return what is timed of a student in its form for inference, and what that takes.
 
-    Of a torch module, which is on the device, that is the forward pass of tensors; else its `project`.
+    Of a torch module, which is on the device, that is the forward pass of tensors; else its `project` on the
+    CPU, and what its `on_device` gives on another device.
 
     Raises:
-        SettingsError: It is no torch module, and the device is not the CPU.
+        SettingsError: It has no form for the device.
     """
     if isinstance(runner, torch.nn.Module):
         return student_call(runner), "tensors"
     if device.type != "cpu":
+        if isinstance(runner, OnDevices):
+            return torch.inference_mode()(cast(Project, runner.on_device(device))), "tensors"
         raise SettingsError(
             f"This student runs on the CPU only, not on {device}.", "Take cpu.", field="device"
         )

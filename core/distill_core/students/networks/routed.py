@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
@@ -17,6 +17,9 @@ from distill_core.students.networks.routed_fields import EMPTY, Far, RoutedField
 from distill_core.students.routed import LDA, Rung, Storage
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from distill_core.students.networks.onnx_graph import OnnxGraph
 
 FIGURES = ("recall_at_1", "validation_cosine", "validation_worst", "validation_agreement", "labels")
@@ -200,6 +203,12 @@ class RoutedStudent:
                 f"Pass one query ({self.embed_dim},) or many (n, {self.embed_dim}).",
             )
         return self.fields.project(rows.reshape(-1, self.embed_dim)).reshape(rows.shape)
+
+    def on_device(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """Return what projects tensors (n, d) of a device: there the near heads are the nearest, exactly."""
+        from distill_core.students.networks.torch_routed import TorchRouted
+
+        return TorchRouted(self.fields, self.temperature, device).project
 
     def fold(self) -> Self:
         """Return itself: it has no other form."""

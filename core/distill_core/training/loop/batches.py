@@ -117,8 +117,11 @@ class StoredBatches:
 
     def start_epoch(self) -> None:
         """Draw the order of the epoch."""
-        # On the CPU whatever the device, so that the order is the same on all of them.
-        self._order = torch.randperm(len(self._labelled)).to(self._labelled.queries.device)
+        # On the CPU whatever the device, so that the order is the same on all of them; copied without a wait.
+        order, device = torch.randperm(len(self._labelled)), self._labelled.queries.device
+        self._order = (
+            order.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else order.to(device)
+        )
         self._position = 0
 
     def next(self) -> LabelledQueries:
