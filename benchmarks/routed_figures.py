@@ -126,7 +126,7 @@ def alternated(
                 project(calls[place])
                 took.append(time.perf_counter() - began)
             times[name].append(float(np.median(took)))
-    return ratio_interval(times["lda"], times["student"])
+    return ratio_interval(times["lda"], times["student"], built_once=True)
 
 
 def report(heads: tuple[Matrix, Matrix, Matrix, Ids], temperature: float, settings: RoutedConfig) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from distill_core.latency.events import LatencyFinished, MachineRecord
-from distill_core.latency.measurement import COMPLETE
+from distill_core.latency.measurement import COMPLETE, FEWEST_ROUNDS
 
 _OF_THE_MACHINE = ("cpu", "cores", "gpu", "system", "torch")
 """What of two records of machines must be the same, that they are of one machine as far as speed goes."""
@@ -62,4 +62,6 @@ class TimedCost(NamedTuple):
             found.append("it was broken off")
         if not self.record.steady:
             found.append("its blocks disagree")
+        if 0 < self.record.rounds < FEWEST_ROUNDS:
+            found.append(f"it has fewer than {FEWEST_ROUNDS} rounds")
         return tuple(found)

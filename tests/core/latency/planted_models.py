@@ -49,9 +49,9 @@ def drifting(clock: PlantedClock, factors: Sequence[float]) -> Callable[[], None
     """A call of a millisecond that takes longer by a factor of its own in every block.
 
     A millisecond gives blocks of 8. Warm-up is one call and three blocks for each batch size, and each round
-    has a block of both.
+    has two calls to settle and a block of both.
     """
-    rounds = [1_000 * factor for factor in factors for _ in range(2 * 8)]
+    rounds = [1_000 * factor for factor in factors for _ in range(2 * (2 + 8))]
     return clock.call_taking(*[1_000] * (2 * (1 + 3 * 8)), *rounds)
 
 

@@ -31,6 +31,8 @@ WARM_UP_CAP_NS = 300_000_000
 _STEADY_CHANGE = 0.05
 _STEADY_GROUPS = 3
 _MAX_CALLS = 4096
+_SETTLING_CALLS = 2
+"""Of a new copy, not timed: the first ones fill caches and page tables."""
 
 
 @dataclass(slots=True)
@@ -76,6 +78,12 @@ class TimedCalls:
         """Time one block and keep it."""
         self.call_us.append(self._timed())
 
+    def renew(self, calls: Sequence[Call]) -> None:
+        """Go on with other calls of the same, and let them settle."""
+        self.calls = calls
+        for call in calls[:_SETTLING_CALLS]:
+            call()
+
     def block_medians_us(self) -> Values:
         """Return the microseconds a call of each block, (blocks,)."""
         return np.array([_middle(block) for block in self.call_us])
@@ -111,9 +119,11 @@ def single_stream(
     calls: Sequence[Call], clock: Clock, synchronize: Callable[[], None], *, in_order: bool
 ) -> TimedCalls:
     """Return single queries as one after the other: where calls return early, each waits for the device."""
-    if not in_order:
-        calls = [partial(_call_and_wait, call, synchronize) for call in calls]
-    return TimedCalls(calls, clock, synchronize)
+    return TimedCalls(_waiting(calls, synchronize, in_order=in_order), clock, synchronize)
+
+
+def _waiting(calls: Sequence[Call], wait: Callable[[], None], *, in_order: bool) -> Sequence[Call]:
+    return calls if in_order else [partial(_call_and_wait, call, wait) for call in calls]
 
 
 @contextmanager
@@ -304,19 +314,31 @@ def given(batch: Matrix, form: Form, device: torch.device) -> object:
     return tensor.pin_memory() if form == "host" else tensor.to(device)
 
 
-def timed_calls(
-    project: Project,
-    form: Form,
-    batches: list[Matrix],
-    device: torch.device,
-    clock: Clock,
-    *,
-    single: bool,
-) -> TimedCalls:
-    """Return calls with batches of one size, to be timed; `single` ones wait for the device one by one."""
-    calls = [partial(project, given(batch, form, device)) for batch in batches]
-    wait = partial(synchronize, device)
-    in_order = device.type == "cpu" or form in ("arrays", "queries")
-    if single:
-        return single_stream(calls, clock, wait, in_order=in_order)
-    return TimedCalls(calls, clock, wait, in_order=in_order)
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The same batches of one size for every contestant.
+
+    Attributes:
+        batches: (batch, d) each.
+        device: Where the contestants run.
+        single: Whether each call waits for the device, as single queries do.
+    """
+
+    batches: Sequence[Matrix]
+    device: torch.device
+    single: bool
+
+    def calls(self, project: Project, form: Form) -> Sequence[Call]:
+        """Return a call with each batch."""
+        calls = [partial(project, given(batch, form, self.device)) for batch in self.batches]
+        if not self.single:
+            return calls
+        return _waiting(calls, partial(synchronize, self.device), in_order=self._in_order(form))
+
+    def timed(self, project: Project, form: Form, clock: Clock) -> TimedCalls:
+        """Return these calls, to be timed in blocks."""
+        in_order = self.single or self._in_order(form)
+        return TimedCalls(self.calls(project, form), clock, partial(synchronize, self.device), in_order)
+
+    def _in_order(self, form: Form) -> bool:
+        return self.device.type == "cpu" or form in ("arrays", "queries")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -41,6 +42,7 @@ from distill_core.latency.measurement import (
 from distill_core.latency.timing.calls import (
     Clock,
     Form,
+    Inputs,
     Project,
     TimedCalls,
     lda_call,
@@ -49,14 +51,23 @@ from distill_core.latency.timing.calls import (
     queries_to_time,
     query_batches,
     runner_call,
-    timed_calls,
 )
 from distill_core.latency.timing.machine import read_machine
-from distill_core.students import Student, student_sha256
+from distill_core.students import Projector, Student, student_sha256
 from distill_core.teacher import MultiHeadLDA
 
 Event = TypeVar("Event", covariant=True)
 Finished = TypeVar("Finished", LatencyFinished, ContestantsFinished)
+Model = TypeVar("Model", MultiHeadLDA, Projector)
+
+
+Build = Callable[[], tuple[Project, Form]]
+"""Makes a contestant, and says what it takes."""
+
+LARGEST_COPY = 1 << 26
+"""Bytes of a model that is copied for each round: a larger one would take longer to copy than to time."""
+
+_SHIFTS = 1 << 16
 
 
 class Pair(NamedTuple):
@@ -122,11 +133,12 @@ class StudentComparison(Measurement[Event, Finished]):
 class LatencyComparison(StudentComparison[LatencyEvent, LatencyFinished]):
     """One comparison, as an iterator of events; what it has measured outlives a stop and a failure.
 
-    A student that folds is timed folded, and as it is beside it. Blocks go forwards and backwards in turn
-    (A B C C B A), so that no contestant is favoured by a machine that slowly changes; a round has single
-    queries and batches, so that a stop leaves both. On a CPU the LDA runs in NumPy, elsewhere in torch on the
-    same device. Times of single queries include waiting for the device, those of batches wait at the ends of
-    a block, and none includes the copy of the queries to the device.
+    A student that folds is timed folded, and as it is beside it. Each round has copies of its own, at other
+    places in memory, because what the place makes of a time would else look like the model's. Blocks go
+    forwards and backwards in turn (A B C C B A), so that no contestant is favoured by a machine that slowly
+    changes; a round has single queries and batches, so that a stop leaves both. On a CPU the LDA runs in
+    NumPy, elsewhere in torch on the same device. Times of single queries include waiting for the device,
+    those of batches wait at the ends of a block, and none includes the copy of the queries to the device.
 
     Args:
         teacher: The LDA.
@@ -155,6 +167,12 @@ class LatencyComparison(StudentComparison[LatencyEvent, LatencyFinished]):
         self._teacher_sha256, self._student_sha256 = teacher.sha256(), student_sha256(student)
         self._pairs: dict[str, Pair] = {}
         """Single queries and batches of each contestant, in the order of the blocks."""
+        self._builds: dict[str, Build] = {}
+        sizes = (1, self._settings.batch_size)
+        self._inputs = [
+            Inputs(query_batches(self._rows, size), self._device, size == sizes[0]) for size in sizes
+        ]
+        self._places = np.random.default_rng(self._settings.seed)
 
     def result(self) -> LatencyFinished | None:
         """Return what is measured so far; None before the first round is over."""
@@ -170,6 +188,7 @@ class LatencyComparison(StudentComparison[LatencyEvent, LatencyFinished]):
             machine=self._machine,
             ended=self._ended,
             rounds=rounds,
+            built_once=not self._copies,
             teacher_sha256=self._teacher_sha256,
             student_sha256=self._student_sha256,
         )
@@ -185,7 +204,8 @@ class LatencyComparison(StudentComparison[LatencyEvent, LatencyFinished]):
 
     def _rounds(self, machine: MachineRecord) -> Iterator[LatencyEvent]:
         blocks = self._settings.blocks
-        self._pairs = {model: self._pair(project, form) for model, project, form in self._models()}
+        self._builds = dict(self._models())
+        self._pairs = {model: self._pair(*build()) for model, build in self._builds.items()}
         yield LatencyStarted(
             num_heads=self._teacher.num_heads,
             dimension=self._teacher.dimension,
@@ -200,25 +220,40 @@ class LatencyComparison(StudentComparison[LatencyEvent, LatencyFinished]):
         for number in range(blocks):
             yield from self._round(number)
 
-    def _models(self) -> Iterator[tuple[str, Project, Form]]:
-        """Yield the contestants by name, in the order of the blocks."""
+    def _models(self) -> Iterator[tuple[str, Build]]:
+        """Yield what makes the contestants by name, in the order of the blocks."""
         folded = self._student.fold()
-        yield "lda", lda_call(self._teacher, self._device), lda_form(self._device)
-        yield "transformer", *runner_call(folded, self._device)
+        yield "lda", lambda: (lda_call(self._copied(self._teacher), self._device), lda_form(self._device))
+        yield "transformer", lambda: runner_call(self._copied(folded), self._device)
         if folded is not self._student:
-            yield "unfolded", *runner_call(self._student, self._device)
+            yield "unfolded", lambda: runner_call(self._copied(self._student), self._device)
+
+    @property
+    def _copies(self) -> bool:
+        lda = 12 * self._teacher.num_heads * self._teacher.dimension
+        return max(lda, 4 * self._student.num_parameters) <= LARGEST_COPY
+
+    def _copied(self, model: Model) -> Model:
+        return copy.deepcopy(model) if self._copies else model
 
     def _pair(self, project: Project, form: Form) -> Pair:
-        single, batch = (query_batches(self._rows, size) for size in (1, self._settings.batch_size))
-        return Pair(
-            timed_calls(project, form, single, self._device, self._clock, single=True),
-            timed_calls(project, form, batch, self._device, self._clock, single=False),
-        )
+        return Pair(*(inputs.timed(project, form, self._clock) for inputs in self._inputs))
+
+    def _renew(self, model: str) -> None:
+        """Go on with a copy of a contestant, at a place in memory that chance decides."""
+        shift = np.empty(self._places.integers(1, _SHIFTS), np.uint8)
+        project, form = self._builds[model]()
+        for timed, inputs in zip(self._pairs[model], self._inputs, strict=True):
+            timed.renew(inputs.calls(project, form))
+        del shift
 
     def _round(self, number: int) -> Iterator[BlockTimed]:
         """Time a block of every contestant with single queries, and then in batches."""
         models = list(self._pairs) if number % 2 == 0 else list(reversed(self._pairs))
         sizes = (1, self._settings.batch_size)
+        if self._copies:
+            for model in models:
+                self._renew(model)
         for case, size in enumerate(sizes):
             for place, model in enumerate(models):
                 timed = self._pairs[model][case]
@@ -245,13 +280,21 @@ def compare_latency(
     yield from LatencyComparison(teacher, student, queries, settings)
 
 
-def finished_of(pairs: Mapping[str, Pair], *, seed: int, batch_size: int, **others: Any) -> LatencyFinished:  # noqa: ANN401 - fields of the event that are known elsewhere
+def finished_of(
+    pairs: Mapping[str, Pair],
+    *,
+    seed: int,
+    batch_size: int,
+    built_once: bool = False,
+    **others: Any,  # noqa: ANN401 - fields of the event that are known elsewhere
+) -> LatencyFinished:
     """Return the result of contestants called lda, transformer and, if the student folds, unfolded.
 
     Args:
         pairs: All with as many blocks, paired by round.
         seed: Of the bootstrap.
         batch_size: Queries a call in batches.
+        built_once: Whether no round had copies of its own.
         others: Further fields of `LatencyFinished`.
     """
     lda, student = pairs["lda"], pairs["transformer"]
@@ -259,8 +302,8 @@ def finished_of(pairs: Mapping[str, Pair], *, seed: int, batch_size: int, **othe
     return LatencyFinished(
         lda=_model_latency(lda, batch_size, seed),
         transformer=_model_latency(student, batch_size, seed),
-        unfolded=_unfolded_latency(pairs, batch_size, seed),
-        **_ratios(student, lda, seed),
+        unfolded=_unfolded_latency(pairs, batch_size, seed, built_once=built_once),
+        **_ratios(student, lda, built_once=built_once),
         batch_size=batch_size,
         threads=torch.get_num_threads(),
         steady=not any(is_unsteady(medians) for medians in blocks),
@@ -274,13 +317,15 @@ def percentiles(times_us: Values) -> Percentiles:
     return Percentiles(p50=p50, p90=p90, p99=p99)
 
 
-def _unfolded_latency(pairs: Mapping[str, Pair], batch_size: int, seed: int) -> UnfoldedLatency | None:
+def _unfolded_latency(
+    pairs: Mapping[str, Pair], batch_size: int, seed: int, *, built_once: bool
+) -> UnfoldedLatency | None:
     """Return the times of the student as it was trained, and over those of its folded form."""
     unfolded = pairs.get("unfolded")
     if unfolded is None:
         return None
     times = msgspec.structs.asdict(_model_latency(unfolded, batch_size, seed))
-    return UnfoldedLatency(**times, **_ratios(unfolded, pairs["transformer"], seed))
+    return UnfoldedLatency(**times, **_ratios(unfolded, pairs["transformer"], built_once=built_once))
 
 
 def _model_latency(pair: Pair, batch_size: int, seed: int) -> ModelLatency:
@@ -299,9 +344,9 @@ def _model_latency(pair: Pair, batch_size: int, seed: int) -> ModelLatency:
     )
 
 
-def _ratios(upper: Pair, lower: Pair, seed: int) -> dict[str, Any]:
+def _ratios(upper: Pair, lower: Pair, *, built_once: bool) -> dict[str, Any]:
     single, batch = (
-        ratio_interval(over.block_medians_us(), under.block_medians_us(), seed=seed)
+        ratio_interval(over.block_medians_us(), under.block_medians_us(), built_once=built_once)
         for over, under in zip(upper, lower, strict=True)
     )
     return {

@@ -33,7 +33,7 @@ from distill_core.latency.measurement import (
     ratio_interval,
     sample_name,
 )
-from distill_core.latency.timing.calls import Clock, TimedCalls, given, query_batches, timed_calls
+from distill_core.latency.timing.calls import Clock, Inputs, TimedCalls, given, query_batches
 from distill_core.latency.timing.comparison import StudentComparison, percentiles
 from distill_core.latency.timing.forms import Absent, Contestant, contestants
 from distill_core.students import Student
@@ -147,7 +147,7 @@ class ContestantsComparison(StudentComparison[ContestantsEvent, ContestantsFinis
     def _calls(self, contestant: Contestant, size: int) -> TimedCalls:
         batches = query_batches(self._rows, size)
         project = contestant.project if contestant.by_size is None else contestant.by_size(batches[0])
-        return timed_calls(project, contestant.takes, batches, self._device, self._clock, single=size == 1)
+        return Inputs(batches, self._device, size == 1).timed(project, contestant.takes, self._clock)
 
     def _cosine(self, one: Contestant, expected: Matrix) -> float:
         count = len(expected)
@@ -168,7 +168,7 @@ class ContestantsComparison(StudentComparison[ContestantsEvent, ContestantsFinis
                 name=one.name,
                 single_us=percentiles(singles[index].all_us()),
                 single_p90_interval=percentile_interval(singles[index].call_us, 90, seed=seed),
-                single_over_lda=_ratio(singles[index], singles[reference], seed),
+                single_over_lda=_ratio(singles[index], singles[reference]),
                 **(_offline(batches[index], batches[reference], size, seed) if has_batches else {}),
                 parameters=one.parameters,
                 size_bytes=one.size_bytes,
@@ -195,18 +195,18 @@ def _array(output: object) -> Matrix:
     return found.copy()  # a CUDA graph writes every answer into the same place
 
 
-def _ratio(upper: TimedCalls, lower: TimedCalls, seed: int) -> TimeRatio:
+def _ratio(upper: TimedCalls, lower: TimedCalls) -> TimeRatio:
     """Compare two over the rounds that both have."""
     over, under = upper.block_medians_us(), lower.block_medians_us()
     rounds = min(len(over), len(under))
-    return ratio_interval(over[:rounds], under[:rounds], seed=seed)
+    return ratio_interval(over[:rounds], under[:rounds], built_once=True)
 
 
 def _offline(timed: TimedCalls, lda: TimedCalls, batch_size: int, seed: int) -> dict[str, Any]:
     return {
         "offline_per_second": queries_per_second(timed.call_us, batch_size),
         "offline_interval": rate_interval(timed.call_us, batch_size, seed=seed),
-        "offline_over_lda": _ratio(timed, lda, seed),
+        "offline_over_lda": _ratio(timed, lda),
     }
 
 

@@ -189,7 +189,7 @@ class CrossoverSearch:
             StudentTime(
                 layers=layers,
                 us=float(np.median(blocks)),
-                over_lda=ratio_interval(blocks, lda, seed=self._seed),
+                over_lda=ratio_interval(blocks, lda),
             )
             for layers, blocks in ((calls.fixed_layers, fixed), (calls.grown_layers, grown))
         )
