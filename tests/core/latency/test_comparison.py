@@ -50,8 +50,8 @@ def test_a_student_planted_three_times_slower_is_three_times_slower(models: Mode
     )
     result = finished(iter(events))
     assert (result.single_ratio, result.batch_ratio) == pytest.approx((3.0, 3.0))
-    assert result.single_ratio_interval == pytest.approx((3.0, 3.0))
-    assert result.batch_ratio_interval == pytest.approx((3.0, 3.0))
+    assert result.single_ratio_interval == pytest.approx((3 / 1.01, 3 * 1.01))
+    assert result.batch_ratio_interval == pytest.approx((3 / 1.01, 3 * 1.01))
     assert (result.lda.single_us.p50, result.lda.batch_us_per_query.p50) == pytest.approx((400.0, 40.0))
     assert (result.lda.single_qps, result.lda.batch_qps) == pytest.approx((2_500.0, 25_000.0))
     assert (result.transformer.single_qps, result.transformer.batch_qps) == pytest.approx(
@@ -101,8 +101,8 @@ def test_the_ratio_is_of_the_folded_student_and_the_other_form_stands_beside_it(
     assert result.unfolded.batch_us_per_query.p50 == pytest.approx(480.0)
     assert result.unfolded.single_qps == pytest.approx(1e6 / 4_800)
     assert (result.unfolded.single_ratio, result.unfolded.batch_ratio) == pytest.approx((4.0, 4.0))
-    assert result.unfolded.single_ratio_interval == pytest.approx((4.0, 4.0))
-    assert result.unfolded.batch_ratio_interval == pytest.approx((4.0, 4.0))
+    assert result.unfolded.single_ratio_interval == pytest.approx((4 / 1.01, 4 * 1.01))
+    assert result.unfolded.batch_ratio_interval == pytest.approx((4 / 1.01, 4 * 1.01))
 
 
 def test_what_only_the_unfolded_form_suffers_leaves_the_ratio_and_is_told(
@@ -121,9 +121,9 @@ def test_what_only_the_unfolded_form_suffers_leaves_the_ratio_and_is_told(
     )
     result = finished(folding.compare(blocks=5))
     assert result.unfolded is not None
-    assert result.unfolded.single_ratio_interval == pytest.approx((1.0, 5.0))
+    assert result.unfolded.single_ratio_interval == pytest.approx((1 / 1.01, 5 * 1.01))
     assert result.unfolded.batch_ratio == pytest.approx(3.0)
-    assert result.single_ratio_interval == pytest.approx((1.0, 1.0))
+    assert result.single_ratio_interval == pytest.approx((1 / 1.01, 1.01))
     assert not result.steady
 
 
@@ -205,7 +205,7 @@ def test_the_interval_of_a_ratio_is_that_of_its_blocks(
         (result.batch_ratio, result.batch_ratio_interval),
     ):
         assert ratio == pytest.approx(3.0)
-        assert interval == pytest.approx((1.0, 5.0))
+        assert interval == pytest.approx((1 / 1.01, 5 * 1.01))
     assert not result.steady
 
 

@@ -95,7 +95,8 @@ def test_layers_cover_the_heads(heads: int, layers: int) -> None:
 
 def test_paired_blocks_cancel_what_slows_both() -> None:
     lda = np.array([1.0, 5.0, 1.0, 2.0, 1.0, 9.0])
-    assert ratio_interval(3 * lda, lda) == TimeRatio(3.0, 3.0, 3.0)
+    found = ratio_interval(3 * lda, lda)
+    assert (found.value, found.low, found.high) == pytest.approx((3.0, 3 / 1.01, 3 * 1.01))
 
 
 def test_the_interval_is_that_of_the_sign_test() -> None:
@@ -105,8 +106,10 @@ def test_the_interval_is_that_of_the_sign_test() -> None:
     student = 2 * rng.lognormal(0, 0.1, 12)
     ratios = np.sort(student / lda)
     found = ratio_interval(student, lda)
-    assert found == TimeRatio(float(np.median(ratios)), ratios[2], ratios[9])
-    assert ratio_interval(student[:5], lda[:5]).low == (student[:5] / lda[:5]).min()
+    wanted = (np.median(ratios), ratios[2] / 1.01, ratios[9] * 1.01)
+    assert (found.value, found.low, found.high) == pytest.approx(wanted)
+    low = ratio_interval(student[:5], lda[:5]).low
+    assert low == pytest.approx((student[:5] / lda[:5]).min() / 1.01)
 
 
 def test_models_that_lay_at_one_place_have_a_wider_interval() -> None:
