@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 SOURCES := core tui tests benchmarks scripts
 
-.PHONY: demo test test-lowest smoke check format pictures man wheel clean help
+.PHONY: demo test test-lowest smoke documented check format pictures man wheel clean help
 
 help:            ## Show what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -31,8 +31,11 @@ $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt constraints.txt
 test-lowest: $(LOWEST)/.ready  ## Run the main commands and the settings on the lowest versions that are allowed.
 	$(LOWEST)/bin/python -m pytest tests/core/test_config.py tests/core/latency/test_forms.py tests/tui/cli/test_latency.py tests/tui/cli/test_crossover.py tests/tui/cli/test_usage.py tests/tui/cli/test_inspect.py
 
-smoke: $(VENV)/.ready  ## Run every benchmark and every documented command in its short form.
+smoke: $(VENV)/.ready  ## Run every benchmark, too, in its short form.
 	$(BIN)/python -m scripts.run_documented_commands --benchmarks
+
+documented: $(VENV)/.ready  ## Run every documented command in its short form, as CI does.
+	$(BIN)/python -m scripts.run_documented_commands
 
 check: $(VENV)/.ready  ## Format, lint, types and the import boundary, as CI runs them.
 	$(BIN)/ruff format --check $(SOURCES)

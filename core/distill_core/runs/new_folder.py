@@ -44,13 +44,14 @@ def _short(database: str) -> str:
 
 
 def run_id(folder: str) -> str:
-    """Return the digits by which the name of a run's folder differs from others; else all of it."""
+    """Return the digits by which the name of a run's folder differs from others; else all but its time."""
     found = _ID.search(folder)
-    return found[1] if found else folder
+    return found[1] if found else _TIME.sub("", folder)
 
 
 _ID = re.compile(r"-([0-9a-f]{4})(?:-\d+)?$")
 """The trash adds a number where it has a folder of this name already."""
+_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d{6}-(?=.)")
 _ATTEMPTS = 100
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 

@@ -103,6 +103,7 @@ def test_a_run_answers_to_its_id_everywhere(capsys: Captured) -> None:
     [
         ("2026-09-14T101203-n18-7f3a", "7f3a"),
         ("2026-09-14T101203-n18-7f3a-2", "7f3a"),
+        ("2026-11-26T124542-h-and-l-c007-s0", "h-and-l-c007-s0"),
         ("my-best-run", "my-best-run"),
     ],
 )
