@@ -94,7 +94,8 @@ def test_an_mlp_is_sized_by_the_feed_forward_width_that_gives_its_own(layers: in
 def test_with_measure_the_verdict_goes_by_measured_times(
     database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("distill_core.latency.LatencySettings", partial(LatencySettings, blocks=2))
+    monkeypatch.setattr("distill_core.latency.LatencySettings", partial(LatencySettings, blocks=6))
+    monkeypatch.setattr("distill_core.latency.timing.comparison.is_unsteady", lambda medians: False)
     file = tmp_path / "student.safetensors"
     last_line(["train", str(database), *QUICK, "--save", str(file)], capsys)
     counted, measured = (
