@@ -34,7 +34,7 @@ test-lowest: $(LOWEST)/.ready  ## Run the main commands and the settings on the 
 smoke: $(VENV)/.ready  ## Run every benchmark, too, in its short form.
 	$(BIN)/python -m scripts.run_documented_commands --benchmarks
 
-documented: $(VENV)/.ready  ## Run every documented command in its short form, as CI does.
+documented: $(VENV)/.ready  ## Run every documented command in its short form.
 	$(BIN)/python -m scripts.run_documented_commands
 
 check: $(VENV)/.ready  ## Format, lint, types and the import boundary, as CI runs them.
