@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count, product
 
 import msgspec
 import numpy as np
 import pytest
+import torch
 
 from distill_core.latency import (
     BlockTimed,
@@ -15,6 +17,7 @@ from distill_core.latency import (
 )
 from distill_core.latency.timing import comparison
 from distill_core.students import MemoryStudent, MlpStudent, ProjectionTransformer, Student
+from distill_core.teacher import MultiHeadLDA
 from tests.core.latency.planted_models import LDA_US, Models, drifting, finished, plant
 from tests.core.latency.planted_times import PlantedClock
 
@@ -191,6 +194,32 @@ def test_percentiles_are_of_the_raw_times(
     assert result.transformer.outliers == 0
     # batches, which are steady, have nothing of that
     assert (result.lda.offline_interval, result.lda.batch_interval) == ((40_000.0, 40_000.0), (25.0, 25.0))
+
+
+@pytest.mark.parametrize(("largest", "built", "wider"), [(1 << 26, 1 + 3, 1.01), (12, 1, 1.04)])
+def test_each_round_has_copies_of_its_own_unless_they_are_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+    clock: PlantedClock,
+    models: Models,
+    largest: int,
+    built: int,
+    wider: float,
+) -> None:
+    teachers: list[MultiHeadLDA] = []
+    call = clock.call_taking(1_000)
+
+    def build(teacher: MultiHeadLDA, device: torch.device) -> Callable[[object], None]:
+        teachers.append(teacher)
+        return lambda rows: call()
+
+    plant(monkeypatch, lambda rows: None, lambda rows: call())
+    monkeypatch.setattr(comparison, "lda_call", build)
+    monkeypatch.setattr(comparison, "LARGEST_COPY", largest)
+    result = finished(models.compare(blocks=3))
+    assert len({id(teacher) for teacher in teachers}) == len(teachers) == built
+    assert (models.teacher in teachers) is (built == 1)
+    assert {teacher.sha256() for teacher in teachers} == {models.teacher.sha256()}
+    assert result.single_ratio_interval == pytest.approx((1 / wider, wider))
 
 
 def test_the_interval_of_a_ratio_is_that_of_its_blocks(

@@ -71,7 +71,11 @@ def test_a_record_of_something_else(changes: dict[str, object], words: str) -> N
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"steady": False}, "its blocks disagree"), ({"ended": "interrupted"}, "it was broken off")],
+    [
+        ({"steady": False}, "its blocks disagree"),
+        ({"ended": "interrupted"}, "it was broken off"),
+        ({"rounds": 5}, "it has fewer than 6 rounds"),
+    ],
 )
 def test_a_weak_record(changes: dict[str, object], words: str) -> None:
     assert TimedCost(record(**changes), WANTED).weaknesses() == (words,)

@@ -134,7 +134,8 @@ class LatencyComparison(StudentComparison[LatencyEvent, LatencyFinished]):
     """One comparison, as an iterator of events; what it has measured outlives a stop and a failure.
 
     A student that folds is timed folded, and as it is beside it. Each round has copies of its own, at other
-    places in memory, because what the place makes of a time would else look like the model's. Blocks go
+    places in memory, because what the place makes of a time would else look like the model's; models over
+    `LARGEST_COPY` have none, and wider intervals. Blocks go
     forwards and backwards in turn (A B C C B A), so that no contestant is favoured by a machine that slowly
     changes; a round has single queries and batches, so that a stop leaves both. On a CPU the LDA runs in
     NumPy, elsewhere in torch on the same device. Times of single queries include waiting for the device,
