@@ -117,7 +117,7 @@ class Stage:
         await self.settle()
 
     async def go(self, mode: str) -> None:
-        """Switch to one of the five screens."""
+        """Switch to one of the screens."""
         self.app.action_show(mode)
         await self.settle()
 

@@ -54,8 +54,6 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         created: When the run was made.
         pinned: Whether it is the baseline.
         problem: What is damaged, each file by its path.
-        train_seconds: Without pauses; of a run that was judged.
-        epochs: Likewise.
         content_sha256: Of what it was trained on; empty in what an older version wrote.
         train_seconds: Without pauses; of a run that was judged.
         epochs: Likewise.
