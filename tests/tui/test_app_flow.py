@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from textual.command import CommandList, CommandPalette
@@ -42,6 +43,13 @@ async def test_a_database_that_was_asked_for_is_read_first_and_its_first_project
         assert stage.app.busy_with.view == ""
         assert stage.app.current_mode == "teacher"
         assert places.read_recent() == (database,)
+
+
+async def test_tasks_start_in_the_order_of_python_3_11_on_every_python(database: Path) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(lambda loop, work, **options: asyncio.Task(work, loop=loop, **options))
+    async with staged(database):
+        assert loop.get_task_factory() is None
 
 
 async def test_without_a_database_the_picker_is_there(database: Path) -> None:

@@ -123,6 +123,14 @@ class DistillApp(App[int]):
         self.modes.append(mode)
         self.bind(str(len(self.modes)), f"show('{mode}')", description=mode.capitalize(), show=False)
 
+    def on_load(self) -> None:
+        """Start tasks in one order on every Python.
+
+        From Python 3.12 on Textual has tasks begin at once, so that the first screen's fields are mounted
+        before that screen is on the stack, and the app ends with an error (Textual's issue 6444).
+        """
+        asyncio.get_running_loop().set_task_factory(None)
+
     def on_mount(self) -> None:
         """Open what was asked for, once the screen is painted."""
         self._event_loop = asyncio.get_running_loop()
