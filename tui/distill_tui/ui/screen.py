@@ -154,7 +154,9 @@ class WorkbenchScreen(Screen[None]):
     def _mark_panes(self) -> None:
         """Mark the pane with the focus; `:focus-within` would style all of it anew at each move inside."""
         for pane in self.query(".pane"):
-            pane.set_class(pane.has_focus_within, "-with-focus")
+            if pane.has_focus_within != pane.has_class("-with-focus"):
+                pane.set_class(pane.has_focus_within, "-with-focus", update=False)
+                self.app.stylesheet.update_nodes([pane])  # the border is the pane's own: its children stay
 
     def in_hand(self) -> str:
         """Return what the cursor is on, as text for elsewhere; empty where that is nothing."""
