@@ -34,8 +34,7 @@ from distill_core.experiments.hl_regression import EXPLAINERS
 from distill_core.students import MemoryStudent
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import LabelledQuestions, TeacherData, read_questions, split_queries
-from distill_core.training.loop.trainer import Trainer
-from distill_core.training.loop.training_setup import make_trainer
+from distill_core.training.loop.training_setup import Training, make_training
 from tests.core.database_factory import write_lda_db
 
 NUMBERS, HEADS, LAYERS, SEEDS = (8, 16, 30), (1, 2, 4, 8), (1, 2, 3), 3
@@ -392,11 +391,11 @@ def test_the_seed_of_a_cell_fixes_split_heads_and_training(
 ) -> None:
     got: list[tuple[RunConfig, TeacherData]] = []
 
-    def recorded(config: RunConfig, data: TeacherData, random_state: OwnRandomState) -> Trainer:
+    def recorded(config: RunConfig, data: TeacherData, random_state: OwnRandomState) -> Training:
         got.append((config, data))
-        return make_trainer(config, data, random_state)
+        return make_training(config, data, random_state)
 
-    monkeypatch.setattr(hl, "make_trainer", recorded)
+    monkeypatch.setattr(hl, "make_training", recorded)
     list(run_hl(labelled, msgspec.structs.replace(TINY, students=("memory",), heads=(2,), layers=(1,))))
     assert [(config.training.seed, data.teacher.num_heads) for config, data in got] == [
         *((0, 4), (0, 6)),
@@ -478,8 +477,8 @@ def test_events_survive_json(labelled: LabelledQuestions) -> None:
 @pytest.mark.parametrize(
     ("settings", "field", "words"),
     [
-        ({"students": ()}, "students", "encoder and memory"),
-        ({"students": ("mlp",)}, "students", "encoder and memory"),
+        ({"students": ()}, "students", "encoder, memory, routed"),
+        ({"students": ("mlp",)}, "students", "encoder, memory, routed"),
         ({"students": ("memory", "memory")}, "students", "must be different"),
         ({"heads": ()}, "heads", "heads H must be different and at least 1"),
         ({"heads": (2, 2)}, "heads", "heads H must be different and at least 1"),

@@ -24,11 +24,16 @@ from distill_core.experiments.hl_events import (
     HlTraining,
 )
 from distill_core.experiments.hl_findings import summarised
+from distill_core.latency import LatencySettings
+from distill_core.latency.timing.comparison import LatencyComparison
+from distill_core.students import Student
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import LabelledQuestions, Split, TeacherData, split_queries
-from distill_core.training.loop.trainer import Trainer
-from distill_core.training.loop.training_setup import make_trainer
+from distill_core.training.loop.training_setup import Training, make_training
 from distill_core.training.recipes import resolve, strong_steps_per_epoch
+
+_BLOCKS = 6
+"""Rounds in which a cell is timed: half of what decides a verdict."""
 
 
 def restricted(labelled: LabelledQuestions, split: Split, num_heads: int, seed: int) -> TeacherData:
@@ -126,7 +131,7 @@ def _trained(
         trainer = _trainer(told.settings, shape, data, device)
         for _ in trainer:
             yield HlTraining(cells_done=len(cells), num_cells=len(shapes), step=trainer.step)
-        cells.append(_judged(trainer, shape, data))
+        cells.append(_judged(trainer, shape, data, told.settings))
         yield HlCellFinished(
             cell=cells[-1],
             cells_done=len(cells),
@@ -136,16 +141,22 @@ def _trained(
     yield summarised(cells, elapsed_seconds=time.perf_counter() - started, started=told)
 
 
-def _trainer(settings: HlSettings, shape: _Shape, data: TeacherData, device: torch.device) -> Trainer:
+def _trainer(settings: HlSettings, shape: _Shape, data: TeacherData, device: torch.device) -> Training:
     epochs, _ = _epochs(settings.steps, len(data.split.train))
+    student = settings.student(shape.kind, shape.heads, shape.layers)
     config = RunConfig(
         data=DataConfig(database=""),
-        student=settings.student(shape.kind, shape.heads, shape.layers),
-        training=TrainingConfig(recipe="strong", epochs=epochs, batch_size=BATCH_SIZE, seed=shape.seed),
+        student=student,
+        training=TrainingConfig(
+            recipe="strong",
+            epochs=epochs if student.BY_GRADIENTS else None,
+            batch_size=BATCH_SIZE,
+            seed=shape.seed,
+        ),
     )
     random_state = OwnRandomState(shape.seed, device)
     with random_state:
-        return make_trainer(resolve(config, len(data.split.train)), data, random_state)
+        return make_training(resolve(config, len(data.split.train)), data, random_state)
 
 
 def _epochs(steps: int, num_train: int) -> tuple[int, int]:
@@ -154,7 +165,7 @@ def _epochs(steps: int, num_train: int) -> tuple[int, int]:
     return math.ceil(steps / per_epoch), per_epoch
 
 
-def _judged(trainer: Trainer, shape: _Shape, data: TeacherData) -> HlCell:
+def _judged(trainer: Training, shape: _Shape, data: TeacherData, settings: HlSettings) -> HlCell:
     student = trainer.student
     folded = student.fold()
     test, validation = data.held_out(data.split.test), data.held_out(data.split.validation)
@@ -170,7 +181,21 @@ def _judged(trainer: Trainer, shape: _Shape, data: TeacherData) -> HlCell:
         validation_error=_error(folded.project(validation.queries), validation.targets),
         constant_error=_error(constant, test.targets),
         steps=trainer.step,
+        **_times(student, data, settings),
     )
+
+
+def _times(student: Student, data: TeacherData, settings: HlSettings) -> dict[str, float]:
+    """Return the medians of one query, student and LDA in alternating blocks; nothing where none is asked."""
+    if not settings.timed:
+        return {}
+    asked = LatencySettings(device=settings.device, threads=settings.threads, blocks=_BLOCKS)
+    measured = LatencyComparison(data.teacher, student, data.queries, asked)
+    for _ in measured:
+        pass
+    result = measured.result()
+    assert result is not None
+    return {"single_us": result.transformer.single_us.p50, "lda_single_us": result.lda.single_us.p50}
 
 
 def _error(predicted: NDArray[np.floating], targets: NDArray[np.float32]) -> float:

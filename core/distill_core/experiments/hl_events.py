@@ -11,11 +11,14 @@ import msgspec
 
 from distill_core.errors import DistillError, SettingsError
 from distill_core.evaluation.intervals import Estimate
-from distill_core.students.kinds import STUDENT_KINDS, student_settings
+from distill_core.students.kinds import STUDENT_KINDS, student_kind, student_settings
 from distill_core.students.spec import StudentConfig
 
-STUDENTS = tuple(name for name, kind in STUDENT_KINDS.items() if kind.BY_GRADIENTS and kind().flat_heads())
-"""Kinds that have both H and L and learn by gradients: a cell is so many steps."""
+WITH_HEADS = tuple(name for name, kind in STUDENT_KINDS.items() if kind().flat_heads())
+"""Kinds that have both H and L."""
+
+STUDENTS = tuple(name for name in WITH_HEADS if STUDENT_KINDS[name].BY_GRADIENTS)
+"""Those of them that learn by gradients, for teachers of any size."""
 
 USUAL_TEACHER_HEADS = (8, 16)
 
@@ -34,6 +37,9 @@ class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
     heads cut d into parts: H then changes how queries are routed, and the parameters by K + 1 a head, far
     below 1 %, so that H can be told apart from size. L cannot: a layer has parameters in every student.
 
+    In the routed student H^L is the number of cells that stand for what is far. What is near is found in one
+    way in all cells, and `timed` says what more of them cost.
+
     Attributes:
         students: Which kinds, of those that have heads.
         teacher_heads: The N, None in it for all; None alone for 8, 16 and all, as far as there are so many.
@@ -45,6 +51,7 @@ class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
         slots: K of the memory student.
         width: Dimensions that the memory's heads share, at most d.
         ff_dim: Of the encoder.
+        timed: Whether each student is timed beside the LDA of as many heads.
         device: As in training.
         threads: CPU threads.
     """
@@ -58,12 +65,13 @@ class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 4
     width: int = 96
     ff_dim: int = 512
+    timed: bool = False
     device: str = "cpu"
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if not self.students or any(kind not in STUDENTS for kind in self.students):
-            raise SettingsError(f"The students must be of {' and '.join(STUDENTS)}.", field="students")
+        if not self.students or any(kind not in WITH_HEADS for kind in self.students):
+            raise SettingsError(f"The students must be of {', '.join(WITH_HEADS)}.", field="students")
         for field, name in (
             ("students", "students"),
             ("heads", "heads H"),
@@ -82,7 +90,8 @@ class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
     def student(self, kind: str, heads: int, layers: int) -> StudentConfig:
         """Return the student of a cell."""
         fixed = {"ff_dim": self.ff_dim, "slots": self.slots, "width": self.width, "dropout": 0.0}
-        return student_settings(kind, {"heads": heads, "layers": layers, **fixed})
+        alone = student_kind(kind).FIXED_BESIDE_SHAPE
+        return student_settings(kind, {"heads": heads, "layers": layers, **fixed, **alone})
 
     @property
     def slots_matter(self) -> bool:
@@ -111,9 +120,16 @@ class HlSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Check every cell before the first one is trained.
 
         Raises:
-            SettingsError: An H does not divide what the heads share, or an N has fewer heads than K.
+            SettingsError: An H does not divide what the heads share, or an N is too small for a student.
         """
         for kind in self.students:
+            least = student_kind(kind).LEAST_HEADS
+            if min(teacher_heads) < least:
+                raise SettingsError(
+                    f"With N = {min(teacher_heads)} the student {kind} is the LDA itself.",
+                    f"Take an N of {least} or more.",
+                    field="teacher_heads",
+                )
             for heads, layers in product(self.heads, self.layers):
                 self.student(kind, heads, layers).check(dimension)
         if self.slots_matter and min(teacher_heads) < self.slots:
@@ -147,6 +163,7 @@ class HlCell(msgspec.Struct, frozen=True, kw_only=True):
         validation_error: The same on the queries watched while training.
         constant_error: Test error of the mean training target, whatever the query.
         steps: Training steps done.
+        single_us, lda_single_us: Of one query, medians in alternating blocks; None where nothing was timed.
     """
 
     student: str
@@ -159,6 +176,8 @@ class HlCell(msgspec.Struct, frozen=True, kw_only=True):
     validation_error: float
     constant_error: float
     steps: int
+    single_us: float | None = None
+    lda_single_us: float | None = None
 
     @property
     def flat_heads(self) -> int:
@@ -175,6 +194,7 @@ class HlRow(msgspec.Struct, frozen=True, kw_only=True):
         lowest, highest: Over the seeds.
         constant_error: Of the mean training target, mean over the seeds.
         seeds: How many.
+        single_us, lda_single_us: Of one query, means over the seeds; None where nothing was timed.
     """
 
     student: str
@@ -188,6 +208,8 @@ class HlRow(msgspec.Struct, frozen=True, kw_only=True):
     highest: float
     constant_error: float
     seeds: int
+    single_us: float | None = None
+    lda_single_us: float | None = None
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):

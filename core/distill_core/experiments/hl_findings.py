@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from distill_core.evaluation.intervals import Estimate
@@ -164,7 +164,14 @@ def _row(cells: Sequence[HlCell]) -> HlRow:
         highest=max(errors),
         constant_error=sum(cell.constant_error for cell in cells) / len(cells),
         seeds=len(cells),
+        single_us=_mean(cell.single_us for cell in cells),
+        lda_single_us=_mean(cell.lda_single_us for cell in cells),
     )
+
+
+def _mean(times: Iterable[float | None]) -> float | None:
+    known = [one for one in times if one is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _finding(kind: str, cells: Sequence[HlCell]) -> StudentFinding:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Self, cast
 
 from msgspec import Meta
@@ -80,6 +82,12 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
     BY_GRADIENTS: ClassVar[bool] = False
     INERT_TRAINING: ClassVar[frozenset[str]] = frozenset(
         {"recipe", "cosine_weight", "learning_rate", "batch_size", "mse_reduction", "compiled"}
+    )
+    LEAST_HEADS: ClassVar[int] = _LEAST_SCANNED
+    FIXED_BESIDE_SHAPE: ClassVar[Mapping[str, object]] = MappingProxyType(
+        # Few near heads, so that the cells have much to stand for; no wish, so that the first way is taken.
+        {"near": "scan", "opened": 8, "refined": 64}
+        | {"wanted_cosine": -1.0, "wanted_worst": -1.0, "wanted_agreement": 0.0, "wanted_recall": 0.0}
     )
     KEEPS_HEADS: ClassVar[bool] = True
     CARD_NOTE: ClassVar[str] = "It needs faiss where its near heads are found by a scan."

@@ -6,6 +6,8 @@ for a student (settings, form, command line, costs, table of runs, latency, file
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from distill_core.architecture import Cost, Shape, proposed_architectures
@@ -43,6 +45,12 @@ class StudentConfig(Settings, frozen=True, kw_only=True, tag_field="kind"):
 
     INERT_TRAINING: ClassVar[frozenset[str]] = frozenset()
     """Settings of the training that change nothing in the student, of a kind that is fitted."""
+
+    LEAST_HEADS: ClassVar[int] = 1
+    """Heads of a teacher below which the student is the teacher itself, whatever its H and L."""
+
+    FIXED_BESIDE_SHAPE: ClassVar[Mapping[str, object]] = MappingProxyType({})
+    """Settings that an experiment of H and L gives every student, so that nothing else differs."""
 
     KEEPS_HEADS: ClassVar[bool] = False
     """Whether it stores the teacher's heads: it never has fewer parameters, and saves operations alone."""

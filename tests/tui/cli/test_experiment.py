@@ -168,7 +168,7 @@ def test_the_options_reach_the_experiment(
         (["--layers-list", "all"], "'all' is not a whole number"),
         (["--teacher-heads", "0"], "'0' is not a whole number of at least 1 or 'all'"),
         (["--heads-list", "2,2"], "The heads H must be different"),
-        (["--students", "mlp"], "The students must be of encoder and memory."),
+        (["--students", "mlp"], "The students must be of encoder, memory, routed."),
         (["--teacher-heads", "99"], "The projection has 4 heads, fewer than N = 99."),
         (["--heads-list", "1,3"], "Heads H = 3 does not divide the dimension 8."),
         (["--students", "memory", "--width", "6", "--heads-list", "4"], "H = 4 does not divide the width 6."),

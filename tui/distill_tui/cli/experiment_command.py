@@ -50,6 +50,7 @@ class HlOptions(TypedDict):
     slots: int
     width: int
     ff_dim: int
+    timed: bool
     device: str | None
     threads: int
     chart: bool
@@ -126,7 +127,7 @@ def experiment() -> None:
     default=",".join(STUDENTS),
     show_default=True,
     metavar="LIST",
-    help="Kinds of student.",
+    help="Kinds of student; `routed` for an N of 64 or more.",
 )
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Students a cell.")
 @click.option("--steps", type=click.IntRange(1), default=1500, show_default=True, help="Training steps each.")
@@ -140,6 +141,7 @@ def experiment() -> None:
 )
 @student_setting("width")
 @student_setting("ff_dim")
+@click.option("--timed", is_flag=True, help="Time each student beside the LDA, too: a second or so a cell.")
 @setting(TrainingConfig, "device", default=HlSettings().device)
 @setting(TrainingConfig, "threads")
 @click.option("--chart", is_flag=True, help="Draw the error against H^L, too.")

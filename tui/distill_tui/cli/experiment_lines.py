@@ -96,6 +96,7 @@ def _table_lines(rows: Sequence[HlRow]) -> Iterator[str]:
         "H^L",
         "parameters",
         "constant",
+        *(("us a query", "LDA") if any(row.single_us for row in rows) else ()),
         "1 - cosine, test (range over seeds)",
     )
     cells = (
@@ -104,6 +105,7 @@ def _table_lines(rows: Sequence[HlRow]) -> Iterator[str]:
             *(f"{number:,}" for number in (row.teacher_heads, row.layers, row.heads, row.flat_heads)),
             f"{row.parameters:,}",
             f"{row.constant_error:.5f}",
+            *(f"{time:,.0f}" for time in (row.single_us, row.lda_single_us) if time is not None),
             f"{row.test_error:.5f} ({row.lowest:.5f} to {row.highest:.5f})",
         )
         for row in rows
