@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -110,7 +111,11 @@ def test_the_fastest_rung_that_reaches_the_wishes_is_kept() -> None:
     assert told["cells"] == 16
     assert told["wishes_met"] is True
     assert told["labels"] == 512
-    assert student.rung == SMALL.ladder(DIMENSION, 1_200)[0]
+    *before, last = cast(list[dict[str, float]], told["tried"])
+    wished = SMALL.wishes._asdict()
+    assert all(any(one[name] < wished[name] for name in wished if name in one) for one in before)
+    assert all(last[name] >= wished[name] for name in wished)
+    assert student.rung == SMALL.ladder(DIMENSION, 1_200)[len(before)]
     cosines = test_cosines(data, student)
     assert cosines.mean() > 0.99
     assert float(str(told["recall_at_1"])) > 0.95

@@ -27,7 +27,10 @@ _LEAST_SCANNED = 64
 _MANY_HEADS = 10_000
 _FAST_BRANCHES = 4
 
-_KEPT_AND_REFINED = ((32, 64, 8), (32, 128, 8), (32, 256, 8), (32, 128, 4), (64, 256, 4))
+_KEPT_AND_REFINED = (
+    *((8, 16, 12), (16, 32, 12)),
+    *((32, 64, 8), (32, 128, 8), (32, 256, 8), (32, 128, 4), (64, 256, 4)),
+)
 """k heads kept, candidates refined and dimensions a code: the scans from the fastest on."""
 _MOST_EXACT = ((64, 512, 4), (128, 512, 4), (256, 1024, 4))
 _OPENED_CELLS = (8, 16, 32, 64, 128)
@@ -160,11 +163,11 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
             title="Wanted worst",
             description="Cosine that the worst validation query must reach.",
         ),
-    ] = 0.985
+    ] = 0.99
     wanted_agreement: Annotated[
         float,
         Meta(ge=0, le=1, title="Wanted agreement", description="Agreement@10 that the fit must reach."),
-    ] = 0.95
+    ] = 0.96
     wanted_recall: Annotated[
         float,
         Meta(
@@ -173,7 +176,7 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
             title="Wanted recall",
             description="Share of validation queries whose best head must be among the near ones.",
         ),
-    ] = 0.95
+    ] = 0.97
 
     @classmethod
     def network(cls) -> type[Student]:
