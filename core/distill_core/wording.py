@@ -29,6 +29,21 @@ def _fixed(value: float, digits: int) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
+def cosine_error(error: float) -> str:
+    """Return 1 - cosine with five digits, `0.02160`; below 0.001 with two figures, `9.2e-4`."""
+    if 0 < abs(error) < SMALLEST_PLAIN:
+        return f"{error:.1e}".replace("e-0", "e-")
+    return f"{error:.5f}"
+
+
+SMALLEST_PLAIN = 1e-3
+
+
+def error_range(mean: float, low: float, high: float) -> str:
+    """Return `0.02160 (9.2e-4 to 0.03000)`."""
+    return f"{cosine_error(mean)} ({cosine_error(low)} to {cosine_error(high)})"
+
+
 def plural(count: int, noun: str) -> str:
     """Return `1 thread` or `2 threads`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from distill_core.evaluation import Estimate
-from distill_core.wording import estimate_words, faster_sentence, plural, signed
+from distill_core.wording import cosine_error, estimate_words, faster_sentence, plural, signed
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,18 @@ def test_one_and_many(count: int, words: str) -> None:
 )
 def test_a_difference_has_its_sign_and_nothing_has_no_minus(value: float, words: str) -> None:
     assert signed(value, 4) == words
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (0.0216, "0.02160"),
+        (0.001, "0.00100"),
+        (9.2e-4, "9.2e-4"),
+        (1.14e-6, "1.1e-6"),
+        (0.0, "0.00000"),
+        (-3e-7, "-3.0e-7"),
+    ],
+)
+def test_an_error_too_small_for_five_digits_keeps_two_figures(error: float, words: str) -> None:
+    assert cosine_error(error) == words

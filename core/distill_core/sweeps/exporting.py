@@ -11,6 +11,7 @@ from distill_core.errors import ExportError
 from distill_core.settings import AUTO
 from distill_core.sweeps.axes import Value
 from distill_core.sweeps.events import CellShown, FrontierPoint, Spread, SweepShown, TrialEnded
+from distill_core.wording import cosine_error
 
 _CELL_WIDTH, _CELL_HEIGHT, _LEFT, _TOP = 110, 34, 150, 60
 _PLOT_WIDTH, _PLOT_HEIGHT = 520, 280
@@ -125,7 +126,7 @@ def _heat_map(
             x = _LEFT + column * _CELL_WIDTH
             size = f'width="{_CELL_WIDTH - 4}" height="{_CELL_HEIGHT - 4}"'
             yield f'<rect x="{x}" y="{y}" {size} fill="{color}"/>'
-            yield _text(x + 6, y + 20, f"{error:.5f}")
+            yield _text(x + 6, y + 20, cosine_error(error))
 
 
 def _scatter(sweep: SweepShown, top: int) -> Iterator[str]:
@@ -142,14 +143,14 @@ def _scatter(sweep: SweepShown, top: int) -> Iterator[str]:
         x = _LEFT + _PLOT_WIDTH * _share(time, times)
         y = top + 20 + _PLOT_HEIGHT * (1 - _share(error, errors))
         fill = "#205080" if cell.number in best else "none"
-        told = escape(f"{settings_words(cell)}: {error:.5f}, {time:.1f} us")
+        told = escape(f"{settings_words(cell)}: {cosine_error(error)}, {time:.1f} us")
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="#205080">'
         yield f"<title>{told}</title></circle>"
     bottom = top + _PLOT_HEIGHT + 50
     yield _text(_LEFT, bottom, f"{min(times):.1f} us")
     yield _text(_LEFT + _PLOT_WIDTH - 60, bottom, f"{max(times):.1f} us")
-    yield _text(10, top + 30, f"{max(errors):.5f}")
-    yield _text(10, top + 20 + _PLOT_HEIGHT, f"{min(errors):.5f}")
+    yield _text(10, top + 30, cosine_error(max(errors)))
+    yield _text(10, top + 20 + _PLOT_HEIGHT, cosine_error(min(errors)))
 
 
 def _html(sweep: SweepShown) -> str:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from distill_core.runs import RunSummary
 from distill_core.runs.summary import RunProgress
-from distill_tui.runs.columns import COLUMNS, error_words
+from distill_tui.runs.columns import COLUMNS, short_error
 from distill_tui.runs.filter import matching
 from distill_tui.runs.rows import RunRow, columns_of, grouped, setting_labels, shared_words, short_labels
 from tests.tui.runs_on_disk import made_up_runs
@@ -69,7 +69,7 @@ def test_runs_that_differ_in_their_seed_alone_are_one_row_with_mean_and_spread()
     rows = grouped([one(made) for made in (*runs, run(4, 1, 0, cosine=0.9))])
     assert [len(row.runs) for row in rows] == [3, 1]
     errors = [1 - cosine for cosine in cosines]
-    assert rows[0].texts["1-cos"] == f"{error_words(fmean(errors))}±{error_words(stdev(errors))}"
+    assert rows[0].texts["1-cos"] == f"{short_error(fmean(errors))}±{short_error(stdev(errors))}"
     assert rows[0].texts["seed"] == "3x"
     assert rows[0].value(next(column for column in COLUMNS if column.name == "1-cos")) == fmean(errors)
 
@@ -98,7 +98,7 @@ def test_a_run_is_called_by_what_tells_it_from_the_others() -> None:
     [(0.0216, ".0216"), (0.5, ".500"), (0.000123, "1.2e-4"), (0.0, ".000"), (1.25, "1.25"), (None, "")],
 )
 def test_the_distance_to_the_teacher_in_three_figures(error: float | None, words: str) -> None:
-    assert error_words(error) == words
+    assert short_error(error) == words
 
 
 def test_a_run_in_training_says_how_far_it_is_and_how_long_it_takes() -> None:

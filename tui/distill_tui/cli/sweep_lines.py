@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from distill_core.sweeps.exporting import settings_words, value_words
 from distill_core.sweeps.storage import ENVIRONMENT_VARIABLE, StoragePlace
-from distill_core.wording import plural
+from distill_core.wording import cosine_error, error_range, plural
 from distill_tui.cli.output import table
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def sweep_lines(sweep: SweepShown) -> Iterator[str]:
         rows = [
             (
                 settings_words(point),
-                f"{point.error:.5f}",
+                cosine_error(point.error),
                 "" if point.p90_us is None else f"{point.p90_us:,.1f}",
                 f"{point.size_bytes:,}",
                 point.machine,
@@ -126,7 +126,7 @@ def _cell_row(cell: CellShown) -> tuple[str, ...]:
         _mean(spread),
         "" if spread is None else f"{spread.low:.5f}",
         "" if spread is None else f"{spread.high:.5f}",
-        "" if behind is None else f"{behind.mean:.5f} ({behind.low:.5f} to {behind.high:.5f})",
+        "" if behind is None else error_range(behind.mean, behind.low, behind.high),
         "" if cell.p90_us is None else f"{cell.p90_us:,.1f}",
         "" if cell.parameters is None else f"{cell.parameters:,}",
     )

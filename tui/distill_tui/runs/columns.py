@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from distill_core.foreign_text import visible
+from distill_core.wording import SMALLEST_PLAIN, cosine_error
 
 if TYPE_CHECKING:
     from distill_core.runs import RunSummary
@@ -79,17 +80,14 @@ def _number(value: float | None, shape: str = "g") -> str:
     return "" if value is None else format(value, shape)
 
 
-def error_words(error: float | None) -> str:
+def short_error(error: float | None) -> str:
     """Return 1 - cosine in three figures: `.0216`, `9.2e-4`."""
     if error is None:
         return ""
-    if 0 < abs(error) < _SMALLEST_PLAIN:
-        return f"{error:.1e}".replace("e-0", "e-")
+    if 0 < abs(error) < SMALLEST_PLAIN:
+        return cosine_error(error)
     figures = 3 if not error else max(0, 2 - math.floor(math.log10(abs(error))))
     return f"{error:.{figures}f}".replace("0.", ".", 1)
-
-
-_SMALLEST_PLAIN = 1e-3
 
 
 def _error(run: RunSummary) -> float | None:
@@ -157,10 +155,10 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "1-cos",
-        lambda run: error_words(_error(run)),
+        lambda run: short_error(_error(run)),
         _error,
         is_number=True,
-        of_group=_spread(error_words, _error),
+        of_group=_spread(short_error, _error),
     ),
     Column(
         "skill",

@@ -349,9 +349,9 @@ class RunsDesk(Desk["RunsView | None"]):
 
     def _say_exported(self, exported: Sequence[tuple[Path, tuple[str, ...]]]) -> None:
         self._app.busy_with.publish("")
-        lines = [str(directory) for directory, _left_out in exported]
+        lines = [f"{directory}." for directory, _left_out in exported]
         lines += dict.fromkeys(f"Without {part}" for _directory, left_out in exported for part in left_out)
-        self._app.notify("\n".join(lines), title="Exported", timeout=12, markup=False)
+        self._app.notify(" ".join(lines), title="Exported", timeout=12, markup=False)
 
     def _say_not_exported(self, error: DistillError) -> None:
         self._app.busy_with.publish("")

@@ -16,6 +16,7 @@ from distill_core.foreign_text import visible
 from distill_core.sweeps.axes import Value
 from distill_core.sweeps.events import CellShown, SweepShown
 from distill_core.sweeps.exporting import value_words
+from distill_core.wording import cosine_error
 
 _COLUMN, _ROW = 12, 10
 
@@ -27,13 +28,13 @@ class Figure:
     Attributes:
         title: In a few words.
         field: Of the cell: a spread, or a number.
-        form: How it is written.
+        form: How it is written; an error as everywhere where it is empty.
         is_better_low: Whether low is good.
     """
 
     title: str
     field: str
-    form: str
+    form: str = ""
     is_better_low: bool = False
 
     def of(self, cell: CellShown) -> float | None:
@@ -44,9 +45,13 @@ class Figure:
             return None
         return 1.0 - value if self.field == "cosine" else float(value)
 
+    def words(self, value: float) -> str:
+        """Return a value as it is written."""
+        return format(value, self.form) if self.form else cosine_error(value)
+
 
 FIGURES = (
-    Figure("1 - cosine", "cosine", ".5f", is_better_low=True),
+    Figure("1 - cosine", "cosine", is_better_low=True),
     Figure("skill", "skill", ".4f"),
     Figure("agreement", "agreement", ".3f"),
     Figure("p90 µs", "p90_us", ",.1f", is_better_low=True),
@@ -71,8 +76,7 @@ def marginal_lines(sweep: SweepShown, figure: Figure) -> Iterator[str]:
                 values.setdefault(cell.settings[name], []).append(value)
         if len(values) > 1:
             means = (
-                f"{value_words(at)} {format(sum(known) / len(known), figure.form)}"
-                for at, known in values.items()
+                f"{value_words(at)} {figure.words(sum(known) / len(known))}" for at, known in values.items()
             )
             yield visible(f"{name}: {'  '.join(means)}")
 
@@ -177,7 +181,7 @@ class HeatMap(Static, can_focus=True):
             words, style = "…", Style(dim=True)
         else:
             words, style = (
-                format(value, self.figure.form),
+                self.figure.words(value),
                 Style(bgcolor=self._shade(value, known), color="black"),
             )
         marked = f"›{words}‹" if at_cursor else f" {words} "

@@ -8,7 +8,7 @@ from distill_core.foreign_text import visible
 from distill_core.sweeps.events import CellShown, Spread, SweepShown
 from distill_core.sweeps.exporting import settings_words
 from distill_core.sweeps.forecast import duration_words
-from distill_core.wording import plural
+from distill_core.wording import cosine_error, error_range, plural
 from distill_tui.cli.sweep_lines import merged_words
 from distill_tui.sweeps.desk import SweepsView
 
@@ -43,7 +43,7 @@ def cell_lines(cell: CellShown) -> Iterator[str]:
             yield f"{name} {_spread(spread)}"
     if cell.behind_best is not None:
         behind = cell.behind_best
-        yield f"behind the best by {behind.mean:.5f} ({behind.low:.5f} to {behind.high:.5f})"
+        yield f"behind the best by {error_range(behind.mean, behind.low, behind.high)}"
     if cell.p90_us is not None:
         yield visible(f"p90 {cell.p90_us:,.1f} µs, the LDA {cell.lda_p90_us or 0:,.1f} µs ({cell.machine})")
     if cell.parameters is not None:
@@ -60,10 +60,8 @@ def front_lines(sweep: SweepShown) -> Iterator[str]:
     for point in sweep.frontier:
         p90 = "" if point.p90_us is None else f"{point.p90_us:,.1f} µs"
         star = "*" if sweep.take == point else " "
-        words = (
-            f"{star}{point.error:.5f} {p90:>12} {point.size_bytes:>12,}  {settings_words(cells[point.cell])}"
-        )
-        yield visible(words)
+        figures = f"{star}{cosine_error(point.error)} {p90:>12} {point.size_bytes:>12,}"
+        yield visible(f"{figures}  {settings_words(cells[point.cell])}")
     for worker in sweep.workers:
         age = f"seen {worker.age_seconds:.0f} s ago"
         place = f"{worker.host} {worker.device} process {worker.pid}"

@@ -11,6 +11,7 @@ from textual.reactive import reactive
 from distill_core.foreign_text import visible
 from distill_core.sweeps.events import CellShown, SweepShown
 from distill_core.sweeps.exporting import settings_words
+from distill_core.wording import cosine_error
 from distill_tui.charts.axes import Axis, log_axis, short_number
 from distill_tui.charts.still_chart import SUBCELLS, Canvas, StillChart, canvas_between, dots_along
 
@@ -97,7 +98,8 @@ class FrontierChart(StillChart, can_focus=True):
     def describe(self) -> str:
         """Return the frontier in words."""
         lines = [
-            f"{_error(cell):.5f}  {cell.p90_us or 0.0:,.1f} µs  {settings_words(cell)}" for cell in self.timed
+            f"{cosine_error(_error(cell))}  {cell.p90_us or 0.0:,.1f} µs  {settings_words(cell)}"
+            for cell in self.timed
         ]
         return visible("\n".join(lines)) or "no cell was timed yet"
 

@@ -59,8 +59,8 @@ class LadderTable(RowTable[str | Text]):
         columns = (
             "",
             "skill",
-            "0 ─ skill ─ 1",
             "student's lead",
+            "0 ─ skill ─ 1",
             "parameters",
             "mean cosine",
             "min",
@@ -97,8 +97,8 @@ def _score_cells(score: Score) -> tuple[str | Text, ...]:
     texts = (
         "▶ this student" if is_student else f"  {visible(score.label)}",
         estimate_words(score.skill, 3),
-        interval_bar(score.skill),
         "" if score.skill_difference is None else estimate_words(score.skill_difference, 3),
+        interval_bar(score.skill),
         f"{score.cost.parameters:,}",
         estimate_words(score.mean_cosine, 4),
         "-" if score.cosine is None else f"{score.cosine.min:.4f}",
