@@ -47,7 +47,8 @@ format: $(VENV)/.ready  ## Apply the formatter and the linter's safe fixes.
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-pictures: $(VENV)/.ready  ## Draw every screen into docs/screens, from the real app on the demo.
+pictures: $(VENV)/.ready  ## Draw every screen into docs/screens, and write docs/screens.md.
+	$(BIN)/python -m scripts.write_screen_pages
 	$(BIN)/python scripts/draw_screens.py
 
 man: $(VENV)/.ready  ## Write a man page for each command into dist/man.

@@ -39,11 +39,12 @@ class LatencyScreen(WorkbenchScreen):
     # Latency
     All models answer the same queries on the same device, in blocks that go forwards and backwards in turn
     (A B C C B A), after a warm-up. *Single-stream* is one query at a time, headline p90; *offline* is in
-    batches, headline queries a second; both as in MLPerf, shortened. The ratio is the median over blocks,
-    with a 95 % bootstrap interval, which the bars have, too: `├─┤`. Outliers are counted beyond the outer
-    quartile fences, and kept. `enter` times the run in hand: the one opened on screen 6, else the last one
-    that was trained here, and the results go into its folder; before any run, an untrained student of the
-    form's shape, which is as fast as a trained one. `f` times that one at any time.
+    batches, headline queries a second; both as in MLPerf, shortened. Each round has new copies of the models.
+    The ratio is the median over rounds, with the sign test's 95 % interval; the bars have one, too: `├─┤`.
+    Outliers are counted beyond the outer quartile fences, and kept. `enter` times the run in hand: the one
+    opened on screen 6, else the last one that was trained here, and the results go into its folder; before
+    any run, an untrained student of the form's shape, which is as fast as a trained one. `f` times that one
+    at any time.
 
     *Doubtful*: others take part of the cores (busy), the process has one core only, or blocks of one model
     differ by half and more. Repeat it on a quiet machine.
@@ -52,7 +53,7 @@ class LatencyScreen(WorkbenchScreen):
     multiplied out. *Published* is the network that was trained, beside it. Other students do not fold.
 
     # Crossover
-    `x` grows the LDA over N heads, the real ones first, then heads drawn from their distribution, and times
+    `x` grows the LDA over N heads, the real ones first, then heads drawn near real ones, and times
     it against this student and against one that grows so that H^L >= N. A bracket *from 4,096 to 8,192*
     means that the LDA is surely faster at its lower end and the student at its upper end and beyond.
     It takes a minute at most; `X` asks for another budget and a largest N first. `s` stops it and keeps what

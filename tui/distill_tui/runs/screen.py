@@ -40,7 +40,8 @@ class RunsScreen(RunActions):
 
     `space` marks. Marked runs are compared with the baseline (`b`, shown as `*`), or else with the first that
     was marked: which settings differ, and the difference in cosine on the test queries that both were judged
-    on, with a 95 % interval over queries. `v` draws their validation cosines into one chart on screen 3.
+    on, with a 95 % interval over clusters, wider the more runs are compared. `v` draws their validation
+    cosines into one chart on screen 3.
 
     The settings in which the runs differ stand first; what all have in common stands in the title. `/` takes
     words and conditions: `L>=2 seed:1 db:n30 tag:thesis state:running`. `m` makes one row of all runs that
