@@ -28,7 +28,7 @@ _MANY_HEADS = 10_000
 _FAST_BRANCHES = 4
 
 _KEPT_AND_REFINED = (
-    *((8, 16, 12), (16, 32, 12)),
+    *((16, 16, 12), (16, 32, 12)),
     *((32, 64, 8), (32, 128, 8), (32, 256, 8), (32, 128, 4), (64, 256, 4)),
 )
 """k heads kept, candidates refined and dimensions a code: the scans from the fastest on."""

@@ -55,9 +55,16 @@ class CodeIndex:
     def search(self, queries: Matrix, count: int) -> Ids:
         """Return the heads (n, count) with the largest inner products by their codes, at most N of them."""
         faiss, index = self._scan
-        if len(queries) > 1:
+        number, count = len(queries), min(count, len(self.codes))
+        if number > 1:
             faiss.omp_set_num_threads(1)  # a single query takes one anyway
-        found: Ids = index.search(queries, min(count, len(self.codes)))[1]
+        rows = np.ascontiguousarray(queries, np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self._dimension:
+            raise ValueError(f"queries {rows.shape} are not of dimension {self._dimension}")
+        scores, found = np.empty((number, count), np.float32), np.empty((number, count), np.int64)
+        pointers = map(faiss.swig_ptr, (scores, found))
+        # What `index.search` calls; its own checks take longer than a scan of a thousand heads.
+        index.search_c(number, faiss.swig_ptr(rows), count, *pointers)
         return found
 
     @cached_property
