@@ -37,7 +37,9 @@ Compare = Callable[..., bool]
 Scene = Callable[[Stage], Awaitable[None]]
 
 TOPICS = ("git", "sql", "networks", "statistics", "linux", "python")
+HUGE = (200, 60)
 SIZES = pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x36", "80x24"])
+ALL_SIZES = pytest.mark.parametrize("size", [WIDE, NARROW, HUGE], ids=["120x36", "80x24", "200x60"])
 
 
 @pytest.fixture
@@ -167,6 +169,24 @@ async def quit_dialog(stage: Stage) -> None:
     await stage.press("q")
 
 
+LIGHT = "textual-light"
+SEEN = [teacher, student, train_running, judged, latency]
+
+
+@pytest.mark.parametrize("scene", SEEN, ids=lambda scene: scene.__name__)
+def test_a_huge_terminal(picture: Callable[[Scene, tuple[int, int]], bool], scene: Scene) -> None:
+    assert picture(scene, HUGE)
+
+
+@pytest.mark.parametrize("scene", SEEN, ids=lambda scene: scene.__name__)
+def test_a_light_theme(picture: Callable[[Scene, tuple[int, int]], bool], scene: Scene) -> None:
+    async def lit(stage: Stage) -> None:
+        stage.app.theme = LIGHT
+        await scene(stage)
+
+    assert picture(lit, WIDE)
+
+
 @SIZES
 @pytest.mark.parametrize(
     "scene",
@@ -204,7 +224,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-@SIZES
+@ALL_SIZES
 @pytest.mark.usefixtures("utc")
 def test_runs(picture: Callable[[Scene, tuple[int, int]], bool], size: tuple[int, int]) -> None:
     assert picture(runs, size)
@@ -229,7 +249,7 @@ def test_picker(
     assert picture(picker, NARROW)
 
 
-@SIZES
+@ALL_SIZES
 def test_sweep_with_its_heat_map(
     picture: Callable[[Scene, tuple[int, int]], bool], size: tuple[int, int]
 ) -> None:

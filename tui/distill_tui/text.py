@@ -255,7 +255,7 @@ def expectations(started: CrossoverStarted) -> Iterator[tuple[str, str]]:
         "published",
         f"> {started.published_single_heads} (single), ~ {started.published_batch_heads} (batches)",
     )
-    yield "heads", f"{plural(started.real_heads, 'real one')}, the others drawn from their distribution"
+    yield "heads", f"{plural(started.real_heads, 'real one')}, the others drawn near them"
 
 
 def point_words(point: CrossoverPoint) -> str:

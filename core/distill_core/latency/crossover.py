@@ -83,7 +83,7 @@ class CrossoverStarted(CrossoverEvent, frozen=True, kw_only=True, tag="started")
     """The teacher's memory is there, the first point is next.
 
     Attributes:
-        real_heads: Heads of the projection; the others are drawn from their distribution.
+        real_heads: Heads of the projection; the others are drawn near them.
         max_heads: The largest N that may be timed.
         heads_that_fit: How many would fit in the free memory.
         folded: Whether the fixed student is timed in its folded form.

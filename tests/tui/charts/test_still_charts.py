@@ -149,6 +149,13 @@ def test_without_room_bars_are_told_in_words() -> None:
     assert BarChart().describe() == "no values"
 
 
+def test_a_thousand_microseconds_are_a_millisecond_and_a_thousand_of_those_a_second() -> None:
+    times = [("a", 999.0), ("b", 1_000.0), ("c", 4_757.7), ("d", 2.5e6), ("e", math.inf)]
+    words = "a 999 µs\nb 1 ms\nc 4.758 ms\nd 2.5 s\ne inf µs"
+    assert BarChart(times, unit="µs").describe() == words
+    assert BarChart([("n", 4_757.7)]).describe() == "n 4.758k"
+
+
 @settings(deadline=None)
 @given(values=st.lists(anything, max_size=6), log=st.booleans())
 def test_a_bar_axis_holds_every_bar(values: list[float], log: bool) -> None:

@@ -63,7 +63,7 @@ async def test_the_brackets_stand_beside_arithmetic_and_the_published_claims(dat
             "by FLOPs F from 2,900 heads, G from 9,000 heads",
             "by parameters F from 3,000 heads, G from 9,100 heads",
             "published > 400 (single), ~ 27 (batches)",
-            "heads 4 real ones, the others drawn from their distribution",
+            "heads 4 real ones, the others drawn near them",
             "The search is complete. 22 points in 12 s.",
         ):
             assert part in said, part

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.color import Color
 from textual.events import Key
 from textual.widgets import DataTable, Input, Static
 
@@ -385,3 +386,21 @@ async def test_five_settings_and_a_start_take_sixteen_keys(database: Path) -> No
         assert settings.training == TrainingConfig(cosine_weight=0.5, recipe="book", seed=1)
         assert stage.app.current_mode == "train"
         assert stage.jobs.is_busy
+
+
+@pytest.mark.parametrize("theme", ["textual-light", "textual-dark"])
+async def test_every_choice_can_be_read_in_every_theme(
+    database: Path, monkeypatch: pytest.MonkeyPatch, theme: str
+) -> None:
+    monkeypatch.setattr(rows, "missing_devices", lambda: {"cuda": "there is no GPU"})
+    async with staged(database) as stage:
+        stage.app.theme = theme
+        await stage.show_teacher()
+        await stage.press("2", "d")
+        for field in stage.screen.query(rows.ChoiceField):
+            for segment in field.render_line(0):
+                style = segment.style
+                if not segment.text.strip() or style is None or style.color is None or style.bgcolor is None:
+                    continue
+                ink, paper = Color.from_rich_color(style.color), Color.from_rich_color(style.bgcolor)
+                assert abs(ink.brightness - paper.brightness) > 0.25, (field.id, segment.text)

@@ -40,6 +40,10 @@ LABEL_SHARE = 3 / 5
 """Of the width, that labels and values take at most."""
 WHISKER, LOW_END, HIGH_END, BOTH_ENDS = "─", "├", "┤", "┼"
 
+_THOUSAND = 1_000
+_LARGER_UNITS = {"µs": ("ms", "s")}
+"""A thousand of a unit are written in the next one."""
+
 LabelledValue = tuple[str, float]
 Interval = tuple[float, float]
 
@@ -113,7 +117,11 @@ class BarChart(StillChart):
         return [*given, *[None] * (len(self.rows) - len(given))]
 
     def _amount(self, value: float) -> str:
-        return f"{short_number(value)} {self.unit}".rstrip()
+        unit = self.unit
+        for larger in _LARGER_UNITS.get(unit, ()) if math.isfinite(value) else ():
+            if value >= _THOUSAND:
+                value, unit = value / _THOUSAND, larger
+        return f"{short_number(value)} {unit}".rstrip()
 
     def _labels(self, longest: int) -> list[str]:
         """Return label and value of each row in one width; labels that are too long are cut."""
@@ -278,7 +286,7 @@ class ContestantTable(Container):
 
     def _update(self) -> None:
         self.border_title = "All contestants, single-stream and offline"
-        self.border_subtitle = f"sorted by {COLUMNS[self.sorted_by]}  S next column  v view"
+        self.border_subtitle = f"sorted by {COLUMNS[self.sorted_by]}  C next column  v view"
         self.query_one("#contestants-headline", Static).update(_headline(self.view))
         table, result = self.query_one(DataTable), self.view.finished
         table.clear()

@@ -108,7 +108,7 @@ class ChoiceField(Input, inherit_bindings=False):
             if choice == AUTO and self.auto_words:
                 text = f"{choice} = {self.auto_words}"
             part = "chosen" if choice in chosen else "missing" if choice in self.missing else "other"
-            style = self.rich_style + self.get_component_rich_style(f"choice-field--{part}", partial=True)
+            style = self.rich_style + self.get_component_rich_style(f"choice-field--{part}")
             left, right = ("‹", "›") if part == "chosen" else (" ", " ")
             edge = style if part == "chosen" else self.rich_style
             if part == "chosen" and self.has_focus:

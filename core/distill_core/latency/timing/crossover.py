@@ -46,7 +46,7 @@ class Crossover(Measurement[CrossoverEvent, CrossoverFinished]):
     queries to the device.
 
     Args:
-        teacher: The real heads; more are drawn from their distribution.
+        teacher: The real heads; more are drawn near them.
         student: Any object with `project`; timed folded where it has a `fold()`.
         queries: (n, d), n >= 1.
         settings: None for the defaults.
