@@ -66,6 +66,9 @@ class PromptJobs(IdleJobs):
         work()
 
 
+_MORE_ROUNDS = 3
+
+
 class Stage:
     """A running app, its pilot, and short words for what tests do with them."""
 
@@ -87,11 +90,18 @@ class Stage:
 
     async def settle(self) -> None:
         """Wait until the messages, and those that they caused, have had their effect."""
-        for _ in range(2):
-            await self.pilot.pause(0)
+        await self.pilot.pause(0)
         await self.app.typed.settled()
-        for _ in range(2):
+        await self.pilot.pause(0)
+        for _ in range(_MORE_ROUNDS):
+            if not self._is_something_told():
+                return
             await self.pilot.pause(0)
+
+    def _is_something_told(self) -> bool:
+        """Whether a message is on its way; a round of the pilot asks every widget, and takes the time."""
+        pumps = (self.app, *self.screen.walk_children(with_self=True))
+        return any(pump.message_queue_size for pump in pumps)
 
     async def reach(self, condition: Callable[[], bool]) -> bool:
         """Wait until a condition holds, for as many rounds as any effect may take; say whether it does."""

@@ -261,10 +261,11 @@ def remedy_words(findings: Findings) -> str:
 def better_temperature_words(findings: Findings) -> str:
     """Say that the LDA at another temperature finds more than a student of this one can copy."""
     best = findings.curve.best_point
+    how = ", each question left out of its centroids" if findings.curve.is_left_out else ""
     return (
         f"At temperature {best.temperature:g} the LDA itself finds more than any student of it at "
-        f"{findings.temperature:g} can copy: MRR {estimate_words(best.held_out_mrr, 3)}, here "
-        f"{estimate_words(findings.behind, 3)} beside that."
+        f"{findings.temperature:g} can copy: MRR {estimate_words(best.held_out_mrr, 3)}{how}; "
+        f"the difference at {findings.temperature:g} is {estimate_words(findings.behind, 3)}."
     )
 
 
