@@ -89,6 +89,20 @@ def test_a_projection_follows_its_formula_alone_and_in_a_batch(near: Near) -> No
     np.testing.assert_allclose(alone, wanted, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("correction", [-200, -31, -29, 0, 29, 31, 200])
+@pytest.mark.parametrize("temperature", [0.005, 0.027, 0.028, 0.1, 1.0])
+def test_alone_it_is_what_it_is_in_a_batch_however_far_exp_would_reach(
+    temperature: float, correction: float
+) -> None:
+    student = RoutedStudent(24, 500, 4, 2, "scan", 16, 16, 12, temperature=temperature)
+    student.fields.far.map[:] *= 0.05
+    student.fields.far.shift[-1] = correction
+    queries = np.random.default_rng(1).standard_normal((20, 24), np.float32)
+    alone = np.stack([student.project(query) for query in queries])
+    assert np.isfinite(alone).all()
+    np.testing.assert_allclose(alone, student.project(queries), rtol=2e-4, atol=2e-5)
+
+
 @pytest.mark.parametrize("near", ["scan", "lda"])
 def test_with_every_head_near_it_is_the_teacher(near: Near) -> None:
     student = make_student(near, opened=HEADS)

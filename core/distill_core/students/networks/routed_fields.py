@@ -26,6 +26,11 @@ _LEAST_SHARE = np.float32(1e-6)
 """Of the far field's mass, where all its heads are near and rounding alone is left."""
 
 
+_MOST_EXP = np.float32(80)
+_LARGEST_INVERSE, _LARGEST_CORRECTION = 36, 30
+"""Of 1 / tau and of the far mass's log: up to them exp(scores) needs no shift to stay a float32."""
+
+
 class NearHeads(NamedTuple):
     """Which heads a scan found for queries: (n, k) numbers and their exact scores."""
 
@@ -81,6 +86,7 @@ class RoutedFields:
     ) -> None:
         self.rung, self.keys, self.answers, self.index = rung, keys, answers, index
         self._inverse = 1.0 / temperature
+        self._fits_exp = self._inverse <= _LARGEST_INVERSE
         if rung == LDA:
             return
         assert far is not None
@@ -220,25 +226,26 @@ class RoutedFields:
         if kept < len(heads):
             best = scores.argpartition(-kept)[-kept:]
             heads, scores = heads[best], scores[best]
-        far = mapped[:cells]
-        near_top, far_top = np.maximum.reduce(scores), np.maximum.reduce(far)
-        scores -= near_top
-        near = np.exp(scores, scores)
-        far -= far_top
+        far, correction = mapped[:cells], mapped[-1]
+        if not self._fits_exp or abs(correction) > _LARGEST_CORRECTION:
+            near_top, far_top = np.maximum.reduce(scores), np.maximum.reduce(far)
+            scores -= near_top
+            # As far as the near field's mass is from the far one's, and no farther than exp reaches.
+            correction = min(max(far_top - near_top + correction, -_MOST_EXP), _MOST_EXP) - far_top
+        far += correction
         np.exp(far, far)
+        near = np.exp(scores, scores)
         twice = (far * self._inverse_sizes).take(far_field.cell.take(heads))
         whole = np.add.reduce(far)
         mass = max(whole - np.add.reduce(twice), _LEAST_SHARE * whole)
-        gap = min(max(float(far_top - near_top + mapped[-1]), -80.0), 80.0)
-        factor = np.float32(math.exp(gap))
-        twice *= factor
         mixed: Matrix = far.dot(far_field.values)
-        mixed *= factor
         rest = mapped[cells:-1]
-        rest *= factor * mass
+        rest *= mass
         mixed += rest
-        mixed += (near - twice).dot(self.answers.take(heads))
-        mixed /= np.add.reduce(near) + factor * mass
+        total = np.add.reduce(near) + mass
+        near -= twice
+        mixed += near.dot(self.answers.take(heads))
+        mixed /= total
         return mixed
 
 
@@ -250,7 +257,7 @@ def blended(parts: Parts, rest: Matrix, correction: Matrix) -> Matrix:
         rest: (n, d), beside the merged heads.
         correction: (n,), of the log of the far field's mass.
     """
-    gap = np.clip(parts.log_near - parts.log_far - correction, -80, 80)
+    gap = np.clip(parts.log_near - parts.log_far - correction, -_MOST_EXP, _MOST_EXP)
     share = (1 / (1 + np.exp(gap)))[:, None]
     mixed: Matrix = parts.near + share * (parts.far + rest - parts.near)
     return mixed
