@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from distill_core.evaluation.intervals import Estimate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distill_core.evaluation.intervals import Estimate
 
 
 def faster_sentence(ratio: float, interval: tuple[float, float]) -> str:

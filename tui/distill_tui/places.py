@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from distill_core.database import is_database
 from distill_core.errors import RunError
 from distill_core.runs.atomic_files import write_atomically
 from distill_core.user_folders import user_folder
@@ -100,6 +99,8 @@ def read_recent() -> tuple[Path, ...]:
         lines = file.read_text(encoding="utf-8").splitlines() if file else ()
     except (OSError, UnicodeDecodeError):
         return ()
+    from distill_core.database import is_database
+
     return tuple(path for line in lines if line and is_database(path := Path(line)))
 
 

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from distill_core.errors import SweepError, told
 from distill_core.extras import is_installed
-from distill_core.outputs import Output
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
@@ -127,6 +126,8 @@ def _server(place: StoragePlace) -> BaseStorage:
 def _sqlite(file: Path) -> BaseStorage:
     from optuna.storages import RDBStorage
 
+    from distill_core.outputs import Output
+
     _require_own_sqlite(file)
     if not file.exists():
         Output(file)  # refuses folders of runs, missing permissions, files of others
@@ -170,6 +171,8 @@ def _require_own_sqlite(file: Path) -> None:
 def _journal(file: Path) -> BaseStorage:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
+
+    from distill_core.outputs import Output
 
     if file.exists():
         _require_own_journal(file)

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_core.errors import SweepError
-from distill_core.runs.detached import sweep_of
-from distill_core.sweeps.storage import storage_place
 from distill_tui.places import LastSeen, keep_last_seen, read_last_seen
 
 if TYPE_CHECKING:
@@ -27,6 +25,8 @@ def read_news(runs: Sequence[RunSummary], root: Path) -> str:
         runs: As they were listed.
         root: The folder that they are in.
     """
+    from distill_core.runs.detached import sweep_of
+
     seen, now = read_last_seen(), time.time()
     changed = {run.path for run in runs if seen is not None and _written(run) > seen.seconds}
     told = set(seen.told) if seen is not None else set()
@@ -61,6 +61,8 @@ def _line(title: str, runs: Sequence[RunSummary], key: str) -> Iterator[str]:
 
 def _of_sweeps(changed: set[str], root: Path) -> Iterator[str]:
     """Yield the sweeps whose runs have changed, and those of this machine that are not over."""
+    from distill_core.sweeps.storage import storage_place
+
     place = storage_place(None, root)
     if not place.is_there:
         return

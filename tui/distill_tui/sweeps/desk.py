@@ -13,15 +13,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from distill_core.config import RunConfig, SplitConfig, TrainingConfig
-from distill_core.database import open_database
 from distill_core.errors import SettingsError
-from distill_core.runs.store import default_root
 from distill_core.sweeps.axes import Axes, TypedSweep, axes_line, parse_axes
-from distill_core.sweeps.forecast import forecast, forecast_words
-from distill_core.sweeps.plan import SweepPlan, SweepRequest, free_name, plan_sweep
 from distill_core.sweeps.storage import StoragePlace, storage_place
 from distill_core.wording import plural
-from distill_tui.cli.sweep_lines import merged_words
 from distill_tui.sweeps.crew import Crew
 from distill_tui.teacher.desk import is_same
 from distill_tui.ui.desk import Desk
@@ -30,6 +25,7 @@ from distill_tui.ui.dialogs import Question
 if TYPE_CHECKING:
     from distill_core.sweeps.events import SweepShown
     from distill_core.sweeps.ledger import SweepLedger
+    from distill_core.sweeps.plan import SweepPlan, SweepRequest
     from distill_core.sweeps.queue import Queue
     from distill_tui.app import DistillApp
 
@@ -98,6 +94,9 @@ class SweepsDesk(Desk[SweepsView]):
 
     def forecast(self, typed: TypedSweep) -> str:
         """Say what a sweep over the settings on screen 2 would be: its runs, their time, and what merges."""
+        from distill_core.sweeps.forecast import forecast, forecast_words
+        from distill_tui.cli.sweep_lines import merged_words
+
         teacher = self._app.teacher.view
         if teacher is None:
             return ""
@@ -156,13 +155,15 @@ class SweepsDesk(Desk[SweepsView]):
             if not name:
                 return SweepsView(names, None, place)
             ledger = self._ledger(name)
-            self._queue = self._queue or Queue(place, default_root())
+            self._queue = self._queue or Queue(place, _root())
             queue = tuple(waiting.plan.name for waiting in self._queue.waiting())
             waits_for = Path(ledger.plan.after).name if has_to_wait(ledger.plan) else ""
             return SweepsView(names, shown_sweep(ledger, compared=True), place, queue, waits_for)
 
     def _start(self, typed: TypedSweep, config: RunConfig, after: Callable[[], Path | None]) -> SweepPlan:
+        from distill_core.database import open_database
         from distill_core.sweeps.ledger import SweepLedger
+        from distill_core.sweeps.plan import free_name, plan_sweep
         from distill_core.sweeps.queue import queue_of
         from distill_core.sweeps.studies import sweep_names
 
@@ -175,7 +176,7 @@ class SweepsDesk(Desk[SweepsView]):
                 request = sweep_request(typed._replace(name=name), config, shape)
                 plan = plan_sweep(request, database)
             waited = str(self._when_made(after) or "")
-            plan = msgspec.structs.replace(plan, queue=queue_of(default_root()), after=waited)
+            plan = msgspec.structs.replace(plan, queue=queue_of(_root()), after=waited)
             SweepLedger.create(place, plan)
             self._work("")
         return plan
@@ -191,7 +192,7 @@ class SweepsDesk(Desk[SweepsView]):
     def _work(self, name: str) -> None:
         """Start a worker of a sweep, or, without a name, one of the queue, which may be at work already."""
         with self._lock:
-            crew = self._crews.setdefault(name, Crew(self._place(), name, default_root()))
+            crew = self._crews.setdefault(name, Crew(self._place(), name, _root()))
             crew.start()
 
     def _go_on(self, name: str) -> None:
@@ -214,7 +215,7 @@ class SweepsDesk(Desk[SweepsView]):
         return self._ledgers[name]
 
     def _place(self) -> StoragePlace:
-        return storage_place(None, default_root())
+        return storage_place(None, _root())
 
     # On the UI thread.
 
@@ -256,6 +257,12 @@ class SweepsDesk(Desk[SweepsView]):
         self._app.jobs.ask(work, then, self._app.complain("Sweep"), group=group)
 
 
+def _root() -> Path:
+    from distill_core.runs.store import default_root
+
+    return default_root()
+
+
 def sweep_request(typed: TypedSweep, config: RunConfig, shape: tuple[int, int]) -> SweepRequest:
     """Return a sweep over typed values, with all else as in the settings of a run.
 
@@ -264,6 +271,8 @@ def sweep_request(typed: TypedSweep, config: RunConfig, shape: tuple[int, int]) 
         config: Of a run; what is not as by default is kept.
         shape: N and d of its projection.
     """
+    from distill_core.sweeps.plan import SweepRequest
+
     student = type(config.student)().with_defaults(*shape)
     axes: Axes = {"student": (config.student.kind,)}
     if config.data.mh_id != 1:

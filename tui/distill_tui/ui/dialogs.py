@@ -17,7 +17,6 @@ from textual.widgets import Button, Input, Label, OptionList
 
 from distill_core.errors import DistillError, OutputError
 from distill_core.foreign_text import visible
-from distill_core.outputs import Output
 from distill_tui.places import is_folder, is_there, typed_path
 
 
@@ -111,6 +110,8 @@ class SaveDialog(ModalScreen[Path | None]):
 
     @on(Input.Submitted)
     def _choose(self, event: Input.Submitted) -> None:
+        from distill_core.outputs import Output
+
         name = event.value.strip()
         note = self.query_one("#save-note", Label)
         path = typed_path(name)
