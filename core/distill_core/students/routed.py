@@ -28,11 +28,11 @@ _MANY_HEADS = 10_000
 _FAST_BRANCHES = 4
 
 _KEPT_AND_REFINED = (
-    *((16, 16, 12), (16, 32, 12)),
-    *((32, 64, 8), (32, 128, 8), (32, 256, 8), (32, 128, 4), (64, 256, 4)),
+    *((16, 16, 12), (16, 16, 8), (32, 32, 8), (64, 64, 8), (128, 128, 8)),
+    *((128, 256, 8), (64, 128, 4), (128, 256, 4)),
 )
 """k heads kept, candidates refined and dimensions a code: the scans from the fastest on."""
-_MOST_EXACT = ((64, 512, 4), (128, 512, 4), (256, 1024, 4))
+_MOST_EXACT = ((256, 512, 4), (256, 1024, 4))
 _OPENED_CELLS = (8, 16, 32, 64, 128)
 
 
@@ -167,7 +167,7 @@ class RoutedConfig(StudentConfig, frozen=True, kw_only=True, tag="routed"):
     wanted_agreement: Annotated[
         float,
         Meta(ge=0, le=1, title="Wanted agreement", description="Agreement@10 that the fit must reach."),
-    ] = 0.96
+    ] = 0.955
     wanted_recall: Annotated[
         float,
         Meta(

@@ -28,6 +28,9 @@ _FIRST_ROUND = 1_000
 _VALIDATION = 800
 """Validation queries that are labelled, at most."""
 
+_SPARE = 3_000
+"""Training queries, at most, that are not fitted on, but asked for what a scan nearly misses."""
+
 _SAMPLED_FROM = 2_048
 """Training queries that new ones are drawn from, at most: each is compared with every head first."""
 
@@ -87,6 +90,7 @@ class RoutedTraining:
         rng = np.random.default_rng(config.training.seed)
         self._order = rng.permutation(data.split.train)
         self._validated = np.sort(rng.permutation(data.split.validation)[:_VALIDATION])
+        self._spared = np.sort(self._order[settings.labels // 2 :][:_SPARE])
         self._fitter = RungFitter(data.teacher, settings, config.training.seed)
         self._ladder = settings.ladder(data.teacher.dimension, data.teacher.num_heads)
         self._rounds = _rounds(settings.labels, self._ladder)[: config.training.epochs]
@@ -97,6 +101,7 @@ class RoutedTraining:
         self._queries = np.empty((0, data.teacher.dimension), np.float32)
         self._labels: Labels | None = None
         self._validation: Labels | None = None
+        self._spare: Labels | None = None
         self._sampler: QuerySampler | None = None
         self._best: _Kept | None = None
         self._terms: Terms | None = None
@@ -133,6 +138,8 @@ class RoutedTraining:
         wanted = self._rounds[self.epochs_done]
         if self._validation is None:
             self._validation = self._labelled(self._data.queries[self._validated])
+        if self._spare is None and len(self._spared) and self._ladder != (LDA,):
+            self._spare = self._labelled(self._data.queries[self._spared])
         if len(self._queries) < wanted:
             self._queries = np.concatenate((self._queries, self._drawn(wanted - len(self._queries))))
         while self.step < wanted:
@@ -176,7 +183,7 @@ class RoutedTraining:
             if recall is not None and recall < wishes.recall and place < last:
                 tried.append({"rung": rung.words, "recall": recall})
                 continue
-            fitted = self._fitter.fitted(rung, train, validation)
+            fitted = self._fitter.fitted(rung, train, validation, self._spare)
             tried.append({"rung": rung.words, **fitted.figures._asdict()})
             if fitted.figures.reach(wishes):
                 break
@@ -269,6 +276,7 @@ class RoutedTraining:
             "queries": self._queries if len(self._queries) else None,
             "labels": None if self._labels is None else tuple(self._labels),
             "validation": None if self._validation is None else tuple(self._validation),
+            "spare": None if self._spare is None else tuple(self._spare),
             "terms": None if self._terms is None else structs.asdict(self._terms),
             "kept": None if kept is None else _kept_state(kept),
             "counters": {name: getattr(self, name) for name in _COUNTERS},
@@ -282,6 +290,8 @@ class RoutedTraining:
             self._queries = state["queries"]
         self._labels = None if state["labels"] is None else Labels(*state["labels"])
         self._validation = None if state["validation"] is None else Labels(*state["validation"])
+        spare = state.get("spare")  # a state of the version before has none, and they are labelled again
+        self._spare = None if spare is None else Labels(*spare)
         self._terms = None if state["terms"] is None else Terms(**state["terms"])
         self._best = None if state["kept"] is None else self._kept(state["kept"])
         for name in _COUNTERS:

@@ -101,16 +101,21 @@ class Figures(NamedTuple):
         worst: The smallest.
         agreement: Share of the ten nearest answers that are the teacher's, too.
         recall: Share of queries whose best head is among the near ones.
+        nearly: The smallest cosine of further queries whose best head half as many candidates would miss,
+            and of such a scan: what is nearly missed here is missed elsewhere. 1 where there is none.
     """
 
     cosine: float
     worst: float
     agreement: float
     recall: float
+    nearly: float = 1.0
 
     def reach(self, wishes: Wishes) -> bool:
         """Tell whether every wish is met."""
-        return all(own >= wish for own, wish in zip(self, wishes, strict=True))
+        own = (self.cosine, self.worst, self.agreement, self.recall)
+        met = all(one >= wish for one, wish in zip(own, wishes, strict=True))
+        return met and self.nearly >= wishes.worst
 
 
 def figures_of(

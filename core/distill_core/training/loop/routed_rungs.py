@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_core.arrays import Ids, Matrix
+from distill_core.evaluation.metrics import cosine_similarities
 from distill_core.students.networks.code_index import CodeIndex
 from distill_core.students.networks.head_rows import HeadRows
 from distill_core.students.networks.routed import RoutedStudent
@@ -65,8 +66,15 @@ class RungFitter:
             return None
         return self._near_of(self._unfitted(rung), validation, "validation").recall
 
-    def fitted(self, rung: Rung, train: Labels, validation: Labels) -> Fitted:
-        """Return a student fitted on labels, the strengths of its ridges chosen on the validation labels."""
+    def fitted(self, rung: Rung, train: Labels, validation: Labels, spare: Labels | None = None) -> Fitted:
+        """Return a student fitted on labels, the strengths of its ridges chosen on the validation labels.
+
+        Args:
+            rung: How near heads are found.
+            train: Fitted on.
+            validation: Judged on.
+            spare: Further ones, for what the scan nearly misses.
+        """
         if rung == LDA:
             student = self.lda()
             return self._judged(student, validation, 1.0)
@@ -81,7 +89,22 @@ class RungFitter:
             near = near_of(fields, train, cells)
         judged = self._near_of(student, validation, "validation")
         fit_rest(fields, (train, near), (validation, judged))
-        return self._judged(student, validation, judged.recall)
+        found = self._judged(student, validation, judged.recall)
+        if spare is None or rung.near != "scan":
+            return found
+        return found._replace(figures=found.figures._replace(nearly=self._nearly(student, spare)))
+
+    def _nearly(self, student: RoutedStudent, labels: Labels) -> float:
+        """Return the smallest cosine where half as many candidates miss the best head, and of these alone."""
+        rung, fields = student.rung, student.fields
+        half = max(1, rung.refined // 2)
+        narrow = self._empty(rung._replace(opened=min(rung.opened, half), refined=half))
+        narrow.fill(fields.keys, fields.answers, fields.far, fields.index)
+        missed = np.flatnonzero(~near_of(narrow.fields, labels, self.cells).hits)
+        if not missed.size:
+            return 1.0
+        projections = narrow.project(labels.queries[missed])
+        return float(cosine_similarities(projections, labels.targets[missed]).min())
 
     def restored(self, rung: Rung, linear: Matrix | None, shift: Matrix | None) -> RoutedStudent:
         """Return a student whose maps were fitted before; the LDA where there are none."""
