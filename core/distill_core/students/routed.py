@@ -28,7 +28,7 @@ _MANY_HEADS = 10_000
 _FAST_BRANCHES = 4
 
 _KEPT_AND_REFINED = (
-    *((16, 16, 12), (16, 16, 8), (32, 32, 8), (64, 64, 8), (128, 128, 8)),
+    *((16, 16, 12), (32, 64, 8), (64, 64, 8), (128, 128, 8)),
     *((128, 256, 8), (64, 128, 4), (128, 256, 4)),
 )
 """k heads kept, candidates refined and dimensions a code: the scans from the fastest on."""
