@@ -46,6 +46,8 @@ SKIPPED = {
     r"distill-tui \S*lda\.db$": "opens the app",
     r"distill-tui doctor": "ends as the machine is",
     r"distill-tui runs (pause|resume|stop)$": "needs a run that goes on",
+    r"scripts\.write_screen_pages": "a test holds the file to it",
+    r"experiment hl .*--students routed": "needs 64 heads, and the demo has fewer; a test runs it",
     r"scripts\.build_docs_database": "needs the environment of scripts/build_demo.py",
     r"python (-m )?benchmarks[./]\w+(\.py)?$": "make smoke runs it",
 }
@@ -66,6 +68,7 @@ SUBSTITUTIONS = {
     r"--heads H": "--heads 4",
     r"--layers L": "--layers 1",
     r"--reference-db DIR": "",
+    r"(benchmarks\.routed_\w+) .*": r"\1",
     r"--storage [^\s\]]+": "--storage PLACE/RUNS/sweeps.db",
     r"--device cuda:\d": "--device cpu",
     r"\bNAME\b|(?<=sweep work )h-and-l": "SWEEP",
