@@ -240,11 +240,16 @@ def tailed_routing(data: LadderData, k: int) -> Iterator[Baseline]:
         yield Baseline(f"top_{k}_{tail}", f"top-{k} heads and a {tail}", tailed.cost, tailed.project)
 
 
+_SCANNED = 32
+"""Heads that the rival by a scan keeps at least: with nothing for the others, fewer would be a straw man."""
+
+
 def scanned_routing(teacher: MultiHeadLDA) -> Iterator[Baseline]:
     """Return the heads that a routed student's scan finds, their weights adding to 1 again; needs faiss."""
-    rung = RoutedConfig().ladder(teacher.dimension, teacher.num_heads)[0]
-    if rung.near != "scan" or not is_installed("faiss"):
+    scans = [r for r in RoutedConfig().ladder(teacher.dimension, teacher.num_heads) if r.near == "scan"]
+    if not scans or not is_installed("faiss"):
         return
+    rung = next((one for one in scans if one.opened >= _SCANNED), scans[-1])
     search = code_search(teacher, rung.codes, rung.refined, rung.opened)
     cost = routed_cost(teacher.dimension, teacher.num_heads, 0, rung)
     yield Baseline(
