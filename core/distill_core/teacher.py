@@ -59,6 +59,7 @@ class MultiHeadLDA:
         self._scaled = np.empty(self.centroids.shape[::-1], np.float32)
         np.divide(self.centroids.T, (norms * self.temperature).T, out=self._scaled)
         self._needs_maximum = self.temperature < _SAFE_TEMPERATURE
+        self._directions: Matrix | None = None
         self._ones = np.ones(self.num_heads, dtype=np.float32)
 
     @property
@@ -72,9 +73,11 @@ class MultiHeadLDA:
         return int(self.centroids.shape[1])
 
     def unit_centroids(self) -> Matrix:
-        """Return the directions of the heads, (N, d), a new array."""
-        directions: Matrix = self.centroids / np.linalg.norm(self.centroids, axis=1, keepdims=True)
-        return directions
+        """Return the directions of the heads, (N, d), read only: all who ask share one array."""
+        if self._directions is None:
+            self._directions = self.centroids / np.linalg.norm(self.centroids, axis=1, keepdims=True)
+            self._directions.flags.writeable = False
+        return self._directions
 
     def scores(self, units: Matrix) -> Matrix:
         """Return cosine over tau, (n, N), of unit queries (n, d); what softmax is taken of."""

@@ -9,7 +9,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import Ids, arrays_sha256, chunks, drawn_by_cluster
+from distill_core.arrays import Ids, arrays_sha256, chunks, drawn_by_cluster, zeros_in_small_pages
 from distill_core.config import DataConfig, SplitConfig
 from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, SettingsError, TooFewQueriesError
@@ -287,7 +287,7 @@ def _projected(labelled: LabelledQuestions, rows: Ids) -> NDArray[np.float32]:
     teacher = labelled.teacher
     if len(rows) == len(labelled.queries):
         return teacher.project(labelled.queries)
-    targets = np.zeros(labelled.queries.shape, np.float32)
+    targets = zeros_in_small_pages(labelled.queries.shape)
     for part in chunks(len(rows), teacher.num_heads):
         targets[rows[part]] = teacher.project(labelled.queries[rows[part]])
     return targets

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from distill_core.evaluation import (
     teacher_sample,
     true_answers,
 )
+from distill_core.evaluation.health import known_health
 from distill_core.teacher import MultiHeadLDA, effective_heads
 from tests.core.labelled import labelled
 
@@ -78,6 +80,29 @@ def test_the_default_temperature_is_the_teachers() -> None:
     probe = HealthProbe(labelled(TEACHER, QUERIES))
     assert probe.at() == probe.at(0.4)
     assert probe.at().recall_at_1 is None
+
+
+def test_what_was_found_is_known_the_next_time() -> None:
+    probe = HealthProbe(labelled(TEACHER, QUERIES, ANSWERS, TRUTHS))
+    asked: list[float] = []
+
+    def counted() -> HealthProbe:
+        asked.append(1)
+        return probe
+
+    first, again = (known_health(counted, "one teacher", 0.4) for _ in range(2))
+    assert first == again == probe.at(0.4)
+    assert len(asked) == 1
+    assert known_health(counted, "another", 0.4) == first
+    assert len(asked) == 2
+
+
+def test_a_note_of_another_version_is_found_anew(tmp_path: Path) -> None:
+    probe = HealthProbe(labelled(TEACHER, QUERIES, ANSWERS, TRUTHS))
+    found = known_health(lambda: probe, "one teacher", 0.4)
+    (note,) = (tmp_path / "vector-cache").glob("*.note")
+    note.write_bytes(b'{"temperature": "another kind"}')
+    assert known_health(lambda: probe, "one teacher", 0.4) == found
 
 
 def test_heads_that_no_query_prefers() -> None:

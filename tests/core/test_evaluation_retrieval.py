@@ -195,3 +195,18 @@ def test_many_answers_are_ranked_in_single_precision() -> None:
     np.testing.assert_array_equal(ranking.top[1:, 0], cosines[1:].argmax(axis=1))
     expected = (cosines > cosines[np.arange(30), np.arange(30), None] + 1e-6).sum(axis=1) + 1
     np.testing.assert_allclose(ranking.best_rank, expected, atol=2)
+
+
+def test_the_best_of_many_answers_may_stand_anywhere() -> None:
+    """More answers than groups of columns, some of them outside of every whole group; many best in one."""
+    rng = np.random.default_rng(6)
+    scores = rng.uniform(-1, 0.5, (40, 3_333))
+    scores[0, -9:] = np.linspace(0.6, 0.9, 9)
+    scores[1, 5::1024] = 0.8  # one group's members, equal: the lowest positions first
+    truth = rng.integers(3_333, size=(40, 1))
+    for precise in (scores, scores.astype(np.float32)):
+        ranking = rank_scores(precise, truth)
+        for row, values in enumerate(scores.round(6)):
+            order = np.lexsort((np.arange(3_333), -values))
+            assert ranking.top[row].tolist() == order[:10].tolist()
+            assert ranking.best_rank[row] == 1 + order.tolist().index(truth[row, 0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -97,18 +99,21 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def remembered_health(content: str) -> TeacherHealth | None:
-    """Return what was found of a teacher before, by the identity of its content; None if nothing was."""
-    found = read_note(_noted_as(content))
-    try:
-        return None if found is None else msgspec.json.decode(found, type=TeacherHealth)
-    except msgspec.DecodeError:  # of another version
-        return None
+def known_health(probe: Callable[[], HealthProbe], content: str, temperature: float) -> TeacherHealth:
+    """Return what was found of a teacher before; what is found now is kept for the next time.
 
-
-def remember_health(content: str, health: TeacherHealth) -> None:
-    """Keep what was found, for the next time that the teacher is opened."""
-    write_note(_noted_as(content), msgspec.json.encode(health))
+    Args:
+        probe: Makes the probe, which is asked for only if nothing is known; it must not look at the whole.
+        content: The identity of the teacher and its questions at this temperature.
+        temperature: tau.
+    """
+    noted = read_note(_noted_as(content))
+    if noted is not None:
+        with suppress(msgspec.DecodeError):  # of another version
+            return msgspec.json.decode(noted, type=TeacherHealth)
+    found = probe().at(temperature)
+    write_note(_noted_as(content), msgspec.json.encode(found))
+    return found
 
 
 def _noted_as(content: str) -> str:
@@ -188,11 +193,6 @@ class HealthProbe:
             ),
             notes=(own_lead_words(findings),) if findings and findings.lead_is_its_own else (),
         )
-
-    def findings(self, temperature: float | None = None) -> Findings | None:
-        """Return what the teacher finds, by default at its own temperature; None without true answers."""
-        tau = self._teacher.temperature if temperature is None else check_temperature(temperature)
-        return None if self._judge is None else self._findings_of(self._look(tau))
 
     def _look(self, temperature: float) -> Looked:
         curve = self._curve_and_looks

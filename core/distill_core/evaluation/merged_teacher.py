@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from distill_core.architecture import Cost, lda_cost
-from distill_core.arrays import Ids, Matrix, chunks, nearest_rows, unit_rows
+from distill_core.arrays import Ids, Matrix, chunks, group_sums, nearest_rows, unit_rows
 from distill_core.teacher import MultiHeadLDA
 
 MAX_GROUPS = 1024
@@ -17,10 +16,13 @@ MAX_GROUPS = 1024
 _RESTARTS = 4
 _MAX_ROUNDS = 50
 _LARGE = 4096
-"""Rows above which one start counts, first centres are drawn from a part, and rounds end early."""
+"""Rows above which one start counts, and rounds end early."""
 
-_SEEDED_FROM = 16
-"""Rows a group that first centres of many rows are drawn from."""
+_ROWS_A_GROUP = 32
+"""Of more rows than this a group, so many are drawn that centres are sought by; all are then assigned."""
+
+_FIRST_OF = 4
+"""The first centres of many rows are drawn from every fourth of these."""
 
 _SETTLED = 0.02
 """Share of many rows that may still move: the rounds after would raise the cohesion by a thousandth."""
@@ -84,8 +86,8 @@ def merged_by(teacher: MultiHeadLDA, groups: Ids) -> MergedTeacher:
     """Merge the heads by their groups (N,), none of which is empty."""
     num_groups = int(groups.max()) + 1
     sizes = np.bincount(groups).astype(np.float32)
-    answers = _group_sums(teacher.answers, groups, num_groups) / sizes[:, None]
-    centroids = unit_rows(_group_sums(unit_rows(teacher.centroids), groups, num_groups))
+    answers = group_sums(teacher.answers, groups, num_groups) / sizes[:, None]
+    centroids = unit_rows(group_sums(unit_rows(teacher.centroids), groups, num_groups))
     return MergedTeacher(centroids, answers.astype(np.float32), np.log(sizes), teacher.temperature)
 
 
@@ -142,7 +144,7 @@ def spread_of(teacher: MultiHeadLDA, groups: Ids, rank: int) -> SpreadTeacher:
     heads, answers, count = teacher.unit_centroids(), teacher.answers, int(groups.max()) + 1
     sizes = np.bincount(groups, minlength=count).astype(np.float32)
     centroid, answer = (
-        (_group_sums(rows, groups, count) / sizes[:, None]).astype(np.float32) for rows in (heads, answers)
+        (group_sums(rows, groups, count) / sizes[:, None]).astype(np.float32) for rows in (heads, answers)
     )
     axes, slopes = (np.zeros((rank, count, heads.shape[1]), np.float32) for _ in range(2))
     for group, members in enumerate(
@@ -205,16 +207,21 @@ def cut_rank(teacher: MultiHeadLDA, rank: int) -> LowRankTeacher:
     is taken off first: it adds the same to every score, which softmax does not see.
     """
     centroids = teacher.unit_centroids()
-    heads = centroids - centroids.mean(axis=0)
-    into, axes = _main_axes(heads, rank), _main_axes(teacher.answers, rank)
-    out_of = (heads @ into / np.float32(teacher.temperature)).T
-    return LowRankTeacher(into, np.ascontiguousarray(out_of), teacher.answers @ axes, axes.T)
+    mean = centroids.mean(axis=0)
+    into, axes = _main_axes(centroids, rank, mean), _main_axes(teacher.answers, rank)
+    out_of = into.T @ centroids.T
+    out_of -= (mean @ into)[:, None]
+    out_of /= np.float32(teacher.temperature)
+    return LowRankTeacher(into, out_of, teacher.answers @ axes, axes.T)
 
 
-def _main_axes(rows: Matrix, rank: int) -> Matrix:
-    """Return the right singular vectors (d, rank) of rows (n, d) with the largest singular values."""
-    wide = rows.astype(np.float64)
-    axes: Matrix = np.linalg.eigh(wide.T @ wide)[1][:, -rank:].astype(np.float32)
+def _main_axes(rows: Matrix, rank: int, origin: Matrix | float = 0.0) -> Matrix:
+    """Return the right singular vectors (d, rank) of rows (n, d) less an origin (d,), the largest ones."""
+    products = np.zeros((rows.shape[1],) * 2)
+    for part in chunks(len(rows), rows.shape[1]):
+        wide = rows[part].astype(np.float64) - origin
+        products += wide.T @ wide
+    axes: Matrix = np.linalg.eigh(products)[1][:, -rank:].astype(np.float32)
     return axes
 
 
@@ -224,22 +231,24 @@ def spherical_kmeans(rows: Matrix, num_groups: int, seed: int = 0) -> Ids:
     Lloyd's rounds with the cosine: a row joins the nearest centre, a centre is the direction of its members'
     sum (Dhillon and Modha, "Concept decompositions for large sparse text data using clustering", 2001).
     The best of four starts by k-means++ counts. More than 4,096 rows have one start, which ends when next to
-    none moves. Scikit-learn has no
-    spherical k-means, and its import alone would hold up a running app for a second.
+    none moves, and centres are sought by a part of very many. Scikit-learn has no spherical k-means, and its
+    import alone would hold up a running app for a second.
     """
-    best: tuple[float, Ids] | None = None
+    best: tuple[float, Ids, Matrix] | None = None
     rng = np.random.default_rng(seed)
+    part = _part(rows, num_groups, rng)
+    some = part if len(part) == len(rows) else part[::_FIRST_OF]
     for _ in range(_RESTARTS if len(rows) <= _LARGE else 1):
-        groups, cohesion = _lloyd(rows, _first_centres(_seeds(rows, num_groups, rng), num_groups, rng))
+        groups, centres, cohesion = _lloyd(part, _first_centres(some, num_groups, rng))
         if best is None or cohesion > best[0]:
-            best = (cohesion, groups)
+            best = (cohesion, groups, centres)
     assert best is not None
-    return best[1]
+    return best[1] if len(part) == len(rows) else _assign(rows, best[2])[0]
 
 
-def _seeds(rows: Matrix, num_groups: int, rng: np.random.Generator) -> Matrix:
-    """Return the rows that first centres are drawn from: all, or a part of many."""
-    count = _SEEDED_FROM * num_groups
+def _part(rows: Matrix, num_groups: int, rng: np.random.Generator) -> Matrix:
+    """Return the rows that centres are sought by: all, or a part of many."""
+    count = _ROWS_A_GROUP * num_groups
     if len(rows) <= max(_LARGE, count):
         return rows
     return rows[np.sort(rng.choice(len(rows), count, replace=False))]
@@ -260,16 +269,17 @@ def _first_centres(rows: Matrix, num_groups: int, rng: np.random.Generator) -> M
     return rows[chosen]
 
 
-def _lloyd(rows: Matrix, centres: Matrix) -> tuple[Ids, float]:
+def _lloyd(rows: Matrix, centres: Matrix) -> tuple[Ids, Matrix, float]:
+    """Return the groups (n,), the centres that they were assigned by, and the cohesion."""
     groups, cosines = _assign(rows, centres)
     most_moving = 0 if len(rows) <= _LARGE else _SETTLED * len(rows)
     for _ in range(_MAX_ROUNDS):
-        centres = unit_rows(_group_sums(rows, groups, len(centres)))
+        centres = unit_rows(group_sums(rows, groups, len(centres)))
         before = groups
         groups, cosines = _assign(rows, centres)
         if np.count_nonzero(groups != before) <= most_moving:
             break
-    return groups, float(cosines.sum())
+    return groups, centres, float(cosines.sum())
 
 
 def _assign(rows: Matrix, centres: Matrix) -> tuple[Ids, Matrix]:
@@ -282,11 +292,3 @@ def _assign(rows: Matrix, centres: Matrix) -> tuple[Ids, Matrix]:
         sizes[empty] = 1
         groups[row], cosines[row] = empty, 1.0
     return groups, cosines
-
-
-def _group_sums(values: Matrix, groups: Ids, num_groups: int) -> NDArray[np.float64]:
-    """Return the sums (num_groups, d) of the rows (n, d) of each group."""
-    order = np.argsort(groups, kind="stable")
-    starts = np.searchsorted(groups[order], np.arange(num_groups))
-    sums: NDArray[np.float64] = np.add.reduceat(values[order], starts, axis=0, dtype=np.float64)
-    return sums

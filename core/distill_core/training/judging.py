@@ -14,14 +14,15 @@ from distill_core.arrays import chunks
 from distill_core.config import RunConfig
 from distill_core.evaluation.baselines import Baseline, ladder
 from distill_core.evaluation.costs import CostComparison
-from distill_core.evaluation.health import HealthProbe
+from distill_core.evaluation.health import HealthProbe, known_health
 from distill_core.evaluation.held_out import HeldOut
 from distill_core.evaluation.intervals import Estimate
 from distill_core.evaluation.metrics import Evaluation, cosine_similarities, evaluate
 from distill_core.evaluation.report import Assessment, assess
+from distill_core.evaluation.teacher_findings import Findings
 from distill_core.evaluation.verdict import Verdict
 from distill_core.latency.conditions import TimedCost
-from distill_core.teacher_data import TeacherData
+from distill_core.teacher_data import LabelledQuestions, TeacherData, content_sha256
 from distill_core.training.events import Assessed, BaselineResult, RunFinished, TestEvaluated, TrainEvent
 
 Project = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -88,11 +89,19 @@ def judge_student(
         predicted,
         baselines,
         _costs(data, config, timed),
-        teacher=HealthProbe(data.labelled).findings(),
+        teacher=_findings(data.labelled),
         seed=config.training.seed,
     )
     yield Assessed(assessment=assessment)
     yield _finished(evaluate(predicted, held_out.targets, held_out.constant), assessment, trained)
+
+
+def _findings(labelled: LabelledQuestions) -> Findings | None:
+    """Return what the teacher finds, which all runs on it share: of many heads, that takes ten seconds."""
+    health = known_health(
+        lambda: HealthProbe(labelled), content_sha256(labelled), labelled.teacher.temperature
+    )
+    return health.findings
 
 
 def with_own_words(events: Iterable[TrainEvent], student: Tells) -> Iterator[TrainEvent]:

@@ -11,9 +11,9 @@ import click
 from distill_core.config import DataConfig
 from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, told
-from distill_core.evaluation.health import HealthProbe, TeacherHealth, remember_health, remembered_health
+from distill_core.evaluation.health import HealthProbe, TeacherHealth, known_health
 from distill_core.foreign_text import visible
-from distill_core.teacher_data import content_sha256, heads_sha256, read_questions
+from distill_core.teacher_data import LabelledQuestions, content_sha256, heads_sha256, read_questions
 from distill_core.wording import estimate_words
 from distill_tui.cli.options import chosen_database, database_argument, json_option, setting
 from distill_tui.cli.output import say, say_object
@@ -78,16 +78,14 @@ def _health(
             labelled = read_questions(database, number, temperature)
         except DatabaseError:
             continue
-        identity = heads_sha256(labelled)
-        content = content_sha256(labelled)
-        found = None if whole else remembered_health(content)
-        if found is None:
+        identity, tau = heads_sha256(labelled), labelled.teacher.temperature
+
+        def probe(labelled: LabelledQuestions = labelled, identity: str = identity) -> HealthProbe:
             if identity not in probes:
                 probes[identity] = HealthProbe(labelled, whole=whole)
-            found = probes[identity].at(labelled.teacher.temperature)
-            if not whole:
-                remember_health(content, found)
-        health[str(number)] = found
+            return probes[identity]
+
+        health[str(number)] = probe().at(tau) if whole else known_health(probe, content_sha256(labelled), tau)
     return health
 
 

@@ -93,17 +93,12 @@ class TeacherView:
 
     def at(self, temperature: float) -> TeacherView:
         """Return the same projection at another temperature; of a large one that takes seconds."""
-        from distill_core.evaluation.health import remember_health, remembered_health
+        from distill_core.evaluation.health import known_health
 
         moved = replace(self, teacher=self.teacher.with_temperature(temperature))
         if self.is_small:
             return replace(moved, health=self.probe().at(temperature))
-        content = moved.present_content()
-        health = remembered_health(content)
-        if health is None:
-            health = self.probe().at(temperature)
-            remember_health(content, health)
-        return replace(moved, health=health)
+        return replace(moved, health=known_health(self.probe, moved.present_content(), temperature))
 
     def shows_same(self, other: TeacherView) -> bool:
         """Tell whether another reading of this projection has all that is shown of it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -12,12 +11,7 @@ from typing import TYPE_CHECKING
 from distill_core.database import Progress, open_database, untold
 from distill_core.database.paths import stamp_of
 from distill_core.errors import DistillError, ProjectionNotFoundError
-from distill_core.evaluation.health import (
-    HealthProbe,
-    TeacherHealth,
-    remember_health,
-    remembered_health,
-)
+from distill_core.evaluation.health import HealthProbe, known_health
 from distill_core.teacher_data import content_sha256, read_questions
 from distill_tui.teacher.desk import DatabaseView, TeacherView, question_text
 
@@ -68,21 +62,13 @@ def load_teacher(path: Path, mh_id: int, progress: Progress = untold) -> Teacher
             answers=database.answer_records(),
             labelled=labelled,
             probe=probe,
-            health=_health(probe, content),
+            health=known_health(probe, content, labelled.teacher.temperature),
             problems=database.problems(mh_id),
             projections=database.projections(),
             content=content,
             stamps=stamps,
             contents={labelled.teacher.temperature: content},
         )
-
-
-def _health(probe: Callable[[], HealthProbe], content: str) -> TeacherHealth:
-    found = remembered_health(content)
-    if found is None:
-        found = probe().at()
-        remember_health(content, found)
-    return found
 
 
 def whole_health(view: TeacherView, progress: Progress) -> TeacherView:

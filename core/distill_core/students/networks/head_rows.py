@@ -33,7 +33,8 @@ class HeadRows:
         """Return float32 rows (N, d) in a storage; int8 rounds to 127 steps of a row's largest number."""
         if storage != "int8":
             return cls(np.ascontiguousarray(rows, dtype=storage))
-        scales = np.maximum(np.abs(rows).max(axis=1), np.float32(1e-30)) / np.float32(127)
+        largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
+        scales = np.maximum(largest, np.float32(1e-30)) / np.float32(127)
         codes = np.empty(rows.shape, np.int8)
         for start in range(0, len(rows), _ROWS):
             part = slice(start, start + _ROWS)

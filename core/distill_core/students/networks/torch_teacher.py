@@ -20,8 +20,7 @@ class TorchTeacher:
     """
 
     def __init__(self, teacher: MultiHeadLDA, device: torch.device) -> None:
-        scaled = teacher.unit_centroids()
-        scaled /= teacher.temperature
+        scaled = teacher.unit_centroids() / teacher.temperature
         self.device = device
         self._scaled = torch.from_numpy(scaled).T.contiguous().to(device)
         self._answers = torch.from_numpy(teacher.answers).to(device)

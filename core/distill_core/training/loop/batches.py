@@ -36,10 +36,10 @@ class QuerySampler:
     def __init__(self, queries: Tensor, centroids: Tensor) -> None:
         self._lengths = queries.norm(dim=1, keepdim=True)
         directions = F.normalize(queries, dim=1)
-        self._centroids = centroids
         self._pool = torch.cat((directions, centroids))
-        self._cosines, nearest = _nearest(directions, centroids)
-        self._rests = F.normalize(directions - self._cosines * centroids[nearest], dim=1)
+        self._centroids = self._pool[len(directions) :]
+        self._cosines, nearest = _nearest(directions, self._centroids)
+        self._rests = F.normalize(directions - self._cosines * self._centroids[nearest], dim=1)
 
     def draw(self, count: int) -> Tensor:
         """Return new queries (count, d)."""

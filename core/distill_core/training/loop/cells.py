@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import Ids, Matrix
+from distill_core.arrays import Ids, Matrix, group_sums
 
 _PER_CELL = 64
 """Heads a cell that the tree is grown on, at most: more change no mean by much."""
@@ -38,17 +38,9 @@ class Cells(NamedTuple):
 
     def means(self, rows: Matrix) -> Matrix:
         """Return the mean of the rows (N, d) of each cell, (G, d); zeros where there are none."""
-        means = self.sums(rows[self.order()])
-        means /= np.maximum(self.sizes(), 1)[:, None].astype(np.float32)
+        sizes = np.maximum(self.sizes(), 1)[:, None].astype(np.float32)
+        means: Matrix = group_sums(rows, self.cell, self.number) / sizes
         return means
-
-    def sums(self, ordered: NDArray[np.floating]) -> Matrix:
-        """Return the sums over each cell, (G, ...), of rows (N, ...) that stand cell by cell."""
-        sizes = self.sizes()
-        filled = np.flatnonzero(sizes)
-        sums = np.zeros((self.number, *ordered.shape[1:]), np.float32)
-        sums[filled] = np.add.reduceat(ordered, (np.cumsum(sizes) - sizes)[filled], axis=0)
-        return sums
 
 
 def grow_cells(units: Matrix, branches: int, levels: int, seed: int = 0) -> Cells:

@@ -163,7 +163,7 @@ class RoutedTraining:
         real = self._data.queries[rows]
         if self._sampler is None:
             some = self._data.queries[np.sort(self._order[:_SAMPLED_FROM])]
-            self._sampler = QuerySampler(torch.from_numpy(some), torch.from_numpy(self._fitter.keys))
+            self._sampler = QuerySampler(torch.from_numpy(some), torch.tensor(self._fitter.keys))
         with self._random:
             drawn = self._sampler.draw(count - len(real)).numpy()
         return np.concatenate((real, drawn))

@@ -122,7 +122,7 @@ def book_trainer(
 def _drawn_batches(data: TeacherData, train: LabelledQueries, batch_size: int) -> DrawnBatches:
     teacher = TorchTeacher(data.teacher, train.queries.device)
     per_epoch = strong_steps_per_epoch(len(train), batch_size)
-    centroids = torch.from_numpy(data.teacher.unit_centroids()).to(teacher.device)
+    centroids = torch.tensor(data.teacher.unit_centroids(), device=teacher.device)
     return DrawnBatches(QuerySampler(train.queries, centroids), teacher, batch_size, per_epoch)
 
 
