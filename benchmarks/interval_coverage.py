@@ -7,7 +7,8 @@ part that its cluster shares; the spreads are those of a ridge regression on the
 between clusters, 0.65 within), and once, as a harder case, larger ones. The truth is the statistic of 400,000
 clusters. Recall@1 is a count, and agreements near 1 and losses that are mostly ties show no spread in many
 samples: their intervals are exact bounds on an effective number, which cover more than 95 %. Of the giant
-cluster's data sets three quarters of the queries are of one cluster.
+cluster's data sets three quarters of the queries are of one cluster. Weighted queries are asked once and
+more, with a Pareto tail of exponent 2.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ CLUSTER_COUNTS = (5, 8, 15, 25, 36)
 
 
 class DataSet(NamedTuple):
-    """Per-query numerators and denominators of a ratio, and the clusters."""
+    """Per-query numerators and denominators of a ratio, the clusters, and how often each query is asked."""
 
     above: Values
     below: Values
     clusters: NDArray[np.int64]
+    weights: Values | None = None
 
 
 Simulation = Callable[[int, np.random.Generator], DataSet]
@@ -150,6 +152,16 @@ def tied_difference(count: int, rng: np.random.Generator) -> DataSet:
     )
 
 
+def weighed(simulate: Simulation) -> Simulation:
+    """Return a simulation whose queries are asked now and then, or very often, with a Pareto tail."""
+
+    def asked(count: int, rng: np.random.Generator) -> DataSet:
+        data = simulate(count, rng)
+        return data._replace(weights=1.0 + rng.pareto(2.0, len(data.clusters)))
+
+    return asked
+
+
 def with_giant(count: int) -> NDArray[np.int64]:
     """Return clusters (n,) of 2 queries each, and a first one of three times as many as these together."""
     small = np.repeat(np.arange(1, count), 2)
@@ -187,18 +199,25 @@ SIMULATIONS: tuple[tuple[str, Simulation, Kind], ...] = (
     ("difference with ties", tied_difference, "signed"),
     ("skill, a giant cluster", giant_skill, "loss"),
     ("difference, a giant cluster", giant_difference, "signed"),
+    ("mean cosine, weighted", weighed_cosine := weighed(mean_cosine), "loss"),
+    ("skill difference, weighted", weighed_difference := weighed(paired_difference), "signed"),
+    ("Recall@1, weighted", weighed_recall := weighed(recall), "share"),
 )
 
 EVEN: dict[Simulation, Simulation] = {
     giant_skill: skill,
     giant_difference: lambda count, rng: giant_difference_of(draw_clusters(count, rng), rng),
+    weighed_cosine: mean_cosine,
+    weighed_difference: paired_difference,
+    weighed_recall: recall,
 }
-"""Where the truth is that of clusters of like size: a cluster's size has nothing to do with its effect."""
+"""Where the truth is that of clusters of like size, and of queries that count alike: a cluster's size, and
+how often a query is asked, have nothing to do with its effect."""
 
 
 def interval(data: DataSet, kind: Kind, seed: int) -> Estimate:
     """Return the evaluation's own interval."""
-    bootstrap = ClusterBootstrap(data.clusters, seed=seed)
+    bootstrap = ClusterBootstrap(data.clusters, seed=seed, weights=data.weights)
     if kind in ("share", "agreement"):
         return bootstrap.share(data.above, answers=10 if kind == "agreement" else 1)
     return (bootstrap.loss if kind == "loss" else bootstrap.ratio)(data.above, data.below)
@@ -206,7 +225,8 @@ def interval(data: DataSet, kind: Kind, seed: int) -> Estimate:
 
 def percentile_interval(data: DataSet, rng: np.random.Generator, draws: int = 2000) -> tuple[float, float]:
     """Return the plain percentile interval of the cluster bootstrap."""
-    above, below = np.bincount(data.clusters, data.above), np.bincount(data.clusters, data.below)
+    asked = np.ones(len(data.clusters)) if data.weights is None else data.weights
+    above, below = (np.bincount(data.clusters, values * asked) for values in (data.above, data.below))
     counts = rng.multinomial(len(above), np.full(len(above), 1 / len(above)), size=draws)
     low, high = np.quantile((counts @ above) / (counts @ below), (0.025, 0.975))
     return float(low), float(high)

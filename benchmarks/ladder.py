@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_core.database import demo_database_path, open_database
-from distill_core.evaluation import Baseline, evaluate, ladder
+from distill_core.evaluation import Baseline, LadderData, evaluate, ladder
 from distill_core.teacher import MultiHeadLDA
 from distill_core.teacher_data import Split, split_queries
 
@@ -40,9 +40,8 @@ def fit(
 ) -> tuple[Baseline, ...]:
     """Climb the whole ladder."""
     train, validation = split.train, split.validation
-    return tuple(
-        ladder(teacher, queries[train], targets[train], queries[validation], targets[validation], seed)
-    )
+    seen, watched = (queries[train], targets[train]), (queries[validation], targets[validation])
+    return tuple(ladder(LadderData(teacher, *seen, *watched, seed=seed)))
 
 
 def measure(

@@ -86,6 +86,24 @@ def group_sums(rows: Matrix, groups: NDArray[np.integer], num_groups: int) -> Ma
     return sums
 
 
+def mean_row(rows: ArrayLike, weights: Values | None = None) -> Values:
+    """Return the mean (d,) of rows (n, d), in double precision, each as heavy as its weight (n,)."""
+    mean: Values = np.average(np.asarray(rows, np.float64), axis=0, weights=weights)
+    return mean
+
+
+def evenly_spread(count: int, at_most: int) -> Ids:
+    """Return rows below a count, ascending and evenly spread: all, or so many."""
+    return np.unique(np.linspace(0, count - 1, min(count, at_most)).astype(np.int64))
+
+
+def as_often(weights: Values, count: int) -> Ids:
+    """Return so many rows, ascending, each as often as its weight (n,) > 0 asks: a systematic sample."""
+    ends = np.cumsum(weights)
+    rows: Ids = np.searchsorted(ends, (np.arange(count) + 0.5) * (ends[-1] / count))
+    return rows
+
+
 def drawn_by_cluster(clusters: Ids, at_most: int) -> Ids:
     """Return rows (n,), ascending: all, or those of clusters drawn reproducibly until there are enough.
 

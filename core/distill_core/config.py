@@ -20,6 +20,7 @@ else:
 
 Recipe = Literal["strong", "book"]
 SplitKind = Literal["query", "cluster"]
+QueryWeights = Literal["asked", "equal"]
 MseReduction = Literal["mean", "sum"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -96,6 +97,14 @@ class SplitConfig(Settings, frozen=True, kw_only=True):
             extra={"form": False},
         ),
     ] = 0.2
+    query_weights: Annotated[
+        QueryWeights,
+        Meta(
+            title="Query weights",
+            description="asked: a question counts as often as the data says it is asked; equal: once.",
+            extra={"form": False},
+        ),
+    ] = "asked"
     exclude_near_duplicates: Annotated[
         bool,
         Meta(

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import Ids, arrays_sha256, chunks, drawn_by_cluster, zeros_in_small_pages
+from distill_core.arrays import (
+    Ids,
+    Values,
+    arrays_sha256,
+    as_often,
+    chunks,
+    drawn_by_cluster,
+    zeros_in_small_pages,
+)
 from distill_core.config import DataConfig, SplitConfig
 from distill_core.database import Database, open_database
 from distill_core.errors import DatabaseError, SettingsError, TooFewQueriesError
@@ -112,8 +120,9 @@ class LabelledQuestions:
         answers: All answers of the database; None if they cannot be used.
         true_answers: For each question the ids of the answers of its clusters.
         heads_of: For each question the rows of the heads of its clusters; empty if nobody knows them.
-        content: Identity of all this but for the temperature, where the database tells it; see
-            `content_sha256`.
+        content: Identity of all this but for the temperature and the weights, where the database tells it;
+            see `content_sha256`.
+        weights: (n,) > 0, how often each question is asked; None where nobody knows, or each counts once.
     """
 
     teacher: MultiHeadLDA
@@ -124,6 +133,7 @@ class LabelledQuestions:
     true_answers: tuple[frozenset[int], ...]
     heads_of: tuple[tuple[int, ...], ...] = ()
     content: str | None = None
+    weights: Values | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +165,24 @@ class TeacherData:
         """(n, d)."""
         return self.labelled.queries
 
+    def weights_of(self, rows: Ids) -> Values | None:
+        """Return how often some of the queries are asked, (m,) for rows (m,); None where each counts once."""
+        weights = self.labelled.weights
+        return None if weights is None else weights[rows]
+
+    @property
+    def watched(self) -> Ids:
+        """Rows of the validation part, ascending; with weights as many, each as often as it is asked."""
+        rows = self.split.validation
+        weights = self.weights_of(rows)
+        return rows if weights is None else rows[as_often(weights, len(rows))]
+
     def held_out(self, rows: NDArray[np.int64]) -> HeldOut:
         """Return some of the queries as the part that judges, beside the training part."""
         labelled, train = self.labelled, self.split.train
         return HeldOut(
+            train_weights=self.weights_of(train),
+            weights=self.weights_of(rows),
             train_queries=labelled.queries[train],
             train_targets=self.targets[train],
             queries=labelled.queries[rows],
@@ -189,6 +213,7 @@ def read_questions(database: Database, mh_id: int, temperature: float | None = N
         queries=queries,
         answers=_read_answers(database, mh_id),
         content=database.content_sha256,
+        weights=database.weights(mh_id),
         **belonging,
     )
 
@@ -230,7 +255,8 @@ def content_sha256(labelled: LabelledQuestions) -> str:
 
     That is the temperature, the heads, the questions with their vectors and clusters, and the answers to
     retrieve from: not the bytes of the database, of which a VACUUM, a journal mode or a row of a table that
-    nobody reads changes many, and a write-ahead log that holds another temperature changes none.
+    nobody reads changes many, and a write-ahead log that holds another temperature changes none. How often
+    questions are asked is left out, too: a log of searches grows while a run rests.
     """
     tau = labelled.teacher.temperature
     if labelled.content is not None:
@@ -265,6 +291,8 @@ def load_teacher_data(config: DataConfig, split: SplitConfig) -> TeacherData:
     """
     with open_database(config.database) as database:
         labelled = read_questions(database, config.mh_id, config.temperature)
+    if split.query_weights == "equal":
+        labelled = replace(labelled, weights=None)
     shares = {
         "validation_fraction": split.validation_fraction,
         "test_fraction": split.test_fraction,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from distill_core import arrays
 from distill_core.database import LdaDatabase
-from distill_core.evaluation import Baseline, evaluate, ladder
+from distill_core.evaluation import Baseline, LadderData, evaluate, ladder
 from distill_core.evaluation.merged_teacher import cut_rank, merge_heads, spherical_kmeans
 from distill_core.evaluation.ridge import STRENGTHS, fit_ridge
 from distill_core.teacher import MultiHeadLDA
@@ -31,7 +31,8 @@ TRAIN, VALIDATION, TEST = normal(40, DIMENSION), normal(10, DIMENSION), normal(9
 
 
 def climb(teacher: MultiHeadLDA = TEACHER) -> dict[str, Baseline]:
-    rungs = ladder(teacher, TRAIN, teacher.project(TRAIN), VALIDATION, teacher.project(VALIDATION))
+    data = LadderData(teacher, TRAIN, teacher.project(TRAIN), VALIDATION, teacher.project(VALIDATION))
+    rungs = ladder(data)
     return {rung.name: rung for rung in rungs}
 
 
@@ -238,12 +239,9 @@ def test_published_figures(
     scored: dict[str, list[float]] = {}
     for seed in range(3):
         split = split_queries(len(queries), seed=seed)
+        train, validation = split.train, split.validation
         rungs = ladder(
-            teacher,
-            queries[split.train],
-            targets[split.train],
-            queries[split.validation],
-            targets[split.validation],
+            LadderData(teacher, queries[train], targets[train], queries[validation], targets[validation])
         )
         for rung in rungs:
             result = evaluate(rung.predict(queries[split.test]), targets[split.test])

@@ -90,19 +90,19 @@ def test_what_was_found_is_known_the_next_time() -> None:
         asked.append(1)
         return probe
 
-    first, again = (known_health(counted, "one teacher", 0.4) for _ in range(2))
+    first, again = (known_health(counted, "one teacher", 0.4, None) for _ in range(2))
     assert first == again == probe.at(0.4)
     assert len(asked) == 1
-    assert known_health(counted, "another", 0.4) == first
+    assert known_health(counted, "another", 0.4, None) == first
     assert len(asked) == 2
 
 
 def test_a_note_of_another_version_is_found_anew(tmp_path: Path) -> None:
     probe = HealthProbe(labelled(TEACHER, QUERIES, ANSWERS, TRUTHS))
-    found = known_health(lambda: probe, "one teacher", 0.4)
+    found = known_health(lambda: probe, "one teacher", 0.4, None)
     (note,) = (tmp_path / "vector-cache").glob("*.note")
     note.write_bytes(b'{"temperature": "another kind"}')
-    assert known_health(lambda: probe, "one teacher", 0.4) == found
+    assert known_health(lambda: probe, "one teacher", 0.4, None) == found
 
 
 def test_heads_that_no_query_prefers() -> None:

@@ -16,6 +16,7 @@ from distill_core.evaluation import (
     Baseline,
     CostComparison,
     HeldOut,
+    LadderData,
     assess,
     ladder,
     retrieval,
@@ -50,7 +51,8 @@ def build() -> tuple[HeldOut, tuple[Baseline, ...]]:
         answers=AnswerIndex(np.arange(2 * HEADS), answers),
         true_answers=[{2 * cluster, 2 * cluster + 1} for cluster in clusters[test].tolist()],
     )
-    rungs = ladder(teacher, queries[train], targets[train], queries[validation], targets[validation], seed=0)
+    data = LadderData(teacher, queries[train], targets[train], queries[validation], targets[validation])
+    rungs = ladder(data)
     return held_out, tuple(rungs)
 
 

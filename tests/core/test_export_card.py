@@ -194,6 +194,7 @@ def test_the_command_has_every_setting() -> None:
             "--split": "cluster",
             "--validation-fraction": "0.1",
             "--test-fraction": "0.2",
+            "--query-weights": "asked",
             "--split-seed": "0",
         },
     }

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from distill_core.config import check_temperature
 from distill_core.database.matrix_file import read_text_bytes, require_plain_file
@@ -35,10 +37,17 @@ class HeadLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class QuestionLine(msgspec.Struct, frozen=True, gc=False):
-    """A line of `queries.jsonl`: the question, and the row of the head that answers it, if that is known."""
+    """A line of `queries.jsonl`: the question, and what is known of it.
+
+    Attributes:
+        text: Of the question.
+        head: The row of the head that answers it.
+        weight: How often it is asked, beside the others; once by default.
+    """
 
     text: str = ""
     head: int | None = None
+    weight: float | None = None
 
 
 Line = TypeVar("Line", HeadLine, QuestionLine)
@@ -199,6 +208,24 @@ def require_heads(lines: Sequence[QuestionLine], path: Path, num_heads: int) -> 
                 f"Line {number} of {path} names head {line.head}; there are heads 0 to {num_heads - 1}.",
                 "Heads are the rows of centroids.npy, counted from 0.",
             )
+
+
+def weights_of(lines: Sequence[QuestionLine], path: Path) -> NDArray[np.float64] | None:
+    """Return how often each question is asked, (n,); None where no line says it.
+
+    Raises:
+        DatabaseError: A weight is no positive number.
+    """
+    if all(line.weight is None for line in lines):
+        return None
+    weights = np.array([1.0 if line.weight is None else line.weight for line in lines], np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
+    if wrong.size:
+        raise DatabaseError(
+            f"The weight in line {wrong[0] + 1} of {path} is {weights[wrong[0]]:g}, not a positive number.",
+            "Write how often the question is asked, or leave its weight away.",
+        )
+    return weights
 
 
 class FolderFacts(NamedTuple):

@@ -131,6 +131,19 @@ class LdaDatabase:
         """
         return self._vectors.embeddings(self.projection(mh_id), "question")
 
+    def weights(self, mh_id: int) -> NDArray[np.float64] | None:
+        """Return how often each of the queries is asked, (n,): once, and as often as the log has its text.
+
+        None where the log has none of them.
+        """
+        asked, questions = rows.read_asked(self._tables), self.questions()
+        if not asked:
+            return None
+        ids = self.queries(mh_id)[0].tolist()
+        texts = (questions[number].text if number in questions else "" for number in ids)
+        times = np.array([asked.get(words, 0) if words else 0 for words in texts], np.float64)
+        return 1.0 + times if times.any() else None
+
     def answers(self, mh_id: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the answer vectors of the projection's own model, to retrieve from.
 

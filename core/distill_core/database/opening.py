@@ -70,6 +70,9 @@ class Database(Protocol):
     def queries(self, mh_id: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the ids (n,), ascending, and the vectors (n, d) of the questions."""
 
+    def weights(self, mh_id: int) -> NDArray[np.float64] | None:
+        """Return how often each of the queries is asked, (n,), > 0; None where nobody knows."""
+
     def answers(self, mh_id: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the ids (m,), ascending, and the vectors (m, d) of the answers to retrieve from."""
 

@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 from distill_core.config import check_temperature
 from distill_core.database.records import Answer, EmbeddingModel, Head, Projection, Question
-from distill_core.database.schema import Tables, integer, once, optional_integer, optional_real, real, text
+from distill_core.database.schema import (
+    UNMISSED,
+    Tables,
+    integer,
+    once,
+    optional_integer,
+    optional_real,
+    real,
+    text,
+)
 from distill_core.errors import DatabaseError, ProjectionNotFoundError, SettingsError
 
 DEFAULT_TEMPERATURE = 1.0
@@ -172,6 +181,15 @@ def read_questions(tables: Tables) -> dict[int, Question]:
             cluster_ids=clusters.get(question_id, ()),
         )
     return questions
+
+
+@once
+def read_asked(tables: Tables) -> dict[str, int]:
+    """Return how often the log of searches has each text; empty where there is no log."""
+    if not tables.has("query_log", UNMISSED["query_log"]):
+        return {}
+    logged = tables.count("query_log", "*", group_by="query_text")
+    return {text(words): times for words, times in logged.items()}
 
 
 @once

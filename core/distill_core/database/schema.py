@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar, cast
@@ -100,6 +100,9 @@ OPTIONAL = {
 }
 """Texts and clusters: a table that lacks one of these columns counts as missing."""
 
+UNMISSED = {"query_log": ("query_text",)}
+"""What was asked: nobody is told where there is none."""
+
 _HINT = "This may be another kind of database, or one made by another version of the tool."
 
 
@@ -135,7 +138,7 @@ class Tables:
     def __init__(self, connection: ReadOnlyConnection) -> None:
         self._connection = connection
         self.known: dict[object, object] = {}
-        self._columns = {table: self._columns_of(table) for table in (*REQUIRED, *OPTIONAL)}
+        self._columns = {table: self._columns_of(table) for table in (*REQUIRED, *OPTIONAL, *UNMISSED)}
         self._check_required()
 
     @property
@@ -146,9 +149,11 @@ class Tables:
     @property
     def missing(self) -> tuple[str, ...]:
         """The optional tables that are not there, or lack what they are for."""
-        return tuple(
-            table for table, needed in OPTIONAL.items() if not self._columns[table].issuperset(needed)
-        )
+        return tuple(table for table, needed in OPTIONAL.items() if not self.has(table, needed))
+
+    def has(self, table: str, columns: Iterable[str]) -> bool:
+        """Tell whether a table of this module is there with all of some columns."""
+        return self._columns[table].issuperset(columns)
 
     def select(
         self,

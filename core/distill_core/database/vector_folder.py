@@ -29,6 +29,7 @@ from distill_core.database.folder_texts import (
     folder_notes,
     read_teacher_notes,
     require_heads,
+    weights_of,
 )
 from distill_core.database.matrix_file import MatrixFile
 from distill_core.database.paths import stamp_of
@@ -156,6 +157,11 @@ class VectorFolder:
         self.projection(mh_id)
         return np.arange(self._queries.shape[0]), self._query_rows
 
+    def weights(self, mh_id: int) -> NDArray[np.float64] | None:
+        """Return the weights (M,) that `queries.jsonl` gives; None where it gives none."""
+        self.projection(mh_id)
+        return self._weights
+
     def answers(self, mh_id: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the row numbers (N,) and the vectors (N, d) of the heads' answers, to retrieve from.
 
@@ -212,6 +218,7 @@ class VectorFolder:
                 missing=tuple(name for name in TEXTS if not (self.path / name).exists()),
             )
             assert len(self._answer_rows) == len(self._head_lines) == facts.num_heads
+            assert self._weights is None or len(self._weights) == facts.num_questions
         except DatabaseError as error:
             return (Problem(severity="error", message=error.message, hint=error.hint, mh_id=mh_id),)
         return tuple(folder_notes(facts, projections))
@@ -296,6 +303,10 @@ class VectorFolder:
             lines = file.read(self._queries.shape[0], QUERIES, self._progress) or []
             require_heads(lines, self.path / QUESTION_LINES, self._centroids.shape[0])
         return lines
+
+    @cached_property
+    def _weights(self) -> NDArray[np.float64] | None:
+        return weights_of(self._question_lines, self.path / QUESTION_LINES)
 
     @contextlib.contextmanager
     def _one_moment(self) -> Iterator[None]:

@@ -1,4 +1,5 @@
 from .baselines import Baseline as Baseline
+from .baselines import LadderData as LadderData
 from .baselines import ladder as ladder
 from .costs import CostComparison as CostComparison
 from .health import HealthProbe as HealthProbe

@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from distill_core.architecture import Cost, lda_cost
-from distill_core.arrays import Ids, Matrix, chunks, nearest_rows, unit_rows
+from distill_core.arrays import (
+    Ids,
+    Matrix,
+    Values,
+    as_often,
+    chunks,
+    evenly_spread,
+    mean_row,
+    nearest_rows,
+    unit_rows,
+)
 from distill_core.evaluation.merged_teacher import (
     cut_rank,
     group_heads,
@@ -87,6 +97,8 @@ class LadderData:
         validation_queries: (m, d), m >= 1, which choose the ridge's strength.
         validation_targets: (m, d).
         seed: Of the k-means that merges heads.
+        train_weights: (n,) how often each training query is asked; None: each counts once. A validation
+            query stands as often among those as it is asked.
     """
 
     teacher: MultiHeadLDA
@@ -95,17 +107,22 @@ class LadderData:
     validation_queries: Matrix
     validation_targets: Matrix
     seed: int = 0
+    train_weights: Values | None = None
 
 
 RUNGS: list[Callable[[LadderData], Iterable[Baseline]]] = [
-    lambda data: [constant_output(data.train_targets)],
+    lambda data: [constant_output(data.train_targets, data.train_weights)],
     lambda data: [query_itself(data.teacher.dimension)],
     lambda data: [nearest_query(data.train_queries, data.train_targets)],
     lambda data: [nearest_centroid(data.teacher)],
     lambda data: (top_k_routing(data.teacher, k) for k in TOP_K if k < data.teacher.num_heads),
     lambda data: [
         ridge_regression(
-            data.train_queries, data.train_targets, data.validation_queries, data.validation_targets
+            data.train_queries,
+            data.train_targets,
+            data.validation_queries,
+            data.validation_targets,
+            data.train_weights,
         )
     ],
     lambda data: (
@@ -117,26 +134,15 @@ RUNGS: list[Callable[[LadderData], Iterable[Baseline]]] = [
 """What fits the rungs, the fast ones first. A baseline is added by a line here, and by nothing else."""
 
 
-def ladder(
-    teacher: MultiHeadLDA,
-    train_queries: Matrix,
-    train_targets: Matrix,
-    validation_queries: Matrix,
-    validation_targets: Matrix,
-    seed: int = 0,
-) -> Iterator[Baseline]:
-    """Fit the rungs one after the other, the fast ones first; to stop is to stop pulling.
-
-    The arguments are those of `LadderData`.
-    """
-    data = LadderData(teacher, train_queries, train_targets, validation_queries, validation_targets, seed)
+def ladder(data: LadderData) -> Iterator[Baseline]:
+    """Fit the rungs one after the other, the fast ones first; to stop is to stop pulling."""
     for fit in RUNGS:
         yield from fit(data)
 
 
-def constant_output(train_targets: Matrix) -> Baseline:
-    """Return the mean of the training targets, whatever is asked."""
-    mean = np.asarray(train_targets, np.float64).mean(axis=0).astype(np.float32)
+def constant_output(train_targets: Matrix, weights: Values | None = None) -> Baseline:
+    """Return the mean of the training targets (n, d), as they count (n,), whatever is asked."""
+    mean = mean_row(train_targets, weights).astype(np.float32)
     return Baseline(
         "constant",
         "constant mean output",
@@ -189,12 +195,15 @@ def top_k_routing(teacher: MultiHeadLDA, k: int) -> Baseline:
 
 
 def ridge_regression(
-    train_queries: Matrix, train_targets: Matrix, validation_queries: Matrix, validation_targets: Matrix
+    train_queries: Matrix,
+    train_targets: Matrix,
+    validation_queries: Matrix,
+    validation_targets: Matrix,
+    train_weights: Values | None = None,
 ) -> Baseline:
     """Return a linear map with intercept from the query's direction to the output."""
-    ridge = fit_ridge(
-        unit_rows(train_queries), train_targets, unit_rows(validation_queries), validation_targets
-    )
+    seen, watched = unit_rows(train_queries), unit_rows(validation_queries)
+    ridge = fit_ridge(seen, train_targets, watched, validation_targets, train_weights)
     d_in, d_out = ridge.matrix.shape
     return Baseline(
         "ridge",
@@ -233,8 +242,11 @@ def _for_many_heads(data: LadderData) -> Iterator[Baseline]:
 
 def tailed_routing(data: LadderData, k: int) -> Iterator[Baseline]:
     """Return the k best heads of N > k exactly, with a constant and with a ridge for all others."""
-    train = near_and_rest(data.teacher, data.train_queries, data.train_targets, k, _LABELLED)
-    valid = near_and_rest(data.teacher, data.validation_queries, data.validation_targets, k, _LABELLED // 2)
+    count, weights = min(len(data.train_queries), _LABELLED), data.train_weights
+    rows = evenly_spread(len(data.train_queries), count) if weights is None else as_often(weights, count)
+    seen = evenly_spread(len(data.validation_queries), _LABELLED // 2)
+    train = near_and_rest(data.teacher, data.train_queries[rows], data.train_targets[rows], k)
+    valid = near_and_rest(data.teacher, data.validation_queries[seen], data.validation_targets[seen], k)
     for constant, tail in ((True, "constant"), (False, "ridge")):
         tailed = TailedTeacher.fitted(data.teacher, k, train, valid, constant=constant)
         yield Baseline(f"top_{k}_{tail}", f"top-{k} heads and a {tail}", tailed.cost, tailed.project)

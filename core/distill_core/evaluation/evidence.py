@@ -42,6 +42,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         num_queries: n.
         num_clusters: G, the independent units among them.
         effective_clusters: How many of equal size tell as much; None if they are all alike.
+        is_weighted: Whether queries count as often as they are asked.
         broken: Queries whose projection by the student is not a number.
         cosine: The student's mean cosine; None if broken.
         constant_cosine: That of a constant.
@@ -90,6 +91,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     recall_lead: Estimate | None = None
     near_duplicates: int = 0
     effective_clusters: float | None = None
+    is_weighted: bool = False
 
     def affordable_rivals(self) -> tuple[Rival, ...]:
         """Return the rivals that need no more operations than the student, best skill first.
@@ -145,8 +147,10 @@ def _temperature_line(evidence: Evidence) -> str:
 
 
 def sample(evidence: Evidence) -> str:
-    """Return the size of the test part, "48 queries of 29 clusters"."""
+    """Return the size of the test part, "48 queries of 29 clusters", and whether its queries count alike."""
     size = f"{_count(evidence.num_queries, 'query', 'queries')} of {_count(evidence.num_clusters, 'cluster')}"
+    if evidence.is_weighted:
+        size += ", each as often as it is asked"
     effective = effective_clusters(evidence)
     if effective > evidence.num_clusters / 2:
         return size

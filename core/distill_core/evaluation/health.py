@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from distill_core.arrays import Values, arrays_sha256
 from distill_core.config import check_temperature
 from distill_core.database.cache import read_note, write_note
 from distill_core.database.records import Progress, untold
-from distill_core.evaluation.intervals import TRUSTED_CLUSTERS
+from distill_core.evaluation.intervals import TRUSTED_CLUSTERS, effective_number
 from distill_core.evaluation.teacher_findings import (
     Findings,
     TemperatureCurve,
@@ -99,20 +100,24 @@ class TeacherHealth(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def known_health(probe: Callable[[], HealthProbe], content: str, temperature: float) -> TeacherHealth:
+def known_health(
+    probe: Callable[[], HealthProbe], content: str, temperature: float, weights: Values | None
+) -> TeacherHealth:
     """Return what was found of a teacher before; what is found now is kept for the next time.
 
     Args:
         probe: Makes the probe, which is asked for only if nothing is known; it must not look at the whole.
         content: The identity of the teacher and its questions at this temperature.
         temperature: tau.
+        weights: How often the questions are asked.
     """
-    noted = read_note(_noted_as(content))
+    noted_as = _noted_as(content if weights is None else content + arrays_sha256(weights))
+    noted = read_note(noted_as)
     if noted is not None:
         with suppress(msgspec.DecodeError):  # of another version
             return msgspec.json.decode(noted, type=TeacherHealth)
     found = probe().at(temperature)
-    write_note(_noted_as(content), msgspec.json.encode(found))
+    write_note(noted_as, msgspec.json.encode(found))
     return found
 
 
@@ -134,6 +139,7 @@ class HealthProbe:
         self, labelled: LabelledQuestions, *, whole: bool = False, progress: Progress = untold
     ) -> None:
         self._teacher, self._num_queries = labelled.teacher, len(labelled.queries)
+        self._weights = labelled.weights
         self._sample = TeacherSample(labelled, progress=progress)
         self._looked_at = self._sample
         if whole and not self._sample.is_whole:
@@ -191,7 +197,21 @@ class HealthProbe:
                 *_teacher_warnings(constant, heads[0], self._teacher.num_heads, recall),
                 *_size_warnings(test_queries, test_clusters),
             ),
-            notes=(own_lead_words(findings),) if findings and findings.lead_is_its_own else (),
+            notes=(
+                *((own_lead_words(findings),) if findings and findings.lead_is_its_own else ()),
+                *self._weights_words(),
+            ),
+        )
+
+    def _weights_words(self) -> tuple[str, ...]:
+        weights = self._weights
+        if weights is None:
+            return ()
+        return (
+            "Questions count as often as they are asked, the most asked "
+            f"{weights.max() / weights.mean():.3g} times as much as the mean: together they tell as much as "
+            f"{effective_number(weights):,.0f} of {len(weights):,} that count alike "
+            "(in a run, --query-weights equal counts each once).",
         )
 
     def _look(self, temperature: float) -> Looked:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_core.arrays import Ids, Matrix, Values, chunks, nearest_rows, unit_rows
+from distill_core.arrays import Ids, Matrix, Values, chunks, mean_row, nearest_rows, unit_rows
 from distill_core.database.records import Answer, Head, Progress, Question, untold
 from distill_core.errors import VectorError
 from distill_core.evaluation.retrieval import AnswerIndex
@@ -89,6 +89,8 @@ class HeldOut:
         answers: All answers of the database; None if there are none to retrieve.
         true_answers: For each test query the ids of the answers of its clusters.
         cancelled: (n,) whether the target's direction is rounding; None where nobody looked.
+        train_weights: (m,) how often each training query is asked; None: each counts once.
+        weights: (n,) likewise of the test queries.
 
     Raises:
         VectorError: The arrays do not fit together, or a teacher's projection is not a number.
@@ -102,6 +104,8 @@ class HeldOut:
     answers: AnswerIndex | None = None
     true_answers: Sequence[Collection[int]] = ()
     cancelled: NDArray[np.bool_] | None = None
+    train_weights: Values | None = None
+    weights: Values | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.queries), len(self.targets), len(self.clusters)}
@@ -117,8 +121,7 @@ class HeldOut:
     @property
     def constant(self) -> Values:
         """The mean (d,) of the training targets."""
-        mean: Values = np.asarray(self.train_targets, np.float64).mean(axis=0)
-        return mean
+        return mean_row(self.train_targets, self.train_weights)
 
     def near_duplicates(self) -> NDArray[np.bool_]:
         """Return for each test query (n,) whether a training query has a cosine above 0.98 to it."""
@@ -140,4 +143,6 @@ class HeldOut:
             answers=self.answers,
             true_answers=[self.true_answers[row] for row in kept.tolist()] if self.true_answers else (),
             cancelled=None if self.cancelled is None else self.cancelled[kept],
+            train_weights=self.train_weights,
+            weights=None if self.weights is None else self.weights[kept],
         )

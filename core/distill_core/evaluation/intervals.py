@@ -79,25 +79,44 @@ class ClusterBootstrap:
         seed: Of a generator of its own; no other random state is touched.
         intervals: How many intervals are looked at together: each is then so much wider that all of them hold
             at once in 95 % of cases (Bonferroni).
+        weights: (n,) > 0, how much each query counts in every figure; None: all alike.
 
     Attributes:
         num_queries: n.
         num_clusters: G, the distinct clusters.
-        effective_clusters: (sum n)^2 / sum n^2 over the queries n of each: G if all are alike, else fewer.
+        effective_clusters: (sum n)^2 / sum n^2 over the queries n of each, as they count: G if all are alike,
+            else fewer.
+        weights: As given.
     """
 
-    def __init__(self, clusters: ArrayLike, *, draws: int = DRAWS, seed: int = 0, intervals: int = 1) -> None:
+    def __init__(
+        self,
+        clusters: ArrayLike,
+        *,
+        draws: int = DRAWS,
+        seed: int = 0,
+        intervals: int = 1,
+        weights: ArrayLike | None = None,
+    ) -> None:
         labels, self._units = np.unique(np.asarray(clusters), return_inverse=True)
         self._tail = _TAIL / intervals
         self.num_queries = len(self._units)
         self.num_clusters = len(labels)
-        self.effective_clusters = effective_number(np.bincount(self._units))
+        self.weights = None if weights is None else np.asarray(weights, np.float64)
+        counted = np.ones(self.num_queries) if self.weights is None else self.weights
+        # So scaled, their sum is the number of queries that, counting alike, would tell as much (Kish).
+        self._counted = counted * (effective_number(counted) / max(float(counted.sum()), 1e-300))
+        self.effective_clusters = effective_number(np.bincount(self._units, self._counted))
         rng = np.random.default_rng(seed)
         if self.num_clusters > _MAX_UNITS:
             self._units = (rng.permutation(self.num_clusters) % _MAX_UNITS)[self._units]
         self._num_units = min(self.num_clusters, _MAX_UNITS)
-        weights = rng.beta(0.5, 1.5, size=(draws, self._num_units))
-        self._weights = weights / weights.mean(axis=1, keepdims=True)
+        drawn = rng.beta(0.5, 1.5, size=(draws, self._num_units))
+        self._weights = drawn / drawn.mean(axis=1, keepdims=True)
+
+    def mean(self, values: ArrayLike) -> float:
+        """Return the mean of values (n,) as the queries count; NaN if one of them is."""
+        return float(np.average(np.asarray(values, np.float64), weights=self._counted))
 
     def ratio(self, numerators: ArrayLike, denominators: ArrayLike | None = None) -> Estimate:
         """Return sum(numerators) / sum(denominators), values (n,) of any sign; by default the mean."""
@@ -186,8 +205,8 @@ class ClusterBootstrap:
         return float(_drawn_ratios(np.ones((1, len(above))), above, below)[1][0])
 
     def _sums(self, values: ArrayLike) -> Values:
-        weights = np.asarray(values, np.float64)
-        return np.bincount(self._units, weights, minlength=self._num_units).astype(np.float64)
+        counted = np.asarray(values, np.float64) * self._counted
+        return np.bincount(self._units, counted, minlength=self._num_units).astype(np.float64)
 
     def _quantiles(
         self, above: Values, below: Values, value: float, *, logarithmic: bool

@@ -19,7 +19,7 @@ _LARGE = 4096
 """Rows above which one start counts, and rounds end early."""
 
 _ROWS_A_GROUP = 32
-"""Of more rows than this a group, so many are drawn that centres are sought by; all are then assigned."""
+"""Of many rows, and more than this a group, so many are drawn to seek centres by; all are then assigned."""
 
 _FIRST_OF = 4
 """The first centres of many rows are drawn from every fourth of these."""
@@ -248,8 +248,8 @@ def spherical_kmeans(rows: Matrix, num_groups: int, seed: int = 0) -> Ids:
 
 def _part(rows: Matrix, num_groups: int, rng: np.random.Generator) -> Matrix:
     """Return the rows that centres are sought by: all, or a part of many."""
-    count = _ROWS_A_GROUP * num_groups
-    if len(rows) <= max(_LARGE, count):
+    count = max(_ROWS_A_GROUP * num_groups, _LARGE)
+    if len(rows) <= count:
         return rows
     return rows[np.sort(rng.choice(len(rows), count, replace=False))]
 

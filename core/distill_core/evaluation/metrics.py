@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,40 +49,56 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     skill: float | None = None
 
 
-def evaluate(predicted: ArrayLike, target: ArrayLike, constant: ArrayLike | None = None) -> Evaluation:
+def evaluate(
+    predicted: ArrayLike,
+    target: ArrayLike,
+    constant: ArrayLike | None = None,
+    weights: Values | None = None,
+) -> Evaluation:
     """Compare projections (n, d) with the teacher's (n, d).
 
     Args:
         predicted: (n, d).
         target: (n, d).
         constant: The mean (d,) of the training targets, which R2 and skill compare with.
+        weights: (n,) how much each query counts in every mean; None: all alike.
     """
     guess, truth = np.asarray(predicted, np.float64), np.asarray(target, np.float64)
     cosines = cosine_similarities(guess, truth)
-    length = float(np.linalg.norm(truth, axis=-1).mean())
+
+    def mean(values: Values) -> float:
+        return float(np.average(values, weights=weights))
+
+    length, error = mean(np.linalg.norm(truth, axis=-1)), mean(squared_errors(guess, truth))
     r2 = skill = None
     if constant is not None:
         flat = np.broadcast_to(np.asarray(constant, np.float64), truth.shape)
-        spread = float(squared_errors(flat, truth).mean())
-        r2 = 1.0 - float(squared_errors(guess, truth).mean()) / spread if spread > 0 else None
-        skill = skill_of(cosine_losses(cosines), cosine_losses(cosine_similarities(flat, truth)))
+        spread = mean(squared_errors(flat, truth))
+        r2 = 1.0 - error / spread if spread > 0 else None
+        skill = skill_of(cosine_losses(cosines), cosine_losses(cosine_similarities(flat, truth)), weights)
     return Evaluation(
         n=len(truth),
-        cosine=summarise(cosines),
-        mse=float(squared_errors(guess, truth).mean()),
-        relative_norm=float(np.linalg.norm(guess, axis=-1).mean()) / length if length > 0 else None,
+        cosine=summarise(cosines, weights),
+        mse=error,
+        relative_norm=mean(np.linalg.norm(guess, axis=-1)) / length if length > 0 else None,
         r2=r2,
         skill=skill,
     )
 
 
-def summarise(cosines: Values) -> CosineSummary:
-    """Return mean, standard deviation, extremes and 5th percentile of cosines (n,)."""
+def summarise(cosines: Values, weights: Values | None = None) -> CosineSummary:
+    """Return mean, standard deviation, extremes and 5th percentile of cosines (n,), as they count (n,)."""
+    mean = float(np.average(cosines, weights=weights))
+    low = (
+        np.percentile(cosines, 5)
+        if weights is None
+        else np.percentile(cosines, 5, weights=weights, method="inverted_cdf")
+    )
     return CosineSummary(
-        mean=float(cosines.mean()),
-        sd=float(cosines.std()),
+        mean=mean,
+        sd=math.sqrt(float(np.average(np.square(cosines - mean), weights=weights))),
         min=float(cosines.min()),
-        p5=float(np.percentile(cosines, 5)),
+        p5=float(low),
         max=float(cosines.max()),
     )
 
@@ -105,14 +123,16 @@ def squared_errors(predicted: Values, target: Values) -> Values:
     return errors
 
 
-def skill_of(losses: Values, constant_losses: Values) -> float | None:
+def skill_of(losses: Values, constant_losses: Values, weights: Values | None = None) -> float | None:
     """Return `1 - (1 - cos) / (1 - cos_mean_output)` from losses 1 - cos (n,) of student and constant.
+
+    The means are of queries as they count (n,).
 
     1 is perfect, 0 is as good as a constant, below 0 is worse. If the constant is perfect there is nothing
     to learn and nothing to divide by: None.
     """
-    scale = float(constant_losses.mean())
-    return 1.0 - float(losses.mean()) / scale if scale > PERFECT_LOSS else None
+    mean, scale = (float(np.average(values, weights=weights)) for values in (losses, constant_losses))
+    return 1.0 - mean / scale if scale > PERFECT_LOSS else None
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,13 +185,13 @@ class Scorer:
         flat = np.broadcast_to(np.asarray(constant, np.float64), self._targets.shape)
         self._spread = squared_errors(flat, self._targets)
         self._constant_losses = cosine_losses(cosine_similarities(flat, self._targets))
-        self._learnable = float(self._constant_losses.mean()) > PERFECT_LOSS
         self._bootstrap = bootstrap
+        self._learnable = bootstrap.mean(self._constant_losses) > PERFECT_LOSS
 
     @property
     def constant_cosine(self) -> float:
         """Mean cosine of the constant."""
-        return 1.0 - float(self._constant_losses.mean())
+        return 1.0 - self._bootstrap.mean(self._constant_losses)
 
     def cosines(self, projections: ArrayLike) -> Values:
         """Return the cosines (n,) to the teacher, NaN where a projection (n, d) is not a number."""
@@ -209,7 +229,7 @@ class Scorer:
             label=label,
             cost=cost,
             broken=broken,
-            cosine=None if broken else summarise(cosines),
+            cosine=None if broken else summarise(cosines, bootstrap.weights),
             mean_cosine=bootstrap.loss(losses).subtracted_from(1.0).clipped(-1.0, 1.0),
             skill=self._skill(losses),
             mse=bootstrap.loss(errors),

@@ -121,26 +121,24 @@ class TailedTeacher:
         return out
 
 
-def near_and_rest(teacher: MultiHeadLDA, queries: Matrix, targets: Matrix, k: int, at_most: int) -> Labelled:
-    """Score every head for some of the queries (n, d), and tell the k best heads from the rest.
+def near_and_rest(teacher: MultiHeadLDA, queries: Matrix, targets: Matrix, k: int) -> Labelled:
+    """Score every head for queries (n, d), and tell the k best heads from the rest.
 
     Args:
         teacher: N > k heads.
         queries: (n, d).
         targets: (n, d), the teacher's projections of them.
         k: Heads that are near.
-        at_most: Queries that are looked at, evenly spread.
     """
-    rows = np.unique(np.linspace(0, len(queries) - 1, min(len(queries), at_most)).astype(np.int64))
-    units = unit_rows(queries[rows])
+    units = unit_rows(queries)
     masses, parts = [], []
-    for part in _blocks(teacher, len(rows), k):
+    for part in _blocks(teacher, len(units), k):
         scores = teacher.scores(units[part])
         parts.append(_near_part(teacher, scores, k))
         top = scores.max(axis=1, keepdims=True)
         masses.append(np.log(np.exp(scores - top).sum(axis=1)) + top[:, 0])
     joined = Parts(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-    return Labelled(units, np.asarray(targets, np.float32)[rows], np.concatenate(masses), joined)
+    return Labelled(units, np.asarray(targets, np.float32), np.concatenate(masses), joined)
 
 
 def _near_part(teacher: MultiHeadLDA, scores: Matrix, k: int) -> Parts:

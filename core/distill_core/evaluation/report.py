@@ -90,7 +90,7 @@ def assess(
             "Project the test queries, all of them, in their order.",
         )
     rungs = tuple((baseline, baseline.predict(held_out.queries)) for baseline in baselines)
-    bootstrap = ClusterBootstrap(held_out.clusters, seed=seed)
+    bootstrap = ClusterBootstrap(held_out.clusters, seed=seed, weights=held_out.weights)
     scorer = Scorer(held_out.targets, held_out.constant, bootstrap)
     cosines = scorer.cosines(student)
     scores = tuple(
@@ -147,7 +147,8 @@ def _retrieval(
     if index is None:
         return None
     rows = drawn_by_cluster(held_out.clusters, index.most_ranked)
-    bootstrap = ClusterBootstrap(held_out.clusters[rows], seed=seed)
+    weights = None if held_out.weights is None else held_out.weights[rows]
+    bootstrap = ClusterBootstrap(held_out.clusters[rows], seed=seed, weights=weights)
     truth = index.positions([held_out.true_answers[row] for row in rows.tolist()])
     teacher = index.rank(held_out.targets[rows], truth)
     scores: list[RetrievalScores] = [retrieval_scores("teacher", teacher, teacher, bootstrap)]
@@ -186,6 +187,7 @@ def _evidence(
         num_queries=bootstrap.num_queries,
         num_clusters=bootstrap.num_clusters,
         effective_clusters=bootstrap.effective_clusters,
+        is_weighted=bootstrap.weights is not None,
         broken=student.broken,
         cosine=student.mean_cosine.value,
         constant_cosine=scorer.constant_cosine,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from distill_core.arrays import Matrix, Values
+from distill_core.arrays import Matrix, Values, mean_row
 from distill_core.evaluation.metrics import cosine_similarities
 
 STRENGTHS = np.logspace(-8, 3, 45)
@@ -35,21 +35,27 @@ class Ridge:
 
 
 def fit_ridge(
-    queries: ArrayLike, targets: ArrayLike, validation_queries: ArrayLike, validation_targets: ArrayLike
+    queries: ArrayLike,
+    targets: ArrayLike,
+    validation_queries: ArrayLike,
+    validation_targets: ArrayLike,
+    weights: Values | None = None,
 ) -> Ridge:
     """Fit on queries (n, d_in) and targets (n, d_out); the strength is that of the best validation cosine.
 
     One eigendecomposition X'X = V diag(e) V' of the centred queries serves every strength a:
     B = V diag(1 / (e + a)) V' X'Y (Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning",
-    3.4.1). The intercept is not penalised. Of equal cosines the stronger penalty is taken.
+    3.4.1). The intercept is not penalised. Of equal cosines the stronger penalty is taken. With weights (n,)
+    squared errors count as often as queries are asked.
     """
     rows, labels = np.asarray(queries, np.float64), np.asarray(targets, np.float64)
-    mean_row, mean_label = rows.mean(axis=0), labels.mean(axis=0)
-    centred = rows - mean_row
-    scales, axes = np.linalg.eigh(centred.T @ centred)
+    middle, mean_label = mean_row(rows, weights), mean_row(labels, weights)
+    centred, offsets = rows - middle, labels - mean_label
+    counted = centred if weights is None else centred * (weights / weights.mean())[:, None]
+    scales, axes = np.linalg.eigh(counted.T @ centred)
     scales = np.maximum(scales, 0.0)
-    fitted = axes.T @ (centred.T @ (labels - mean_label))
-    seen = (np.asarray(validation_queries, np.float64) - mean_row) @ axes
+    fitted = axes.T @ (counted.T @ offsets)
+    seen = (np.asarray(validation_queries, np.float64) - middle) @ axes
     unit = float(scales.mean()) or 1.0
 
     def shrunk(strength: float) -> Values:
@@ -62,5 +68,5 @@ def fit_ridge(
 
     strength = float(max(STRENGTHS[::-1], key=cosine))
     matrix = axes @ shrunk(strength)
-    intercept = mean_label - mean_row @ matrix
+    intercept = mean_label - middle @ matrix
     return Ridge(matrix.astype(np.float32), intercept.astype(np.float32), strength)

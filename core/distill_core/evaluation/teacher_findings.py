@@ -158,15 +158,23 @@ class RankJudge:
         nearest: Ranks by the answer of the nearest centroid.
         nearest_left_out: Likewise, without each question's share; NaN where it is not known.
         gap: Why it is not known for all.
+        weights: (n,) how often each question is asked; None: each counts once.
     """
 
     def __init__(
-        self, clusters: Ids, query: Values, nearest: Values, nearest_left_out: Values, gap: str
+        self,
+        clusters: Ids,
+        query: Values,
+        nearest: Values,
+        nearest_left_out: Values,
+        gap: str,
+        weights: Values | None = None,
     ) -> None:
         self._judged = ~np.isnan(query)
         self.num_judged = int(self._judged.sum())
         self._query, self._nearest, self._nearest_left_out = query, nearest, nearest_left_out
-        self._bootstrap = ClusterBootstrap(clusters[self._judged])
+        counted = None if weights is None else weights[self._judged]
+        self._bootstrap = ClusterBootstrap(clusters[self._judged], weights=counted)
         self._gap = gap
         self.knows_left_out = not bool(np.isnan(nearest_left_out[self._judged]).all())
 

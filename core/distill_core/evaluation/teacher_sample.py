@@ -117,6 +117,7 @@ class TeacherSample:
         self.is_whole = len(self.rows) == count
         self.own = own_questions(teacher, labelled.queries, labelled.heads_of, self.rows)
         self._clusters = labelled.clusters[self.rows]
+        self._weights = None if labelled.weights is None else labelled.weights[self.rows]
         self._queries = unit_rows(labelled.queries[self.rows])
         self._answers = teacher.answers
         self._answer_lengths = np.linalg.norm(teacher.answers, axis=1)
@@ -166,7 +167,7 @@ class TeacherSample:
                 best = left_out.argmax(axis=1)
                 ranks = self._ranks(part, self._answers[best].astype(np.float64))
                 without[part] = np.where(self.own.known[part], ranks, np.nan)
-        return RankJudge(self._clusters, query, nearest, without, self.own.gap)
+        return RankJudge(self._clusters, query, nearest, without, self.own.gap, self._weights)
 
     def near_duplicates(self) -> NDArray[np.int64]:
         """Return the pairs (p, 2) of looked at queries that nearly are one, as rows of all queries."""

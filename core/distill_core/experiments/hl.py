@@ -40,7 +40,8 @@ def restricted(labelled: LabelledQuestions, split: Split, num_heads: int, seed: 
     """Return the queries and their split with the labels of N heads, drawn from all by the seed.
 
     The heads of one seed are nested: those of a smaller N are among those of a larger one. Queries whose own
-    head is not drawn stay; the drawn heads label them.
+    head is not drawn stay; the drawn heads label them. Each counts once, however often it is asked: what a
+    network of a size can learn is the question.
 
     Args:
         labelled: All heads; 1 <= N <= their number.
@@ -53,7 +54,9 @@ def restricted(labelled: LabelledQuestions, split: Split, num_heads: int, seed: 
     rows = np.sort(order[:num_heads])
     part = MultiHeadLDA(teacher.centroids[rows], teacher.answers[rows], teacher.temperature)
     return TeacherData(
-        labelled=replace(labelled, teacher=part), targets=part.project(labelled.queries), split=split
+        labelled=replace(labelled, teacher=part, weights=None),
+        targets=part.project(labelled.queries),
+        split=split,
     )
 
 

@@ -25,6 +25,7 @@ class PairedQuery(NamedTuple):
 
     difference: float
     cluster: int | None
+    weight: float = 1.0
 
 
 class PairedDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,9 +141,12 @@ def _tested_alike(first: RunFolder, other: RunFolder) -> list[PairedQuery]:
     if not mine.clusters and base.clusters:
         of_question = dict(zip(base.question_ids, base.clusters, strict=True))
         clusters = (of_question.get(number) for number in mine.question_ids)
-    rows = sorted(zip(mine.question_ids, mine.cosines, clusters, strict=True), key=itemgetter(0))
+    weights = mine.weights or (1.0,) * len(mine.question_ids)
+    rows = sorted(zip(mine.question_ids, mine.cosines, clusters, weights, strict=True), key=itemgetter(0))
     return [
-        PairedQuery(cosine - known[number], cluster) for number, cosine, cluster in rows if number in known
+        PairedQuery(cosine - known[number], cluster, weight)
+        for number, cosine, cluster, weight in rows
+        if number in known
     ]
 
 
@@ -158,10 +162,13 @@ def paired_difference(pairs: Sequence[PairedQuery], num_compared: int = 1) -> Pa
     values = np.array([pair.difference for pair in pairs], np.float64)
     known = all(pair.cluster is not None for pair in pairs)
     clusters = [row if pair.cluster is None or not known else pair.cluster for row, pair in enumerate(pairs)]
-    bootstrap = ClusterBootstrap(clusters, intervals=num_compared, draws=_DRAWS * num_compared)
+    weights = [pair.weight for pair in pairs]
+    bootstrap = ClusterBootstrap(
+        clusters, intervals=num_compared, draws=_DRAWS * num_compared, weights=weights
+    )
     estimate = bootstrap.ratio(values)
     return PairedDifference(
-        mean=float(values.mean()),
+        mean=bootstrap.mean(values),
         low=estimate.low,
         high=estimate.high,
         num_queries=len(values),

@@ -111,6 +111,7 @@ class TestEvaluated(TrainEvent, frozen=True, kw_only=True, tag="tested"):
         teacher_answers: (n,) id of the answer nearest to the teacher's projection; empty without answers.
         student_answers: (n,) likewise, to the student's.
         clusters: (n,) the cluster of each; empty in what an older version wrote.
+        weights: (n,) how often each is asked; empty where each counts once.
     """
 
     __test__ = False  # the name means the test split, not a test of pytest
@@ -120,6 +121,7 @@ class TestEvaluated(TrainEvent, frozen=True, kw_only=True, tag="tested"):
     teacher_answers: tuple[int, ...] = ()
     student_answers: tuple[int, ...] = ()
     clusters: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
 
 
 class Assessed(TrainEvent, frozen=True, kw_only=True, tag="assessed"):

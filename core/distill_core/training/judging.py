@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from distill_core.architecture import lda_cost
 from distill_core.arrays import chunks
 from distill_core.config import RunConfig
-from distill_core.evaluation.baselines import Baseline, ladder
+from distill_core.evaluation.baselines import Baseline, LadderData, ladder
 from distill_core.evaluation.costs import CostComparison
 from distill_core.evaluation.health import HealthProbe, known_health
 from distill_core.evaluation.held_out import HeldOut
@@ -42,15 +42,17 @@ class Tells(Protocol):
 
 def fit_ladder(data: TeacherData, seed: int) -> Iterator[Baseline]:
     """Fit the baselines of a run on its training part, one after the other."""
-    train, validation = data.split.train, data.split.validation
-    return ladder(
-        data.teacher,
-        data.queries[train],
-        data.targets[train],
-        data.queries[validation],
-        data.targets[validation],
+    train, validation = data.split.train, data.watched
+    fitted_on = LadderData(
+        teacher=data.teacher,
+        train_queries=data.queries[train],
+        train_targets=data.targets[train],
+        validation_queries=data.queries[validation],
+        validation_targets=data.targets[validation],
         seed=seed,
+        train_weights=data.weights_of(train),
     )
+    return ladder(fitted_on)
 
 
 def judge_student(
@@ -83,6 +85,7 @@ def judge_student(
         teacher_answers=_best_answers(held_out, held_out.targets),
         student_answers=_best_answers(held_out, predicted),
         clusters=tuple(held_out.clusters.tolist()),
+        weights=() if held_out.weights is None else tuple(held_out.weights.tolist()),
     )
     assessment = assess(
         held_out,
@@ -93,13 +96,18 @@ def judge_student(
         seed=config.training.seed,
     )
     yield Assessed(assessment=assessment)
-    yield _finished(evaluate(predicted, held_out.targets, held_out.constant), assessment, trained)
+    yield _finished(
+        evaluate(predicted, held_out.targets, held_out.constant, held_out.weights), assessment, trained
+    )
 
 
 def _findings(labelled: LabelledQuestions) -> Findings | None:
     """Return what the teacher finds, which all runs on it share: of many heads, that takes ten seconds."""
     health = known_health(
-        lambda: HealthProbe(labelled), content_sha256(labelled), labelled.teacher.temperature
+        lambda: HealthProbe(labelled),
+        content_sha256(labelled),
+        labelled.teacher.temperature,
+        labelled.weights,
     )
     return health.findings
 

@@ -85,7 +85,11 @@ def _health(
                 probes[identity] = HealthProbe(labelled, whole=whole)
             return probes[identity]
 
-        health[str(number)] = probe().at(tau) if whole else known_health(probe, content_sha256(labelled), tau)
+        if whole:
+            health[str(number)] = probe().at(tau)
+        else:
+            content = content_sha256(labelled)
+            health[str(number)] = known_health(probe, content, tau, labelled.weights)
     return health
 
 

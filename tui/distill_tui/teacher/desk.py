@@ -98,7 +98,9 @@ class TeacherView:
         moved = replace(self, teacher=self.teacher.with_temperature(temperature))
         if self.is_small:
             return replace(moved, health=self.probe().at(temperature))
-        return replace(moved, health=known_health(self.probe, moved.present_content(), temperature))
+        content = moved.present_content()
+        health = known_health(self.probe, content, temperature, self.labelled.weights)
+        return replace(moved, health=health)
 
     def shows_same(self, other: TeacherView) -> bool:
         """Tell whether another reading of this projection has all that is shown of it."""

@@ -31,9 +31,13 @@ class QuerySampler:
     Args:
         queries: (n, d), the training part.
         centroids: (N, d), unit rows.
+        weights: (n,) > 0, how often each query is asked: it is drawn from as often. None: all alike.
     """
 
-    def __init__(self, queries: Tensor, centroids: Tensor) -> None:
+    def __init__(self, queries: Tensor, centroids: Tensor, weights: Tensor | None = None) -> None:
+        self._shares, self._pool_shares = weights, None
+        if weights is not None:  # a centroid stands for what is asked once
+            self._pool_shares = torch.cat((weights / weights.mean(), weights.new_ones(len(centroids))))
         self._lengths = queries.norm(dim=1, keepdim=True)
         directions = F.normalize(queries, dim=1)
         self._pool = torch.cat((directions, centroids))
@@ -45,22 +49,26 @@ class QuerySampler:
         """Return new queries (count, d)."""
         mixtures = count // 2
         drawn = torch.cat((self._mixtures(mixtures), self._transplants(count - mixtures)))
-        return drawn * _some(self._lengths, count)
+        return drawn * _some(self._lengths, count, self._shares)
 
     def _mixtures(self, count: int) -> Tensor:
         share = torch.rand(count, 1, device=self._pool.device)
-        return F.normalize(torch.lerp(_some(self._pool, count), _some(self._pool, count), share), dim=1)
+        one, other = (_some(self._pool, count, self._pool_shares) for _ in range(2))
+        return F.normalize(torch.lerp(one, other, share), dim=1)
 
     def _transplants(self, count: int) -> Tensor:
-        centroids, cosines = _some(self._centroids, count), _some(self._cosines, count)
+        centroids, cosines = _some(self._centroids, count), _some(self._cosines, count, self._shares)
         angle = torch.rand(count, 1, device=self._pool.device) * (math.pi / 2)
-        rests = angle.cos() * _some(self._rests, count) + angle.sin() * _some(self._rests, count)
+        one, other = (_some(self._rests, count, self._shares) for _ in range(2))
+        rests = angle.cos() * one + angle.sin() * other
         across = rests - (rests * centroids).sum(dim=1, keepdim=True) * centroids
         return cosines * centroids + (1 - cosines.square()).clamp_min(0).sqrt() * F.normalize(across, dim=1)
 
 
-def _some(rows: Tensor, count: int) -> Tensor:
-    return rows[torch.randint(len(rows), (count,), device=rows.device)]
+def _some(rows: Tensor, count: int, shares: Tensor | None = None) -> Tensor:
+    if shares is None:
+        return rows[torch.randint(len(rows), (count,), device=rows.device)]
+    return rows[torch.multinomial(shares, count, replacement=True)]
 
 
 def _nearest(directions: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,10 +80,14 @@ def _nearest(directions: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class LabelledQueries:
-    """Queries (n, d) and the teacher's projections of them (n, d), on one device."""
+    """Queries (n, d), the teacher's projections of them (n, d), how often they are asked (n,); on one device.
+
+    Without weights all are asked alike.
+    """
 
     queries: Tensor
     targets: Tensor
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -102,7 +114,7 @@ class Batches(Protocol):
 
 
 class StoredBatches:
-    """Every stored query once an epoch, in a new order each."""
+    """Every stored query once an epoch, in a new order each; with weights as many, as often as asked."""
 
     def __init__(self, labelled: LabelledQueries, batch_size: int) -> None:
         self._labelled = labelled
@@ -118,7 +130,12 @@ class StoredBatches:
     def start_epoch(self) -> None:
         """Draw the order of the epoch."""
         # On the CPU whatever the device, so that the order is the same on all of them; copied without a wait.
-        order, device = torch.randperm(len(self._labelled)), self._labelled.queries.device
+        number, device, weights = len(self._labelled), self._labelled.queries.device, self._labelled.weights
+        order = (
+            torch.randperm(number)
+            if weights is None
+            else torch.multinomial(weights.cpu(), number, replacement=True)
+        )
         self._order = (
             order.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else order.to(device)
         )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from msgspec import structs
 
-from distill_core.arrays import Matrix
+from distill_core.arrays import Ids, Matrix
 from distill_core.config import MseReduction, RunConfig
 from distill_core.devices import OwnRandomState
 from distill_core.errors import TrainingError
@@ -88,8 +88,8 @@ class RoutedTraining:
         self._settings, self._random, self._data = settings, random_state, data
         self._loss: _Loss = config.training.cosine_weight, config.training.mse_reduction
         rng = np.random.default_rng(config.training.seed)
-        self._order = rng.permutation(data.split.train)
-        self._validated = np.sort(rng.permutation(data.split.validation)[:_VALIDATION])
+        self._order = _drawn_order(data, rng)
+        self._validated = np.sort(rng.permutation(data.watched)[:_VALIDATION])
         self._spared = np.sort(self._order[settings.labels // 2 :][:_SPARE])
         self._fitter = RungFitter(data.teacher, settings, config.training.seed)
         self._ladder = settings.ladder(data.teacher.dimension, data.teacher.num_heads)
@@ -162,7 +162,7 @@ class RoutedTraining:
         rows = self._order[taken : taken + count // 2]
         real = self._data.queries[rows]
         if self._sampler is None:
-            some = self._data.queries[np.sort(self._order[:_SAMPLED_FROM])]
+            some = self._data.queries[np.sort(self._order[:_SAMPLED_FROM])]  # weighed by being drawn
             self._sampler = QuerySampler(torch.from_numpy(some), torch.tensor(self._fitter.keys))
         with self._random:
             drawn = self._sampler.draw(count - len(real)).numpy()
@@ -325,6 +325,14 @@ def _rounds(labels: int, ladder: tuple[Rung, ...]) -> tuple[int, ...]:
     while sizes[-1] >= 2 * _FIRST_ROUND:
         sizes.append(sizes[-1] // 2)
     return tuple(reversed(sizes))
+
+
+def _drawn_order(data: TeacherData, rng: np.random.Generator) -> Ids:
+    """Return the training rows in an order of chance; with weights as many, drawn as often as asked."""
+    rows, weights = data.split.train, data.weights_of(data.split.train)
+    if weights is None:
+        return rng.permutation(rows)
+    return rng.choice(rows, len(rows), p=weights / weights.sum())
 
 
 def _require_clusters(data: TeacherData) -> None:

@@ -124,7 +124,7 @@ class TrainingSession:
         )
 
     def _fit_ladder(self, data: TeacherData) -> Iterator[BaselineFitted]:
-        queries, targets = data.queries[data.split.validation], data.targets[data.split.validation]
+        queries, targets = data.queries[data.watched], data.targets[data.watched]
         for rung in fit_ladder(data, self.config.training.seed):
             self.baselines.append(rung)
             cosine = float(cosine_similarities(rung.predict(queries), targets).mean())

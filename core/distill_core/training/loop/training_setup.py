@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -85,7 +86,7 @@ def make_trainer(config: RunConfig, data: TeacherData, random_state: OwnRandomSt
         student.start_from(teacher, settings.seed)
     student.to(device)
     train = _on_device(data.held_out(data.split.train), device)
-    validation = _on_device(data.held_out(data.split.validation), device)
+    validation = _on_device(data.held_out(data.watched), device)
     if not strong:
         return book_trainer(student, train, validation, settings, random_state)
     batches = _drawn_batches(data, train, settings.batch_size)
@@ -123,7 +124,7 @@ def _drawn_batches(data: TeacherData, train: LabelledQueries, batch_size: int) -
     teacher = TorchTeacher(data.teacher, train.queries.device)
     per_epoch = strong_steps_per_epoch(len(train), batch_size)
     centroids = torch.tensor(data.teacher.unit_centroids(), device=teacher.device)
-    return DrawnBatches(QuerySampler(train.queries, centroids), teacher, batch_size, per_epoch)
+    return DrawnBatches(QuerySampler(train.queries, centroids, train.weights), teacher, batch_size, per_epoch)
 
 
 @torch.no_grad()
@@ -138,5 +139,7 @@ def _match_length(student: Student, batches: DrawnBatches, batch_size: int) -> N
 
 def _on_device(part: HeldOut, device: torch.device) -> LabelledQueries:
     return LabelledQueries(
-        torch.from_numpy(part.queries).to(device), torch.from_numpy(part.targets).to(device)
+        torch.from_numpy(part.queries).to(device),
+        torch.from_numpy(part.targets).to(device),
+        None if part.weights is None else torch.from_numpy(part.weights.astype(np.float32)).to(device),
     )
