@@ -11,6 +11,7 @@ it says what else kept the machine busy meanwhile.
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import os
 import tempfile
@@ -58,7 +59,7 @@ def work(place: StoragePlace, name: str, root: Path) -> None:
     torch.set_num_threads(1)
     started = time.perf_counter()
     ledger = TimedLedger(place, name)
-    for _ in SweepWorker(ledger, root, wait=lambda _seconds: time.sleep(0.05)):
+    for _ in SweepWorker(ledger, root):
         pass
     (root / f".seconds-{os.getpid()}").write_text(f"{time.perf_counter() - started} {ledger.seconds}")
 
@@ -72,6 +73,7 @@ def run_grid(place: StoragePlace, workers: int, axes: Axes, seeds: int) -> tuple
         root = Path(folder)
         plan = plan_sweep(SweepRequest(name=f"w{workers}", axes=axes, num_seeds=seeds), database)
         SweepLedger.create(place, plan)
+        gc.freeze()  # else the first collection in a worker copies all of this process's memory
         processes = [_fork.Process(target=work, args=(place, plan.name, root)) for _ in range(workers)]
         started = time.perf_counter()
         for process in processes:

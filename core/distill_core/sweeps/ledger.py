@@ -56,7 +56,7 @@ class Claim:
 
     def note_run(self, path: str, attempt: int) -> bool:
         """Record the run's folder and the number of the attempt; return as `beat`."""
-        return self._ledger.write(self.trial.number, run=path, attempt=attempt)
+        return self._ledger.write(self.trial.number, begun={"run": path, "attempt": attempt})
 
     def finish(self, result: TrialResult) -> bool:
         """Record a result; return whether it counts, which it does not where the trial was lost meanwhile."""
@@ -162,7 +162,7 @@ class SweepLedger:
         """Claim the first waiting trial; None if there is none for now."""
         for trial in self.repaired():
             if trial.state == "waiting" and self._patiently(partial(self._take, trial.number)):
-                self.write(trial.number, worker=msgspec.to_builtins(worker), beat=time.time())
+                self.write(trial.number, claimed={"worker": msgspec.to_builtins(worker), "beat": time.time()})
                 return Claim(self, msgspec.structs.replace(trial, state="running", worker=worker))
         return None
 

@@ -113,5 +113,8 @@ def trial_of(frozen: FrozenTrial) -> Trial:
     shown = {"WAITING": "waiting", "RUNNING": "running", "COMPLETE": "finished", "PRUNED": "ended early"}
     end = {"state": "lost", **attributes.get("end", {})} if frozen.state.is_finished() else {}
     known = {name: attributes[name] for name in Trial.__struct_fields__ if name in attributes}
+    known = (
+        attributes.get("claimed", {}) | known | attributes.get("begun", {})
+    )  # each written after the one before
     told = {"cell": frozen.number, "seed": 0, **known, **end, "number": frozen.number}
     return msgspec.convert(told | {"state": shown.get(frozen.state.name, end.get("state"))}, Trial)
