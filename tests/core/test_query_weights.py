@@ -267,6 +267,7 @@ def test_a_run_is_judged_by_what_is_asked(asked: RunConfig) -> None:
     assert last.evaluation.cosine.mean == pytest.approx(mean)
     assert last.verdict is not None
     assert "each as often as it is asked" in " ".join(last.verdict.reasons)
+    assert assessed.assessment.is_weighted
 
 
 def test_each_question_may_count_once(asked: RunConfig) -> None:

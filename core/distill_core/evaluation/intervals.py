@@ -2,7 +2,7 @@
 
 Queries of one cluster are paraphrases: they err together, so the clusters are the independent units. The
 plain percentile bootstrap covers too seldom with few of them (75 to 90 % with 5 to 15 clusters in
-`benchmarks/interval_coverage.py`). Three remedies together cover 90 to 98 %:
+`benchmarks/interval_coverage.py`). Three remedies together cover 92 % or more:
 
 - bootstrap-t: what is resampled is the estimate divided by its own standard error;
 - smooth cluster weights, Beta(1/2, 3/2), instead of counts, so that no draw loses its standard error

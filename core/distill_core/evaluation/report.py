@@ -43,6 +43,7 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
         best_baseline_cosines: Likewise.
         retrieval: None if there are no answers.
         verdict: What to do.
+        is_weighted: Whether the queries count as often as they are asked.
     """
 
     n: int
@@ -55,6 +56,12 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     best_baseline_cosines: tuple[float | None, ...]
     retrieval: RetrievalTable | None
     verdict: Verdict
+    is_weighted: bool = False
+
+    @property
+    def weights_words(self) -> str:
+        """How the queries count, to be said after their number; empty where all count alike."""
+        return ", each as often as it is asked" if self.is_weighted else ""
 
     def ranked(self) -> list[Score]:
         """Return the student and the baselines, best mean cosine first, broken ones last."""
@@ -106,6 +113,7 @@ def assess(
         n=len(held_out.queries),
         num_clusters=bootstrap.num_clusters,
         near_duplicates=near_duplicates,
+        is_weighted=held_out.weights is not None,
         student=own,
         baselines=scores,
         best_baseline=best.name if best else None,

@@ -176,7 +176,8 @@ def result_blocks(evaluation: EvaluationRecord) -> Iterator[str]:
         return
     assessment = evaluation.assessed.assessment
     yield (
-        f"Judged on {assessment.n:,} test queries of {plural(assessment.num_clusters, 'cluster')}, "
+        f"Judged on {assessment.n:,} test queries of {plural(assessment.num_clusters, 'cluster')}"
+        f"{assessment.weights_words}, "
         f"{assessment.near_duplicates:,} of them with a near-duplicate in training. In brackets: 95 % "
         "intervals that resample clusters. Skill is 1 - (1 - cosine) / (1 - cosine of the constant): 1 is "
         "the teacher, 0 a constant. *Student minus it* is the paired difference in skill."

@@ -100,8 +100,9 @@ def assessment_lines(assessment: Assessment) -> Iterator[str]:
         yield f"  {reason}"
     yield f"  {assessment.verdict.would_change}"
     yield (
-        f"judged on {assessment.n} test queries of {assessment.num_clusters} clusters, "
-        f"{assessment.near_duplicates} with a near-duplicate in training; 95 % intervals in brackets"
+        f"judged on {assessment.n} test queries of {assessment.num_clusters} clusters"
+        f"{assessment.weights_words}, {assessment.near_duplicates} with a near-duplicate in training; "
+        "95 % intervals in brackets"
     )
     header = ("", "mean cosine", "min", "skill", "parameters")
     yield from table([header, *map(_score_row, assessment.ranked())])
