@@ -115,7 +115,7 @@ class Prospect:
             self._steps = event.total_steps
         if not isinstance(event, EpochFinished) or event.validation is None or 2 * event.step < self._steps:
             return ""
-        error = event.validation.cosine
+        error = 1.0 - event.validation.cosine
         beaten = [cell for rival, cell in self._rivals if error > HOPELESS * rival]
         if not beaten:
             return ""

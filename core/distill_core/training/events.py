@@ -14,7 +14,13 @@ from distill_core.evaluation.verdict import Verdict
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """The loss and its two terms, as means over queries."""
+    """The loss and what it is made of, as means over queries.
+
+    Attributes:
+        loss: (1 - lambda) MSE + lambda (1 - cosine).
+        mse: The MSE as the loss takes it.
+        cosine: Of student and teacher, the larger the better: 1 where they are alike.
+    """
 
     loss: float
     mse: float

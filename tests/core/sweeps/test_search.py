@@ -103,7 +103,7 @@ def test_a_search_by_time_alone_goes_on(small_db: Path, tmp_path: Path) -> None:
 
 
 def epoch(step: int, error: float) -> EpochFinished:
-    terms = Terms(loss=error, mse=error, cosine=error)
+    terms = Terms(loss=error, mse=error, cosine=1 - error)
     return EpochFinished(
         epoch=1,
         step=step,
