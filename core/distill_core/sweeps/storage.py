@@ -133,28 +133,21 @@ def _sqlite(file: Path) -> BaseStorage:
         Output(file)  # refuses folders of runs, missing permissions, files of others
     options = {"timeout": _SQLITE_PATIENCE_SECONDS, "isolation_level": None}
     storage = RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": options})
-    storage.engine.dispose()  # the connection that looked for the schema was not set up
-    _set_up(storage)
+    _begin_immediately(storage)
     return storage
 
 
-def _set_up(storage: RDBStorage) -> None:
-    """Have each transaction take SQLite's lock for writing when it begins, and not wait for the disk.
+def _begin_immediately(storage: RDBStorage) -> None:
+    """Have each transaction take SQLite's lock for writing when it begins.
 
     Python's driver begins one at the first write only, so that two processes may both read that a trial
-    waits, and both claim it. With a write-ahead log a power cut may undo the last moments, as if their
-    processes had died a little earlier, and damages nothing.
+    waits, and both claim it.
     """
     from sqlalchemy import event
 
-    def connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - classes that are imported late
-        for words in ("journal_mode = WAL", "synchronous = NORMAL"):
-            connection.execute(f"PRAGMA {words}").fetchall()
-
-    def begin(connection: Any) -> None:  # noqa: ANN401
+    def begin(connection: Any) -> None:  # noqa: ANN401 - a connection of SQLAlchemy, which is imported late
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    event.listen(storage.engine, "connect", connect)
     event.listen(storage.engine, "begin", begin)
 
 
